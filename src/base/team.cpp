@@ -1,0 +1,81 @@
+#include "base/team.h"
+
+#include <sched.h>
+
+#include <algorithm>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace rf {
+namespace {
+
+// Roughly 20 to 50 microseconds: longer than the gap between two steps, too short to show as load.
+constexpr int spins = 2000;
+
+inline void relax() {
+#if defined(__x86_64__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// Returns once `value` differs from `old`: spins first, then sleeps in the kernel.
+template <class T>
+void await_change(const std::atomic<T>& value, T old) {
+  for (int i = 0; i < spins; ++i) {
+    if (value.load(std::memory_order_acquire) != old) return;
+    relax();
+  }
+  while (value.load(std::memory_order_acquire) == old) value.wait(old, std::memory_order_acquire);
+}
+
+}  // namespace
+
+Team::Team(int size) : size_(std::max(1, size)) {
+  threads_.reserve(static_cast<std::size_t>(size_ - 1));
+  for (int i = 1; i < size_; ++i) threads_.emplace_back([this, i] { member(i); });
+}
+
+Team::~Team() {
+  stop_.store(true, std::memory_order_relaxed);
+  round_.fetch_add(1, std::memory_order_release);
+  round_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void Team::wait_phase(std::uint32_t phase) {
+  await_change(phase_, phase);
+}
+
+void Team::run(const std::function<void(int)>& work) {
+  if (size_ > 1) {
+    work_ = &work;
+    round_.fetch_add(1, std::memory_order_release);
+    round_.notify_all();
+  }
+  work(0);
+  if (size_ > 1) barrier();
+}
+
+void Team::member(int index) {
+  std::uint64_t seen = 0;
+  for (;;) {
+    await_change(round_, seen);
+    seen = round_.load(std::memory_order_acquire);
+    if (stop_.load(std::memory_order_relaxed)) return;
+    (*work_)(index);
+    barrier();
+  }
+}
+
+int default_threads() {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) return std::max(1, CPU_COUNT(&allowed));
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+}  // namespace rf

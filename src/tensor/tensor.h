@@ -1,0 +1,24 @@
+// Tensor: a view of typed numbers in memory. It owns nothing and computes nothing.
+#pragma once
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "tensor/type.h"
+
+namespace rf {
+
+// shape[0] is the row length (contiguous, GGUF's order); rows() counts the rest.
+struct Tensor {
+  Type type = Type::f32;
+  std::array<std::int64_t, 4> shape{0, 1, 1, 1};
+  std::size_t row_bytes = 0;
+  const std::byte* data = nullptr;
+
+  std::int64_t columns() const { return shape[0]; }
+  std::int64_t rows() const { return shape[1] * shape[2] * shape[3]; }
+  std::size_t bytes() const { return static_cast<std::size_t>(rows()) * row_bytes; }
+  const std::byte* row(std::int64_t r) const { return data + static_cast<std::size_t>(r) * row_bytes; }
+};
+
+}  // namespace rf

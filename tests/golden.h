@@ -1,0 +1,15 @@
+// Where golden data lies: the complete set when it is at hand, else the small part kept in tests/golden.
+#pragma once
+#include <filesystem>
+#include <string>
+
+namespace rf::test {
+
+// Path of `relative` (for example "arch/llama/model.gguf"), or "" when neither place has it.
+inline std::string golden(const std::string& relative) {
+  for (const std::string& root : {std::string(RF_GOLDEN_DIR), std::string(RF_TESTS_DIR) + "/golden"})
+    if (std::filesystem::exists(root + "/" + relative)) return root + "/" + relative;
+  return "";
+}
+
+}  // namespace rf::test
