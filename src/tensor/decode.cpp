@@ -1,0 +1,66 @@
+#include "tensor/decode.h"
+
+#include <cstring>
+
+#include "base/error.h"
+#include "base/half.h"
+#include "tensor/formats/list.h"
+
+namespace rf {
+namespace {
+
+template <class F>
+void decode_blocks(const std::byte* row, std::int64_t n, float* out) {
+  for (std::int64_t k = 0; k < n; k += F::elements, row += sizeof(typename F::Block)) {
+    typename F::Block block;
+    std::memcpy(&block, row, sizeof block);
+    F::decode(block, out + k);
+  }
+}
+
+void decode_f32(const std::byte* row, std::int64_t n, float* out) {
+  std::memcpy(out, row, static_cast<std::size_t>(n) * sizeof(float));
+}
+
+template <float (*convert)(std::uint16_t)>
+void decode_16(const std::byte* row, std::int64_t n, float* out) {
+  for (std::int64_t k = 0; k < n; ++k) {
+    std::uint16_t bits;
+    std::memcpy(&bits, row + 2 * k, 2);
+    out[k] = convert(bits);
+  }
+}
+
+using Decoder = void (*)(const std::byte*, std::int64_t, float*);
+
+Decoder decoder(Type type) {
+  switch (static_cast<std::uint32_t>(type)) {
+    case static_cast<std::uint32_t>(Type::f32):
+      return decode_f32;
+    case static_cast<std::uint32_t>(Type::f16):
+      return decode_16<f16_to_f32>;
+    case static_cast<std::uint32_t>(Type::bf16):
+      return decode_16<bf16_to_f32>;
+#define RF_CASE(F) \
+  case F::id:      \
+    return decode_blocks<F>;
+      RF_FORMATS(RF_CASE)
+#undef RF_CASE
+    default:
+      return nullptr;
+  }
+}
+
+}  // namespace
+
+bool can_decode(Type type) {
+  return decoder(type) != nullptr;
+}
+
+void decode_row(Type type, const std::byte* row, std::int64_t n, float* out) {
+  const Decoder decode = decoder(type);
+  if (decode == nullptr) fail("tensor type {} cannot be decoded", type_info(type).name);
+  decode(row, n, out);
+}
+
+}  // namespace rf

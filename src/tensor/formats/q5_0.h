@@ -1,0 +1,52 @@
+// Q5_0: 32 elements, d * (code - 16).
+#pragma once
+#include "tensor/formats/format.h"
+
+namespace rf {
+
+// The fifth bits: bit k of the 32-bit word is element k's. In a tile bit i of byte j is element 4 i + j's, so
+// that one shift of the whole line lines them up with the nibbles.
+inline void arrange_fifth_bits(const std::uint8_t (&in)[4], std::uint8_t (&out)[4]) {
+  for (int j = 0; j < 4; ++j) {
+    unsigned byte = 0;
+    for (int i = 0; i < 8; ++i) {
+      const int k = 4 * i + j;
+      byte |= (in[k >> 3] >> (k & 7) & 1u) << i;
+    }
+    out[j] = static_cast<std::uint8_t>(byte);
+  }
+}
+
+struct Q5_0 {
+  static constexpr std::uint32_t id = 6;
+  static constexpr int elements = 32, group = 32, zero = 16;
+  static constexpr bool wide = false, has_min = false, sub_scales = false;
+  struct Block {
+    std::uint16_t d;
+    std::uint8_t qh[4];
+    std::uint8_t qs[16];  // elements i (low nibble) and i + 16 (high)
+  };
+  static_assert(sizeof(Block) == 22);
+  static constexpr Field fields[] = {{0, 2, 2}, {2, 4, 4}, {6, 16, 4}};
+
+  static void decode(const Block& b, float* y) {
+    const float d = f16_to_f32(b.d);
+    for (int i = 0; i < 16; ++i) {
+      const int low = b.qh[i >> 3] >> (i & 7) & 1, high = b.qh[2 + (i >> 3)] >> (i & 7) & 1;
+      y[i] = static_cast<float>(((b.qs[i] & 15) | low << 4) - 16) * d;
+      y[i + 16] = static_cast<float>(((b.qs[i] >> 4) | high << 4) - 16) * d;
+    }
+  }
+
+  static void arrange(Block& b) {
+    std::uint8_t qh[4] = {b.qh[0], b.qh[1], b.qh[2], b.qh[3]};
+    arrange_fifth_bits(qh, b.qh);
+  }
+
+  template <class V>
+  static V codes(const Tile& t, int, int i) {
+    return V::load(t.field[2] + 64 * (i & 3)).bits(4 * (i >> 2), 15) | V::load(t.field[1]).bits(i, 1).shl(4);
+  }
+};
+
+}  // namespace rf

@@ -1,0 +1,40 @@
+// Q5_1: 32 elements, d * code + m, five bits a code.
+#pragma once
+#include "tensor/formats/q5_0.h"
+
+namespace rf {
+
+struct Q5_1 {
+  static constexpr std::uint32_t id = 7;
+  static constexpr int elements = 32, group = 32, zero = 0;
+  static constexpr bool wide = false, has_min = true, sub_scales = false;
+  static constexpr float min_sign = 1;
+  struct Block {
+    std::uint16_t d, m;
+    std::uint8_t qh[4];
+    std::uint8_t qs[16];  // elements i (low nibble) and i + 16 (high)
+  };
+  static_assert(sizeof(Block) == 24);
+  static constexpr Field fields[] = {{0, 4, 2}, {4, 4, 4}, {8, 16, 4}};
+
+  static void decode(const Block& b, float* y) {
+    const float d = f16_to_f32(b.d), m = f16_to_f32(b.m);
+    for (int i = 0; i < 16; ++i) {
+      const int low = b.qh[i >> 3] >> (i & 7) & 1, high = b.qh[2 + (i >> 3)] >> (i & 7) & 1;
+      y[i] = static_cast<float>((b.qs[i] & 15) | low << 4) * d + m;
+      y[i + 16] = static_cast<float>((b.qs[i] >> 4) | high << 4) * d + m;
+    }
+  }
+
+  static void arrange(Block& b) {
+    std::uint8_t qh[4] = {b.qh[0], b.qh[1], b.qh[2], b.qh[3]};
+    arrange_fifth_bits(qh, b.qh);
+  }
+
+  template <class V>
+  static V codes(const Tile& t, int, int i) {
+    return V::load(t.field[2] + 64 * (i & 3)).bits(4 * (i >> 2), 15) | V::load(t.field[1]).bits(i, 1).shl(4);
+  }
+};
+
+}  // namespace rf

@@ -1,0 +1,29 @@
+// Q8_0: 32 elements, d * code, signed bytes.
+#pragma once
+#include "tensor/formats/format.h"
+
+namespace rf {
+
+struct Q8_0 {
+  static constexpr std::uint32_t id = 8;
+  static constexpr int elements = 32, group = 32, zero = 128;
+  static constexpr bool wide = true, has_min = false, sub_scales = false;
+  struct Block {
+    std::uint16_t d;
+    std::int8_t qs[32];
+  };
+  static_assert(sizeof(Block) == 34);
+  static constexpr Field fields[] = {{0, 2, 2}, {2, 32, 4}};
+
+  static void decode(const Block& b, float* y) {
+    const float d = f16_to_f32(b.d);
+    for (int i = 0; i < 32; ++i) y[i] = static_cast<float>(b.qs[i]) * d;
+  }
+
+  template <class V>
+  static V codes(const Tile& t, int, int i) {
+    return V::load(t.field[1] + 64 * i).flip(0x80);
+  }
+};
+
+}  // namespace rf
