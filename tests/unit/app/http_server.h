@@ -1,6 +1,7 @@
 // A web server of a few lines on a thread, whose answers the tests compose byte by byte.
 #pragma once
 #include <netinet/in.h>
+#include <openssl/ssl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -19,8 +20,9 @@ class HttpServer {
   // Given the request's head, returns the whole answer; the connection is closed after it.
   using Answer = std::function<std::string(const std::string& request)>;
 
-  explicit HttpServer(Answer answer)
-      : answer_(std::move(answer)), listener_(::socket(AF_INET, SOCK_STREAM, 0)) {
+  // With `tls` it speaks https.
+  explicit HttpServer(Answer answer, SSL_CTX* tls = nullptr)
+      : answer_(std::move(answer)), tls_(tls), listener_(::socket(AF_INET, SOCK_STREAM, 0)) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -41,7 +43,7 @@ class HttpServer {
   HttpServer& operator=(const HttpServer&) = delete;
 
   std::string url(const std::string& path) const {
-    return "http://127.0.0.1:" + std::to_string(port_) + path;
+    return (tls_ != nullptr ? "https" : "http") + ("://127.0.0.1:" + std::to_string(port_)) + path;
   }
   std::vector<std::string> requests() const {
     const std::lock_guard lock(mutex_);
@@ -53,28 +55,39 @@ class HttpServer {
     for (;;) {
       const int connection = ::accept(listener_, nullptr, nullptr);
       if (connection < 0) return;
-      std::string request;
-      char buffer[4096];
-      while (request.find("\r\n\r\n") == std::string::npos) {
-        const ssize_t n = ::recv(connection, buffer, sizeof buffer, 0);
-        if (n <= 0) break;
-        request.append(buffer, static_cast<std::size_t>(n));
-      }
-      {
-        const std::lock_guard lock(mutex_);
-        requests_.push_back(request);
-      }
-      const std::string answer = answer_(request);
-      for (std::string_view left = answer; !left.empty();) {
-        const ssize_t n = ::send(connection, left.data(), left.size(), MSG_NOSIGNAL);
-        if (n <= 0) break;
-        left.remove_prefix(static_cast<std::size_t>(n));
-      }
+      SSL* session = tls_ != nullptr ? SSL_new(tls_) : nullptr;
+      if (session != nullptr) SSL_set_fd(session, connection);
+      if (session == nullptr || SSL_accept(session) == 1) converse(connection, session);
+      if (session != nullptr) SSL_shutdown(session);
+      SSL_free(session);
       ::close(connection);
     }
   }
 
+  void converse(int connection, SSL* session) {
+    std::string request;
+    char buffer[4096];
+    while (request.find("\r\n\r\n") == std::string::npos) {
+      const ssize_t n = session != nullptr ? SSL_read(session, buffer, sizeof buffer)
+                                           : ::recv(connection, buffer, sizeof buffer, 0);
+      if (n <= 0) return;
+      request.append(buffer, static_cast<std::size_t>(n));
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      requests_.push_back(request);
+    }
+    const std::string answer = answer_(request);
+    for (std::string_view left = answer; !left.empty();) {
+      const ssize_t n = session != nullptr ? SSL_write(session, left.data(), static_cast<int>(left.size()))
+                                           : ::send(connection, left.data(), left.size(), MSG_NOSIGNAL);
+      if (n <= 0) return;
+      left.remove_prefix(static_cast<std::size_t>(n));
+    }
+  }
+
   Answer answer_;
+  SSL_CTX* tls_;
   int listener_;
   int port_ = 0;
   mutable std::mutex mutex_;
