@@ -35,13 +35,15 @@ struct MetaValue {
   ValueType type = ValueType::u8;     // array: see element
   ValueType element = ValueType::u8;  // of an array
   std::uint64_t count = 1;            // elements of an array
-  std::span<const std::byte>
-      bytes;  // scalars and strings: the value itself (no length prefix); arrays: the elements
+  // Scalars and strings: the value itself, without a length; arrays: the elements as stored.
+  std::span<const std::byte> bytes{};
 };
 
 class Gguf {
  public:
-  // Maps `path`; for "-00001-of-0000N" also its siblings. Throws Error naming the file and the key or tensor.
+  // Maps `path`; for the first part of a split model ("NAME-00001-of-0000N.gguf") also the other parts, which
+  // may not be opened alone. The metadata is the first part's. Throws Error naming the file and the key or
+  // tensor.
   static Gguf open(const std::string& path);
 
   // The value of `key`, converted: bool, integers (range-checked, whatever integer type is stored), float,
@@ -68,6 +70,8 @@ class Gguf {
   std::size_t file_bytes() const;  // of all parts
 
  private:
+  void open_siblings(std::uint32_t count);  // the other parts of a split model of `count`
+
   std::string path_;
   std::uint32_t version_ = 0;
   std::vector<MappedFile> parts_;

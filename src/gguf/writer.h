@@ -16,6 +16,7 @@ namespace rf {
 // (a temporary file beside it, renamed).
 class GgufWriter {
  public:
+  // Setting a key again replaces its value.
   void set(std::string key, bool value);
   void set(std::string key, std::uint32_t value);
   void set(std::string key, std::int32_t value);
@@ -35,6 +36,9 @@ class GgufWriter {
   void finish(const std::string& path);  // throws Error naming the path
 
  private:
+  void put(std::string key, std::vector<std::byte> encoded);
+  std::uint64_t alignment() const;  // as the metadata says, else the format's default
+
   std::vector<std::pair<std::string, std::vector<std::byte>>> metadata_;  // key, encoded type and value
   struct Declared {
     std::string name;
