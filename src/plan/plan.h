@@ -1,0 +1,50 @@
+// Plan: a Program placed on backends: which steps run where, cut into runs, with copies where places meet.
+#pragma once
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ops/backend.h"
+
+namespace rf {
+
+class Plan {
+ public:
+  // Places every step on the first of `backends` that can run it (a `prefer` gives a step's index of choice,
+  // or -1), then loads the weights. Slots that one backend writes and another reads are copied once per
+  // border. Throws Error when no backend can run a step, naming the step, its tensors and the reasons.
+  Plan(const Program& program, std::vector<std::unique_ptr<Backend>> backends, const RunLimits& limits,
+       const std::function<int(const Step&)>& prefer = {},
+       const std::function<void(std::size_t done, std::size_t total)>& progress = {});
+
+  void run(const Batch& batch);
+  // The logits of the batch last run, f32 [wanted, vocab], valid until the next run.
+  std::span<const float> logits(int wanted);
+
+  const Program& program() const { return program_; }
+  const RunLimits& limits() const { return limits_; }
+  MemoryNeed memory() const { return memory_; }
+  int place(int step) const { return placement_[static_cast<std::size_t>(step)]; }
+  const Backend& backend(int place) const { return *backends_[static_cast<std::size_t>(place)]; }
+  std::size_t page_bytes() const;
+
+  // Per-step telemetry, off until asked for (it costs a clock read per step).
+  void measure(bool on);
+  std::span<const Stat> stats() const { return stats_; }
+
+ private:
+  struct Part;  // a run and the copies before it
+  const Program& program_;
+  std::vector<std::unique_ptr<Backend>> backends_;
+  RunLimits limits_;
+  std::vector<int> placement_;
+  std::vector<Part> parts_;
+  std::vector<Stat> stats_;
+  std::vector<float> staging_;
+  MemoryNeed memory_;
+  bool measuring_ = false;
+};
+
+}  // namespace rf
