@@ -19,11 +19,11 @@ using Code = std::unique_ptr<pcre2_code, Freed<pcre2_code_free>>;
 using MatchData = std::unique_ptr<pcre2_match_data, Freed<pcre2_match_data_free>>;
 using MatchContext = std::unique_ptr<pcre2_match_context, Freed<pcre2_match_context_free>>;
 
-Code compiled(const char* pattern) {
+Code compiled(const char* pattern, std::uint32_t options) {
   int error = 0;
   std::size_t offset = 0;
-  Code code(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern), PCRE2_ZERO_TERMINATED,
-                          PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &offset, nullptr));
+  Code code(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern), PCRE2_ZERO_TERMINATED, options, &error,
+                          &offset, nullptr));
   if (!code) fail("pre-tokenizer pattern {}: PCRE2 error {} at {}", pattern, error, offset);
   pcre2_jit_compile(code.get(), PCRE2_JIT_COMPLETE);  // without JIT the same code is interpreted
   return code;
@@ -39,7 +39,8 @@ struct PreTokenizer::Pattern {
 };
 
 PreTokenizer::PreTokenizer(const PreTokenizerSpec& spec) {
-  for (const char* pattern : spec.patterns) patterns_.push_back({compiled(pattern)});
+  for (const char* pattern : spec.patterns) patterns_.push_back({compiled(pattern, PCRE2_UTF | PCRE2_UCP)});
+  for (const char* pattern : spec.byte_patterns) patterns_.push_back({compiled(pattern, 0)});
 }
 
 PreTokenizer::~PreTokenizer() = default;

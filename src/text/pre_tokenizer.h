@@ -11,12 +11,13 @@ namespace rf {
 
 // One row of the table of published pre-tokenizers.
 struct PreTokenizerSpec {
-  std::vector<std::string_view> names;  // values of tokenizer.ggml.pre
-  std::vector<const char*> patterns;    // PCRE2; each cuts what those before it left
-  bool whole_words = false;             // a word that is a token is taken as it is, whatever the merges say
-  bool nfc = false;                     // the text is brought to normalisation form C first
-  bool add_bos = false;                 // where the file does not say
-  const char* after_bos = nullptr;      // text of a token that follows BOS
+  std::vector<std::string_view> names;       // values of tokenizer.ggml.pre
+  std::vector<const char*> patterns;         // PCRE2; each cuts what those before it left
+  std::vector<const char*> byte_patterns{};  // after them, seeing bytes instead of characters
+  bool whole_words = false;         // a word that is a token is taken as it is, whatever the merges say
+  bool nfc = false;                 // the text is brought to normalisation form C first
+  bool add_bos = false;             // where the file does not say
+  const char* after_bos = nullptr;  // text of a token that follows BOS
 };
 
 std::span<const PreTokenizerSpec> pre_tokenizer_specs();
