@@ -19,10 +19,30 @@ using Code = std::unique_ptr<pcre2_code, Freed<pcre2_code_free>>;
 using MatchData = std::unique_ptr<pcre2_match_data, Freed<pcre2_match_data_free>>;
 using MatchContext = std::unique_ptr<pcre2_match_context, Freed<pcre2_match_context_free>>;
 
-Code compiled(const char* pattern, std::uint32_t options) {
+// PCRE2's \s has U+180E as well, which is no white space since Unicode 6.3: the patterns mean the property.
+std::string with_unicode_spaces(std::string_view pattern) {
+  std::string out;
+  for (std::size_t at = 0; at < pattern.size(); ++at) {
+    const std::string_view two = pattern.substr(at, 2);
+    if (two.front() != '\\' || two.size() < 2) {
+      out += two.front();
+      continue;
+    }
+    if (two == "\\s")
+      out += "\\p{White_Space}";
+    else if (two == "\\S")
+      out += "\\P{White_Space}";
+    else
+      out += two;
+    ++at;
+  }
+  return out;
+}
+
+Code compiled(const std::string& pattern, std::uint32_t options) {
   int error = 0;
   std::size_t offset = 0;
-  Code code(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern), PCRE2_ZERO_TERMINATED, options, &error,
+  Code code(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), options, &error,
                           &offset, nullptr));
   if (!code) fail("pre-tokenizer pattern {}: PCRE2 error {} at {}", pattern, error, offset);
   pcre2_jit_compile(code.get(), PCRE2_JIT_COMPLETE);  // without JIT the same code is interpreted
@@ -39,7 +59,8 @@ struct PreTokenizer::Pattern {
 };
 
 PreTokenizer::PreTokenizer(const PreTokenizerSpec& spec) {
-  for (const char* pattern : spec.patterns) patterns_.push_back({compiled(pattern, PCRE2_UTF | PCRE2_UCP)});
+  for (const char* pattern : spec.patterns)
+    patterns_.push_back({compiled(with_unicode_spaces(pattern), PCRE2_UTF | PCRE2_UCP)});
   for (const char* pattern : spec.byte_patterns) patterns_.push_back({compiled(pattern, 0)});
 }
 

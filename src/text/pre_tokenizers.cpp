@@ -92,7 +92,7 @@ std::span<const PreTokenizerSpec> pre_tokenizer_specs() {
                     ":;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"
                     "| ?[\\p{P}\\p{S}]+[\\r\\n]*" SPACE_TAIL}},
       {.names = {"bailingmoe", "bailingmoe2", "llada-moe"},
-       .patterns = {CONTRACTION "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*"
+       .patterns = {"'(?:[sdmtSDMT]|[lL][lL]|[vV][eE]|[rR][eE])" "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*"
                                 "|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+"}},
       {.names = {"seed-coder"},
        .patterns = {CONTRACTION

@@ -29,7 +29,7 @@ class StringTable {
     if (2 * (size_ + 1) > slots_.size()) grow();
     Slot& slot = slots_[place_of(key)];
     if (slot.value != absent) return false;
-    slot = {key.data(), static_cast<std::uint32_t>(key.size()), value};
+    slot = {head_of(key), key.data(), static_cast<std::uint32_t>(key.size()), value};
     ++size_;
     return true;
   }
@@ -37,10 +37,23 @@ class StringTable {
   std::int32_t find(std::string_view key) const { return slots_[place_of(key)].value; }
 
  private:
+  static std::uint64_t hash(std::string_view key) {
+    std::uint64_t state = 0x9e3779b97f4a7c15u ^ key.size();
+    for (; key.size() > 8; key.remove_prefix(8)) state = mix_bits(state ^ head_of(key));
+    return mix_bits(state ^ head_of(key));
+  }
+
+  // The key's first bytes lie in the slot: most questions are answered without a look at the key itself.
   struct Slot {
+    std::uint64_t head = 0;
     const char* data = nullptr;
     std::uint32_t size = 0;
     std::int32_t value = absent;
+
+    bool holds(std::string_view key, std::uint64_t key_head) const {
+      return size == key.size() && head == key_head &&
+             (size <= 8 || std::memcmp(data + 8, key.data() + 8, size - 8) == 0);
+    }
   };
 
   static std::size_t capacity_for(std::size_t expected) {
@@ -49,26 +62,32 @@ class StringTable {
     return capacity;
   }
 
-  static std::uint64_t hash(std::string_view key) {
-    std::uint64_t state = 0x9e3779b97f4a7c15u ^ key.size();
-    std::size_t at = 0;
-    for (; key.size() - at > 8; at += 8) state = mix_bits(state ^ word(key.data() + at, 8)) + at;
-    return mix_bits(state ^ word(key.data() + at, key.size() - at));
+  // The first 8 bytes, padded with zeros.
+  static std::uint64_t head_of(std::string_view key) {
+    const char* data = key.data();
+    if (key.size() >= 8) return load<std::uint64_t>(data);
+    if (key.size() >= 4)
+      return load<std::uint32_t>(data) |
+             static_cast<std::uint64_t>(load<std::uint32_t>(data + key.size() - 4)) << 8 * (key.size() - 4);
+    std::uint64_t head = 0;
+    for (std::size_t i = 0; i < key.size(); ++i)
+      head |= static_cast<std::uint64_t>(static_cast<std::uint8_t>(data[i])) << 8 * i;
+    return head;
   }
 
-  static std::uint64_t word(const char* data, std::size_t bytes) {
-    std::uint64_t value = 0;
-    if (bytes != 0) std::memcpy(&value, data, bytes);
+  template <class T>
+  static T load(const char* data) {
+    T value;
+    std::memcpy(&value, data, sizeof value);
     return value;
   }
 
   // Where `key` is, or the free slot where it would go.
   std::size_t place_of(std::string_view key) const {
     const std::size_t mask = slots_.size() - 1;
-    for (std::size_t at = hash(key) & mask;; at = (at + 1) & mask) {
-      const Slot& slot = slots_[at];
-      if (slot.value == absent || std::string_view(slot.data, slot.size) == key) return at;
-    }
+    const std::uint64_t head = head_of(key);
+    for (std::size_t at = hash(key) & mask;; at = (at + 1) & mask)
+      if (slots_[at].value == absent || slots_[at].holds(key, head)) return at;
   }
 
   void grow() {
