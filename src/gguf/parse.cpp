@@ -183,7 +183,8 @@ std::vector<Placed> read_tensor_infos(Cursor& in, std::uint64_t count, std::uint
     in.reading(fmt::format("tensor {} of {}", i + 1, count));
     const std::string_view name = in.text();
     if (name.empty() || name.size() > longest_name)
-      fail("{}: {}: name of {} bytes, expected 1 to {}", in.path(), in.what(), name.size(), longest_name);
+      fail("{}: {}: name {} has {} bytes, expected 1 to {}", in.path(), in.what(), quoted(name), name.size(),
+           longest_name);
     in.reading("tensor " + quoted(name));
     Placed here;
     Tensor tensor;
