@@ -21,9 +21,10 @@ void check_finite(std::string_view field, float value) {
   if (!std::isfinite(value)) fail("{}: expected a finite number, found {}", field, value);
 }
 
-// exp(logit - highest) for logits up to `highest`, which may be infinite.
-double weight_of(float logit, float highest) {
-  return logit == highest ? 1.0 : std::exp(static_cast<double>(logit) - static_cast<double>(highest));
+// exp of what a logit lies below `highest`, which may be infinite, times `sharpness`.
+double weight_of(float logit, float highest, double sharpness = 1.0) {
+  if (logit == highest) return 1.0;
+  return std::exp((static_cast<double>(logit) - static_cast<double>(highest)) * sharpness);
 }
 
 std::uint64_t random_seed() {
@@ -63,8 +64,10 @@ std::int32_t Sampler::sample(std::span<const float> logits, std::span<const std:
     logit = bias == minus_infinity ? minus_infinity : logit + bias;
   }
   for (float& logit : logits_) logit = std::isnan(logit) ? minus_infinity : logit;
-  if (options_.temperature == 0.0f) return best();
-  cut_tail();
+  if (options_.temperature == 0.0f)
+    collect_best(1);
+  else
+    cut_tail();
   return draw();
 }
 
@@ -85,11 +88,6 @@ void Sampler::penalise(std::span<const std::int32_t> history) {
     }
     at = end;
   }
-}
-
-std::int32_t Sampler::best() const {
-  const auto highest = std::max_element(logits_.begin(), logits_.end());
-  return highest == logits_.end() ? 0 : static_cast<std::int32_t>(highest - logits_.begin());
 }
 
 // Makes candidates_ the `count` best tokens, without those at -infinity. Logits at or under the worst of
@@ -152,10 +150,11 @@ void Sampler::cut_tail() {
 
 std::int32_t Sampler::draw() {
   if (candidates_.empty()) return 0;
+  if (candidates_.size() == 1) return candidates_.front().token;
   const float highest = std::min_element(candidates_.begin(), candidates_.end(), better)->logit;
   const double sharpness = 1.0 / static_cast<double>(options_.temperature);
   const auto weight = [&](const Candidate& candidate) {
-    return std::pow(weight_of(candidate.logit, highest), sharpness);
+    return weight_of(candidate.logit, highest, sharpness);
   };
   double total = 0.0;
   for (const Candidate& candidate : candidates_) total += weight(candidate);

@@ -51,7 +51,6 @@ class Sampler {
   };
 
   void penalise(std::span<const std::int32_t> history);
-  std::int32_t best() const;
   void collect_best(std::size_t count);
   void cut_tail();
   std::int32_t draw();
