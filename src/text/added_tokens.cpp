@@ -20,8 +20,9 @@ AddedTokens::AddedTokens(const Vocabulary& vocabulary) {
     if ((special || type == TokenType::user_defined) && !vocabulary.text(id).empty())
       entries_.push_back({vocabulary.text(id), id, special});
   }
-  std::stable_sort(entries_.begin(), entries_.end(),
-                   [](const Entry& a, const Entry& b) { return a.text < b.text; });
+  std::sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) {
+    return a.text != b.text ? a.text < b.text : a.token < b.token;
+  });
   entries_.erase(std::unique(entries_.begin(), entries_.end(),
                              [](const Entry& a, const Entry& b) { return a.text == b.text; }),
                  entries_.end());

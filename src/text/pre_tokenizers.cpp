@@ -92,8 +92,9 @@ std::span<const PreTokenizerSpec> pre_tokenizer_specs() {
                     ":;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"
                     "| ?[\\p{P}\\p{S}]+[\\r\\n]*" SPACE_TAIL}},
       {.names = {"bailingmoe", "bailingmoe2", "llada-moe"},
-       .patterns = {"'(?:[sdmtSDMT]|[lL][lL]|[vV][eE]|[rR][eE])" "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*"
-                                "|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+"}},
+       .patterns = {"'(?:[sdmtSDMT]|[lL][lL]|[vV][eE]|[rR][eE])"
+                    "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*"
+                    "|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+"}},
       {.names = {"seed-coder"},
        .patterns = {CONTRACTION
                     "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}\\r\\n]+" SPACE_TAIL}},

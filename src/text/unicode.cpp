@@ -33,20 +33,22 @@ Shape shape_of(std::uint8_t lead) {
   return {0, 0, 0};
 }
 
-bool is_mark(utf8proc_int32_t point) {
-  return utf8proc_get_property(point)->combining_class != 0;
+std::uint64_t class_of(utf8proc_int32_t point) {
+  return static_cast<std::uint64_t>(utf8proc_get_property(point)->combining_class);
 }
 
-// Canonical ordering: every run of marks by combining class, equal classes in the order found.
+// Canonical ordering: every run of marks by combining class, equal classes in the order found. A mark is
+// sorted as one number: its class, its place in the run, and its 21 bits.
 void order_marks(std::vector<utf8proc_int32_t>& points) {
-  const auto by_class = [](utf8proc_int32_t a, utf8proc_int32_t b) {
-    return utf8proc_get_property(a)->combining_class < utf8proc_get_property(b)->combining_class;
-  };
-  for (auto at = points.begin(); at != points.end();) {
-    at = std::find_if(at, points.end(), is_mark);
-    const auto end = std::find_if_not(at, points.end(), is_mark);
-    if (end - at > 1) std::stable_sort(at, end, by_class);
-    at = end;
+  std::vector<std::uint64_t> run;
+  for (std::size_t at = 0; at < points.size(); ++at) {
+    run.clear();
+    for (; at < points.size() && class_of(points[at]) != 0; ++at)
+      run.push_back(class_of(points[at]) << 53 | run.size() << 21 | static_cast<std::uint64_t>(points[at]));
+    if (run.size() < 2) continue;
+    std::sort(run.begin(), run.end());
+    for (std::size_t i = 0; i < run.size(); ++i)
+      points[at - run.size() + i] = static_cast<utf8proc_int32_t>(run[i] & 0x1FFFFF);
   }
 }
 

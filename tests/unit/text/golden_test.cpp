@@ -176,7 +176,9 @@ TEST(TinyModels, TokenizerCasesAreReproduced) {
       continue;
     }
     const auto tokenizer = Tokenizer::from(file);
-    for (const auto& one : json_of(path + "/tokens.json")["tokenizer"]["cases"]) {
+    const auto cases = json_of(path + "/tokens.json")["tokenizer"]["cases"];
+    EXPECT_FALSE(cases.empty()) << path;
+    for (const auto& one : cases) {
       const std::string text = one["text"];
       expect_ids(*tokenizer, tokenizer->encode(text, {.add_special = one["add_special"].get<bool>()}),
                  one["ids"], path + ": " + text);
