@@ -75,9 +75,9 @@ class PercentFormatter {
       at_ = percent + 1;
       if (percent < format_.size()) conversion();
     }
-    const bool tuple = values_.is(Kind::tuple);
-    const std::size_t given = tuple ? values_.list().items.size() : 1;
-    if (next_ < given && !named_ && !values_.is_dict() && !(values_.is(Kind::list) && !tuple))
+    const bool one = values_.is_text() || values_.is_number() || values_.is_none();
+    const std::size_t given = values_.is(Kind::tuple) ? values_.list().items.size() : one ? 1 : 0;
+    if (next_ < given && !named_)
       fail("not all arguments converted during string formatting");
     return std::move(out_);
   }

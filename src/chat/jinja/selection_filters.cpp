@@ -54,10 +54,15 @@ std::string_view name_of(const Value& v, std::string_view what) {
   return v.str();
 }
 
+// These filters take any false value, none too, for an empty sequence.
+std::vector<Value> items_unless_false(Render& r, const Value& v) {
+  return truth(r.heap(), v) ? items_of(r.heap(), v) : std::vector<Value>();
+}
+
 Value f_map(Render& r, const Bound& b) {
   const Args& args = b.all;
   std::vector<Value> out;
-  const std::vector<Value> items = items_of(r.heap(), b.self);
+  const std::vector<Value> items = items_unless_false(r, b.self);
   if (args.positional.empty()) {
     const Value attribute = named(args, "attribute");
     if (attribute.is_none()) fail("map requires a filter argument");
@@ -89,7 +94,7 @@ Value choose(Render& r, const Bound& b, bool attribute, bool keep) {
     more = rest(args, test_at + 1);
   }
   std::vector<Value> out;
-  for (const Value& v : items_of(r.heap(), b.self)) {
+  for (const Value& v : items_unless_false(r, b.self)) {
     const Value tested = path.get(r, v);
     const bool passed = truth(r.heap(), test == nullptr ? tested : call(r, *test, tested, more));
     if (passed == keep) out.push_back(v);

@@ -188,6 +188,8 @@ Value f_groupby(Render& r, const Bound& b) {
   std::vector<Keyed> items;
   for (const Value& v : items_of(r.heap(), b.self))
     items.push_back({.key = {folded(r, path.get(r, v), case_sensitive)}, .value = v});
+  for (const Keyed& k : items)
+    if (items.size() > 1 && k.key[0].is_undefined()) fail("{}", k.key[0].undefined_message());
   sort_keyed(r.heap(), items, false);
   std::vector<Value> groups;
   for (std::size_t i = 0; i < items.size();) {

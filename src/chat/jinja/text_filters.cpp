@@ -106,6 +106,8 @@ Value f_center(Render& r, const Bound& b) {
 }
 
 Value f_truncate(Render& r, const Bound& b) {
+  if (!b.self.is_text() && !b.self.is_undefined())
+    fail("truncate needs a string, found {}", b.self.type_name());
   const Value s = soft(r, b.self);
   const std::int64_t length = b.integer(0, 255),
                      leeway = b.has(3) && !b.arg[3].is_none() ? b.integer(3, 5) : 5;
@@ -164,7 +166,12 @@ Value f_urlencode(Render& r, const Bound& b) {
       const bool plain = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
                          std::string_view("_.-~").find(c) != std::string_view::npos ||
                          safe.find(c) != std::string_view::npos;
-      plain ? out += c : out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+      if (plain)
+        out += c;
+      else if (c == ' ' && safe.empty())  // a form's field
+        out += '+';
+      else
+        out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
     }
     return out;
   };
