@@ -5,16 +5,13 @@
 
 #include "base/error.h"
 #include "text/byte_alphabet.h"
-#include "text/merge.h"
-#include "text/pair_table.h"
+#include "text/merge_rules.h"
 #include "text/pre_tokenizer.h"
 #include "text/unicode.h"
 #include "text/word_cache.h"
 
 namespace rf {
 namespace {
-
-constexpr std::string_view merges_key = "tokenizer.ggml.merges";
 
 const PreTokenizerSpec& spec_of(const Gguf& file) {
   const auto name = file.get<std::string_view>("tokenizer.ggml.pre", "default");
@@ -31,10 +28,12 @@ const PreTokenizerSpec& spec_of(const Gguf& file) {
 class Bpe final : public Tokenizer {
  public:
   Bpe(Vocabulary vocabulary, std::int32_t after_bos, const PreTokenizerSpec& spec, const Gguf& file)
-      : Tokenizer(std::move(vocabulary), after_bos), spec_(spec), splitter_(spec) {
+      : Tokenizer(std::move(vocabulary), after_bos),
+        spec_(spec),
+        splitter_(spec),
+        rules_(file, this->vocabulary()) {
     for (std::size_t byte = 0; byte < 256; ++byte)
       byte_tokens_[byte] = find(alphabet_.character(static_cast<std::uint8_t>(byte)));
-    read_merges(file);
   }
 
  protected:
@@ -44,37 +43,15 @@ class Bpe final : public Tokenizer {
   }
 
  private:
-  void read_merges(const Gguf& file);
   void encode_word(std::string_view word, Merger& merger, std::vector<std::int32_t>& ids) const;
 
   const PreTokenizerSpec& spec_;
   PreTokenizer splitter_;
   ByteAlphabet alphabet_;
   std::array<std::int32_t, 256>
-      byte_tokens_{};                 // -1 where the vocabulary lacks a byte: such bytes are left out
-  PairTable pairs_;                   // rank by tokens
-  std::vector<std::int32_t> joined_;  // by rank: the token of both
+      byte_tokens_{};  // -1 where the vocabulary lacks a byte: such bytes are left out
+  MergeRules rules_;
 };
-
-// A merge that names or gives a text which is no token can never apply, and is passed over.
-void Bpe::read_merges(const Gguf& file) {
-  const auto merges = file.get<std::vector<std::string_view>>(merges_key);
-  pairs_ = PairTable(merges.size());
-  joined_.reserve(merges.size());
-  std::string both;
-  for (std::size_t i = 0; i < merges.size(); ++i) {
-    const std::string_view merge = merges[i];
-    const std::size_t space = merge.find(' ', 1);
-    if (space == merge.npos || space + 1 == merge.size())
-      fail("{}: key {}: entry {}: expected two texts with a space between, found \"{}\"", file.path(),
-           merges_key, i, merge);
-    both.assign(merge.substr(0, space)).append(merge.substr(space + 1));
-    const std::int32_t left = find(merge.substr(0, space)), right = find(merge.substr(space + 1)),
-                       whole = find(both);
-    if (left < 0 || right < 0 || whole < 0) continue;
-    if (pairs_.insert(left, right, static_cast<std::uint32_t>(joined_.size()))) joined_.push_back(whole);
-  }
-}
 
 void Bpe::encode_plain(std::string_view text, std::vector<std::int32_t>& ids) const {
   std::string normal;
@@ -95,18 +72,12 @@ void Bpe::encode_word(std::string_view word, Merger& merger, std::vector<std::in
       return;
     }
   }
-  merger.symbols.clear();
+  merger.start();
   for (std::uint32_t i = 0; i < word.size(); ++i)
     if (const std::int32_t token = byte_tokens_[static_cast<std::uint8_t>(word[i])]; token >= 0)
       merger.add(i, i + 1, token);
-  if (merger.symbols.empty()) return;
-  merger.merge([&](const Symbol& left, const Symbol& right) -> std::optional<Joined> {
-    const std::uint32_t rank = pairs_.find(left.token, right.token);
-    if (rank == PairTable::absent) return std::nullopt;
-    return Joined{rank, joined_[rank]};
-  });
-  for (std::int32_t i = 0; i >= 0; i = merger.symbols[static_cast<std::size_t>(i)].right)
-    ids.push_back(merger.symbols[static_cast<std::size_t>(i)].token);
+  merger.merge(rules_);
+  merger.finish([&](const Symbol& symbol) { ids.push_back(symbol.token); });
 }
 
 }  // namespace

@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <string_view>
 #include <vector>
+
+#include "text/unicode.h"
 
 namespace rf {
 
@@ -22,19 +25,40 @@ struct Joined {
 // Joins symbols until none may join: n log n for n symbols. Reused between words to spare allocations.
 class Merger {
  public:
-  std::vector<Symbol> symbols;  // those of the word, then what is left of them, linked from symbols[0]
+  void start() { symbols_.clear(); }
 
   void add(std::uint32_t begin, std::uint32_t end, std::int32_t token) {
-    const auto index = static_cast<std::int32_t>(symbols.size());
-    if (index > 0) symbols.back().right = index;
-    symbols.push_back({begin, end, token, index - 1, -1});
+    const auto index = static_cast<std::int32_t>(symbols_.size());
+    if (index > 0) symbols_.back().right = index;
+    symbols_.push_back({begin, end, token, index - 1, -1});
+  }
+
+  // Starts with the characters of `word`, well-formed UTF-8; token_of(character) may be -1.
+  template <class TokenOf>
+  void start_characters(std::string_view word, const TokenOf& token_of) {
+    start();
+    for (std::uint32_t at = 0; at < word.size();) {
+      const std::uint32_t end = at + first_utf8(word.substr(at)).bytes;
+      add(at, end, token_of(word.substr(at, end - at)));
+      at = end;
+    }
+  }
+
+  // Gives what is left, from left to right, to take(symbol).
+  template <class Take>
+  void finish(const Take& take) const {
+    for (std::int32_t i = symbols_.empty() ? -1 : 0; i >= 0;) {
+      const Symbol& symbol = symbols_[static_cast<std::size_t>(i)];
+      take(symbol);
+      i = symbol.right;
+    }
   }
 
   // join(left, right) says whether and as what two neighbours may join: std::optional<Joined>.
   template <class Join>
   void merge(const Join& join) {
     heap_.clear();
-    for (std::int32_t i = 0; i + 1 < static_cast<std::int32_t>(symbols.size()); ++i) offer(i, join);
+    for (std::int32_t i = 0; i + 1 < static_cast<std::int32_t>(symbols_.size()); ++i) offer(i, join);
     while (!heap_.empty()) {
       std::pop_heap(heap_.begin(), heap_.end(), later);
       const Candidate best = heap_.back();
@@ -63,7 +87,7 @@ class Merger {
     std::int32_t token;
   };
 
-  Symbol& at(std::int32_t index) { return symbols[static_cast<std::size_t>(index)]; }
+  Symbol& at(std::int32_t index) { return symbols_[static_cast<std::size_t>(index)]; }
 
   static bool later(const Candidate& a, const Candidate& b) {
     return a.priority != b.priority ? a.priority > b.priority : a.left > b.left;
@@ -79,6 +103,7 @@ class Merger {
     std::push_heap(heap_.begin(), heap_.end(), later);
   }
 
+  std::vector<Symbol> symbols_;  // linked from the first
   std::vector<Candidate> heap_;
 };
 

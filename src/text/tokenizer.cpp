@@ -2,6 +2,8 @@
 
 #include "base/error.h"
 #include "text/bpe.h"
+#include "text/gemma4.h"
+#include "text/space_marks.h"
 #include "text/spm.h"
 #include "text/unicode.h"
 
@@ -14,27 +16,14 @@ bool is_ascii_space(char c) {
   return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-// The byte that a token "<0x0A>" stands for, as a string of one; "" for any other text.
-std::string byte_piece(std::string_view text) {
-  const auto digit = [](char c) {
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                                  : -1;
-  };
-  if (text.size() != 6 || !text.starts_with("<0x") || text[5] != '>') return {};
-  const int high = digit(text[3]), low = digit(text[4]);
-  if (high < 0 || low < 0) return {};
-  return std::string(1, static_cast<char>(high * 16 + low));
-}
-
 }  // namespace
 
 std::unique_ptr<Tokenizer> Tokenizer::from(const Gguf& file) {
   const auto model = file.get<std::string_view>("tokenizer.ggml.model");
   if (model == "gpt2") return make_bpe(file);
   if (model == "llama") return make_spm(file);
-  fail("{}: key tokenizer.ggml.model: expected gpt2 or llama, found \"{}\"", file.path(), model);
+  if (model == "gemma4") return make_gemma4(file);
+  fail("{}: key tokenizer.ggml.model: expected gpt2, llama or gemma4; found \"{}\"", file.path(), model);
 }
 
 Tokenizer::Tokenizer(Vocabulary vocabulary, std::int32_t after_bos)
@@ -77,7 +66,7 @@ std::string Tokenizer::piece(std::int32_t token, bool show_special) const {
     case TokenType::user_defined:
       return std::string(text);
     case TokenType::byte:
-      return byte_piece(text);
+      return byte_named(text);
     case TokenType::control:
     case TokenType::unknown:
       return show_special ? std::string(text) : std::string();

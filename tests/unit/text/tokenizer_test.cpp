@@ -48,7 +48,7 @@ void expect_named(const std::string& message, const std::string& part) {
 TEST(TokenizerErrors, NameTheKeyAndWhatIsKnown) {
   expect_named(refusal([](GgufWriter&) {}), "tokenizer.ggml.model");
   const std::string model = refusal(bpe_with([](GgufWriter& w) { w.set("tokenizer.ggml.model", "rwkv9"); }));
-  expect_named(model, "gpt2 or llama");
+  expect_named(model, "gpt2, llama or gemma4");
   expect_named(model, "rwkv9");
   const std::string pre = refusal(bpe_with([](GgufWriter& w) { w.set("tokenizer.ggml.pre", "future-bpe"); }));
   expect_named(pre, "tokenizer.ggml.pre");
@@ -319,6 +319,21 @@ TEST(Spm, RoleTokensOfPhi3SwallowTheSpaceAfterThem) {
       });
   EXPECT_EQ(plain_ids(*tokenizer, "<|user|> \n a"), Ids({first_piece + 2, first_piece + 1}));
   EXPECT_EQ(plain_ids(*tokenizer, "<s> a"), Ids({1, first_piece, first_piece + 1}));
+}
+
+TEST(Gemma4, MergesCharactersByRankAndFallsBackToBytes) {
+  const std::string mark = "\xE2\x96\x81";
+  const auto tokenizer = test::load([&](GgufWriter& writer) {
+    writer.set("tokenizer.ggml.model", "gemma4");
+    test::set_entries(
+        writer, spm_entries({{mark}, {"a"}, {"b"}, {mark + "a"}, {"ab"}, {"a" + mark}, {"\n\n"}, {"\n"}}));
+    writer.set("tokenizer.ggml.merges", std::vector<std::string>{"a b", mark + " a", "\n \n", "a " + mark});
+  });
+  EXPECT_EQ(plain_ids(*tokenizer, " ab a"), Ids({first_piece, first_piece + 4, first_piece + 3}));
+  EXPECT_EQ(plain_ids(*tokenizer, "a b"), Ids({first_piece + 5, first_piece + 2}));
+  EXPECT_EQ(plain_ids(*tokenizer, "\n\n\xC3\xA9"),
+            Ids({first_piece + 6, zero_byte + 0xC3, zero_byte + 0xA9}));
+  EXPECT_EQ(tokenizer->decode(plain_ids(*tokenizer, " a  \xC3\xA9")), " a  \xC3\xA9");
 }
 
 // Each of these is hopeless for an algorithm that is quadratic in the text or in a word.
