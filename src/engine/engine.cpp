@@ -119,7 +119,6 @@ struct Engine::State {
 
   static Event event_of(const Active& active) {
     return {.request = active.sequence.id,
-            .text = {},
             .prompt_done = active.prompt_done,
             .prompt_cached = active.sequence.cached};
   }

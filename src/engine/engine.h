@@ -23,16 +23,16 @@ struct EngineOptions {
   int batch_rows = 512;  // token budget of a step
   int wanted_rows = 0;   // rows of logits a step can give; 0: `parallel`
   KvType kv = KvType::f16;
-  std::function<void(std::size_t done, std::size_t total)> progress;  // of loading weights, bytes
+  std::function<void(std::size_t done, std::size_t total)> progress{};  // of loading weights, bytes
 };
 
 enum class Finish : std::uint8_t { unfinished, end_of_text, stop_string, length, cancelled };
 const char* finish_name(Finish finish);  // "stop", "length", "cancelled" as APIs name them
 
 struct Request {
-  std::vector<std::int32_t> prompt;
-  SamplerOptions sampling;
-  std::vector<std::string> stop;
+  std::vector<std::int32_t> prompt{};
+  SamplerOptions sampling{};
+  std::vector<std::string> stop{};
   int max_tokens = -1;      // at least 1; -1: until the context is full
   bool ignore_eos = false;  // tokens that end a generation are tokens like others
 };
@@ -41,7 +41,7 @@ struct Request {
 struct Event {
   std::uint64_t request = 0;
   std::int32_t token = -1;  // the one chosen, the one that ended the text included; -1: none
-  std::string text;         // whole UTF-8 characters, stop strings cut off; not that of an ending token
+  std::string text{};       // whole UTF-8 characters, stop strings cut off; not that of an ending token
   int prompt_done = 0;      // prompt tokens read so far, cached ones included
   int prompt_cached = 0;    // of them, taken from the prefix cache
   Finish finish = Finish::unfinished;

@@ -12,8 +12,8 @@ namespace rf {
 
 // Sequences wait in order of submission; one is let in when there is room among the limits.sequences that run
 // and when all of its tokens find pages at once. A step gives each decoding sequence its row and shares the
-// rest of the token budget among the prompts, evenly, what one leaves going to the others. Where the budget is
-// short of the sequences they take turns. When a decoding sequence finds no page, the youngest one is sent
+// rest of the token budget among the prompts, evenly, what one leaves going to the others. Where the budget
+// is short of the sequences they take turns. When a decoding sequence finds no page, the youngest one is sent
 // back to the front of the queue; what it had published it finds again, and reads the rest once more when it
 // is let in.
 class Scheduler {
