@@ -1,0 +1,50 @@
+// Python's str over UTF-8 bytes: positions are code points. Invalid bytes count as one character each.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace rf::jinja {
+
+std::int64_t count_chars(std::string_view s);
+// The byte offset of character `index`, s.size() if there are fewer.
+std::size_t byte_of_char(std::string_view s, std::int64_t index);
+// Decodes the character at s[at] and moves `at` behind it; an invalid byte decodes to 0xDC00 + byte.
+char32_t next_char(std::string_view s, std::size_t& at);
+std::size_t char_size(std::string_view s, std::size_t at);  // bytes of the character at s[at]
+void append_utf8(std::string& out, char32_t c);
+
+bool is_space(char32_t c);  // str.isspace, also what strip, split and \s take
+bool is_line_break(char32_t c);
+bool is_word(char32_t c);  // \w
+bool is_alpha(char32_t c);
+bool is_numeric(char32_t c);
+bool is_digit(char32_t c);
+bool is_upper(char32_t c);
+bool is_lower(char32_t c);
+bool is_printable(char32_t c);
+
+std::string to_upper(std::string_view s);
+std::string to_lower(std::string_view s);
+std::string capitalize(std::string_view s);
+std::string title_case(std::string_view s);  // str.title
+std::string swap_case(std::string_view s);
+
+enum class Side { left, right, both };
+std::string_view strip(std::string_view s, Side side = Side::both);
+std::string_view strip(std::string_view s, std::string_view chars, Side side);
+
+std::vector<std::string_view> split_space(std::string_view s, std::int64_t max, bool from_right);
+std::vector<std::string_view> split(std::string_view s, std::string_view by, std::int64_t max,
+                                    bool from_right);
+std::vector<std::string_view> split_lines(std::string_view s, bool keep_ends);
+// The first `max` occurrences, all when it is negative.
+std::string replace(std::string_view s, std::string_view old, std::string_view by, std::int64_t max);
+// How often `part` occurs, without overlaps.
+std::int64_t count(std::string_view s, std::string_view part);
+
+std::string quoted(std::string_view s);        // Python's repr
+std::string html_escaped(std::string_view s);  // & < > " ' as markupsafe writes them
+
+}  // namespace rf::jinja

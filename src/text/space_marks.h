@@ -1,0 +1,60 @@
+// SentencePiece's stored texts: U+2581 stands for a space, and <0x0A> for a byte.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "text/vocabulary.h"
+#include "text/word_cache.h"
+
+namespace rf {
+
+inline constexpr std::string_view space_mark = "\xE2\x96\x81";
+
+std::string with_marks(std::string_view text);       // spaces become marks
+std::string without_marks(std::string_view stored);  // marks become spaces
+
+// Cuts marked text before every run of marks: where no piece reaches across such a place, merging gives the
+// same in each word by itself as in the whole text.
+class WordCutter {
+ public:
+  void learn(std::string_view piece);  // a text that merging may give
+
+  // Appends the ids of marked `text` to `ids`: encode(word, ids) appends those of a word it sees the first
+  // time.
+  template <class Encode>
+  void encode_words(std::string_view text, std::vector<std::int32_t>& ids, const Encode& encode) const {
+    WordCache cache;
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t end = word_end(text, at);
+      cache.append(text.substr(at, end - at), ids, encode);
+      at = end;
+    }
+  }
+
+ private:
+  std::size_t word_end(std::string_view text, std::size_t at) const;
+
+  bool crosses_words_ = false;  // some piece has a mark after another character
+};
+
+// The tokens of single bytes, for characters that have none of their own.
+class ByteTokens {
+ public:
+  explicit ByteTokens(
+      const Vocabulary& vocabulary);  // throws Error for a byte token whose text names no byte
+
+  // Appends the tokens of `bytes`; in a vocabulary without them the unknown token, if there is one.
+  void append(std::string_view bytes, std::vector<std::int32_t>& ids) const;
+
+ private:
+  std::array<std::int32_t, 256> tokens_{};  // -1 where absent
+  std::int32_t unknown_;
+};
+
+// The byte that "<0x0A>" names, as a string of one; "" for any other text.
+std::string byte_named(std::string_view text);
+
+}  // namespace rf

@@ -1,0 +1,39 @@
+// UTF-8 and normalisation.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace rf {
+
+inline constexpr std::string_view replacement_character = "\xEF\xBF\xBD";  // U+FFFD
+
+enum class Utf8 : std::uint8_t {
+  valid,       // a whole character
+  ill_formed,  // bytes that no continuation can make a character (Unicode 15, 3.9: a maximal subpart)
+  truncated,   // the beginning of a character, cut off by the end of the text
+};
+
+struct Utf8Part {
+  Utf8 kind;
+  std::uint8_t bytes;  // 1 to 4
+};
+
+// What `text`, not empty, begins with (Unicode 15, table 3-7).
+Utf8Part first_utf8(std::string_view text);
+
+// How many bytes at the beginning of `text` are well-formed UTF-8.
+std::size_t well_formed_prefix(std::string_view text);
+
+// `text` with each ill-formed or truncated part replaced by U+FFFD.
+std::string repaired_utf8(std::string_view text);
+
+// The code point of a whole character, as first_utf8() delimits it.
+char32_t code_point(std::string_view character);
+void append_utf8(std::string& out, char32_t point);
+
+// Normalisation form C of well-formed `text` (Unicode annex 15), in n log n time. An empty result means that
+// `text` is its own normal form.
+std::string nfc(std::string_view text);
+
+}  // namespace rf

@@ -1,0 +1,131 @@
+#include "text/vocabulary.h"
+
+#include <algorithm>
+#include <cctype>
+#include <limits>
+#include <string>
+
+#include "base/error.h"
+
+namespace rf {
+namespace {
+
+constexpr std::string_view tokens_key = "tokenizer.ggml.tokens";
+constexpr std::string_view types_key = "tokenizer.ggml.token_type";
+constexpr std::string_view scores_key = "tokenizer.ggml.scores";
+
+// Texts by which control tokens of published models end a turn, a message, a document or a filled-in gap.
+constexpr std::string_view end_texts[] = {
+    "<|eot_id|>",   "<|im_end|>", "<|end|>",         "<|return|>",         "<|call|>", "<|flush|>",
+    "<|calls|>",    "<|eom_id|>", "<end_of_turn>",   "<|endoftext|>",      "<EOT>",    "_<EOT>",
+    "[EOT]",        "[EOS]",      "<|end_of_text|>", "<end_of_utterance>", "</s>",     "<|eot|>",
+    "<|eom|>",      "<turn|>",    "<|fim_pad|>",     "<fim_pad>",          "<PAD>",    "<|repo_name|>",
+    "<|file_sep|>",
+};
+
+bool is_end_text(std::string_view text) {
+  return std::find(std::begin(end_texts), std::end(end_texts), text) != std::end(end_texts);
+}
+
+template <class T>
+std::vector<T> list(const Gguf& file, std::string_view key, std::size_t count) {
+  auto values = file.get<std::vector<T>>(key);
+  if (values.size() != count)
+    fail("{}: key {}: expected {} entries, one for each of {}, found {}", file.path(), key, count, tokens_key,
+         values.size());
+  return values;
+}
+
+void read_texts(const Gguf& file, Vocabulary& vocabulary) {
+  vocabulary.texts = file.get<std::vector<std::string_view>>(tokens_key);
+  const std::size_t count = vocabulary.texts.size();
+  if (count == 0 || count > std::numeric_limits<std::int32_t>::max())
+    fail("{}: key {}: expected 1 to 2147483647 tokens, found {}", file.path(), tokens_key, count);
+  vocabulary.ids = StringTable(count);
+  for (std::int32_t id = 0; id < vocabulary.size(); ++id) {
+    if (vocabulary.text(id).size() > std::numeric_limits<std::uint32_t>::max())
+      fail("{}: key {}: token {} has {} bytes, expected under 4 GiB", file.path(), tokens_key, id,
+           vocabulary.text(id).size());
+    vocabulary.ids.insert(vocabulary.text(id), id);
+  }
+}
+
+void read_types(const Gguf& file, Vocabulary& vocabulary) {
+  const auto count = static_cast<std::size_t>(vocabulary.size());
+  vocabulary.types.assign(count, TokenType::normal);
+  if (!file.has(types_key)) return;
+  const auto types = list<std::int32_t>(file, types_key, count);
+  for (std::size_t id = 0; id < count; ++id) {
+    if (types[id] < 0 || types[id] > 6)
+      fail("{}: key {}: entry {}: expected a type of 0 to 6, found {}", file.path(), types_key, id,
+           types[id]);
+    if (types[id] != 0) vocabulary.types[id] = static_cast<TokenType>(types[id]);
+    // Some converters mark a turn's end as user-defined; users must not be able to write it.
+    if (vocabulary.types[id] == TokenType::user_defined && is_end_text(vocabulary.texts[id]))
+      vocabulary.types[id] = TokenType::control;
+  }
+}
+
+// The id under `key`, or -1 where it is absent or stored as -1.
+std::int32_t read_id(const Gguf& file, const Vocabulary& vocabulary, std::string_view key) {
+  const auto id = file.get<std::int64_t>(key, -1);
+  if (id == -1 || id == std::numeric_limits<std::uint32_t>::max()) return -1;
+  if (id < 0 || id >= vocabulary.size())
+    fail("{}: key {}: expected a token id under {}, found {}", file.path(), key, vocabulary.size(), id);
+  return static_cast<std::int32_t>(id);
+}
+
+void find_ends(const Gguf& file, Vocabulary& vocabulary) {
+  vocabulary.ends.assign(vocabulary.texts.size(), false);
+  bool returns = false, calls = false;  // the Harmony format: there <|end|> only separates messages
+  for (std::int32_t id = 0; id < vocabulary.size(); ++id) {
+    if (vocabulary.type(id) != TokenType::control || !is_end_text(vocabulary.text(id))) continue;
+    vocabulary.ends[static_cast<std::size_t>(id)] = true;
+    returns = returns || vocabulary.text(id) == "<|return|>";
+    calls = calls || vocabulary.text(id) == "<|call|>";
+  }
+  if (const std::int32_t id = vocabulary.ids.find("<|end|>"); returns && calls && id >= 0)
+    vocabulary.ends[static_cast<std::size_t>(id)] = false;
+  for (const char* key :
+       {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"})
+    if (const std::int32_t id = read_id(file, vocabulary, key); id >= 0)
+      vocabulary.ends[static_cast<std::size_t>(id)] = true;
+}
+
+// Phi-3's published tokenizer lets its role tokens swallow the whitespace after them; a GGUF file has no key
+// for that, so its name has to tell.
+void find_space_takers(const Gguf& file, Vocabulary& vocabulary) {
+  vocabulary.takes_space.assign(vocabulary.texts.size(), false);
+  auto name = file.get<std::string>("general.name", "");
+  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
+  if (name.find("phi-3") == std::string::npos && name.find("phi3") == std::string::npos) return;
+  for (std::int32_t id = 0; id < vocabulary.size(); ++id) {
+    const TokenType type = vocabulary.type(id);
+    const std::string_view text = vocabulary.text(id);
+    vocabulary.takes_space[static_cast<std::size_t>(id)] =
+        (type == TokenType::control || type == TokenType::user_defined) && text != "<s>" && text != "<unk>" &&
+        text != "<|endoftext|>";
+  }
+}
+
+}  // namespace
+
+Vocabulary Vocabulary::from(const Gguf& file, bool add_bos) {
+  Vocabulary vocabulary;
+  read_texts(file, vocabulary);
+  read_types(file, vocabulary);
+  if (file.has(scores_key)) vocabulary.scores = list<float>(file, scores_key, vocabulary.texts.size());
+  vocabulary.bos = read_id(file, vocabulary, "tokenizer.ggml.bos_token_id");
+  vocabulary.eos = read_id(file, vocabulary, "tokenizer.ggml.eos_token_id");
+  vocabulary.unknown = read_id(file, vocabulary, "tokenizer.ggml.unknown_token_id");
+  if (const auto found = std::find(vocabulary.types.begin(), vocabulary.types.end(), TokenType::unknown);
+      vocabulary.unknown < 0 && found != vocabulary.types.end())
+    vocabulary.unknown = static_cast<std::int32_t>(found - vocabulary.types.begin());
+  vocabulary.add_bos = file.get<bool>("tokenizer.ggml.add_bos_token", add_bos);
+  vocabulary.add_eos = file.get<bool>("tokenizer.ggml.add_eos_token", false);
+  find_ends(file, vocabulary);
+  find_space_takers(file, vocabulary);
+  return vocabulary;
+}
+
+}  // namespace rf
