@@ -43,8 +43,8 @@ class WordCutter {
 // The tokens of single bytes, for characters that have none of their own.
 class ByteTokens {
  public:
-  explicit ByteTokens(
-      const Vocabulary& vocabulary);  // throws Error for a byte token whose text names no byte
+  // Throws Error naming the file and the entry for a byte token whose text names no byte.
+  ByteTokens(const Gguf& file, const Vocabulary& vocabulary);
 
   // Appends the tokens of `bytes`; in a vocabulary without them the unknown token, if there is one.
   void append(std::string_view bytes, std::vector<std::int32_t>& ids) const;

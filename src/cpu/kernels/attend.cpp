@@ -1,0 +1,294 @@
+// Attention over cache pages: scores of a chunk of positions, softmax within it, weighted values; chunks are merged in
+// order (online softmax), so that a query's result depends on its own position alone.
+#include "cpu/kernels/export.h"
+#include "cpu/simd/simd.h"
+
+namespace rf::RF_ISA {
+namespace {
+
+constexpr int halves = 16 / lanes;
+constexpr float minus_infinity = -__builtin_inff();
+
+// Keys of `lanes` positions at dimension d of a K group; `half` picks them out of the 16.
+template <KvType kv>
+F load_key(const std::byte* group, const CacheLayout& layout, int d, int half) {
+  const int at = 16 * d + half * lanes;
+  if constexpr (kv == KvType::f32) return F::load(reinterpret_cast<const float*>(group) + at);
+  if constexpr (kv == KvType::f16) return F::load_f16(reinterpret_cast<const std::uint16_t*>(group) + at);
+  const F scale = F::load_f16(reinterpret_cast<const std::uint16_t*>(group + layout.group_scales) +
+                              16 * (d >> 5) + half * lanes);
+  if constexpr (kv == KvType::q8_0) return F::load_i8(reinterpret_cast<const std::int8_t*>(group) + at) * scale;
+  const int byte = 16 * (16 * (d >> 5) + (d & 15)) + half * lanes;
+  const B codes = B::load(reinterpret_cast<const std::uint8_t*>(group) + byte).bits(4 * (d >> 4 & 1), 15).minus(8);
+  return to_float(codes) * scale;
+}
+
+// `lanes` elements of a position's value, from d on.
+template <KvType kv>
+F load_value(const std::byte* row, const CacheLayout& layout, int d) {
+  if constexpr (kv == KvType::f32) return F::load(reinterpret_cast<const float*>(row) + d);
+  if constexpr (kv == KvType::f16) return F::load_f16(reinterpret_cast<const std::uint16_t*>(row) + d);
+  const auto* scales = reinterpret_cast<const std::uint16_t*>(row + layout.value_scales);
+  const F scale = F::set1(f16_to_f32(scales[d >> 5]));
+  if constexpr (kv == KvType::q8_0) return F::load_i8(reinterpret_cast<const std::int8_t*>(row) + d) * scale;
+  const B codes = B::load(reinterpret_cast<const std::uint8_t*>(row) + 16 * (d >> 5) + (d & 15))
+                      .bits(4 * (d >> 4 & 1), 15)
+                      .minus(8);
+  return to_float(codes) * scale;
+}
+
+// A page's head: groups of K, then rows of V.
+const std::byte* head_of(const CacheLayout& layout, const HeadTile& tile, int page_index) {
+  return tile.cache + static_cast<std::size_t>(tile.pages[page_index]) * layout.page_bytes +
+         static_cast<std::size_t>(tile.kv_head) * layout.head_bytes;
+}
+
+const float* query(const HeadTile& tile, int key_dim, int i) {
+  return tile.q + i / tile.heads * tile.q_stride + i % tile.heads * key_dim;
+}
+
+// Raw scores of N queries against one group of 16 positions.
+template <KvType kv, int N>
+void score_group(const CacheLayout& layout, const HeadTile& tile, int first, const std::byte* group, float* scores,
+                 int stride) {
+  const float* q[N];
+#pragma GCC unroll 8
+  for (int i = 0; i < N; ++i) q[i] = query(tile, layout.key_dim, first + i);
+  for (int half = 0; half < halves; ++half) {
+    F acc[N];
+#pragma GCC unroll 8
+    for (int i = 0; i < N; ++i) acc[i] = F::zero();
+    for (int d = 0; d < layout.key_dim; ++d) {
+      const F key = load_key<kv>(group, layout, d, half);
+#pragma GCC unroll 8
+      for (int i = 0; i < N; ++i) acc[i] = fma(key, F::set1(q[i][d]), acc[i]);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < N; ++i) (acc[i] * F::set1(tile.scale)).store(scores + i * stride + half * lanes);
+  }
+}
+
+// values[i][d] = sum over positions of weight[i][position] * v[position][d], for N queries.
+template <KvType kv, int N>
+void weigh_values(const CacheLayout& layout, const HeadTile& tile, int first_position, int last_position,
+                  const float* weights, int stride, Partial* partials) {
+  constexpr int wide = 32 / lanes <= 2 ? 2 : 1;
+  for (int d = 0; d < layout.value_padded;) {
+    const int vectors = d + wide * lanes <= layout.value_padded ? wide : 1;
+    F acc[N][wide];
+#pragma GCC unroll 8
+    for (int i = 0; i < N; ++i)
+      for (int j = 0; j < wide; ++j) acc[i][j] = F::zero();
+    for (int p = first_position; p < last_position;) {
+      const int page = p / layout.page, in_page = p % layout.page;
+      const int stop = p + layout.page - in_page < last_position ? p + layout.page - in_page : last_position;
+      const std::byte* row = head_of(layout, tile, page) + layout.values_at +
+                             static_cast<std::size_t>(in_page) * layout.value_bytes;
+      for (; p < stop; ++p, row += layout.value_bytes) {
+        F v[wide];
+        for (int j = 0; j < wide; ++j) v[j] = load_value<kv>(row, layout, j < vectors ? d + j * lanes : d);
+#pragma GCC unroll 8
+        for (int i = 0; i < N; ++i) {
+          const F weight = F::set1(weights[i * stride + p - first_position]);
+#pragma GCC unroll 2
+          for (int j = 0; j < wide; ++j) acc[i][j] = fma(weight, v[j], acc[i][j]);
+        }
+      }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < N; ++i)
+      for (int j = 0; j < vectors; ++j) acc[i][j].store(partials[i].values + d + j * lanes);
+    d += vectors * lanes;
+  }
+}
+
+// Turns one query's scores into weights exp(score - largest); positions it must not see get weight 0.
+void soften(const HeadTile& tile, int query_position, int first_position, int count, float* scores, Partial& partial) {
+  int from = 0;
+  if (tile.window > 0 && query_position - tile.window + 1 > first_position)
+    from = query_position - tile.window + 1 - first_position;
+  int to = query_position + 1 - first_position;
+  if (to > count) to = count;
+  if (from > to) from = to;
+  const int padded = (count + 15) / 16 * 16;
+  for (int i = 0; i < from; ++i) scores[i] = minus_infinity;
+  for (int i = to; i < padded; ++i) scores[i] = minus_infinity;
+  F top = F::set1(minus_infinity);
+  for (int i = 0; i < padded; i += lanes) top = max(top, F::load(scores + i));
+  partial.largest = largest(top);
+  partial.weight = 0;
+  if (from == to) {
+    for (int i = 0; i < padded; ++i) scores[i] = 0;
+    return;
+  }
+  F total = F::zero();
+  for (int i = 0; i < padded; i += lanes) {
+    F e = exp(F::load(scores + i) - F::set1(partial.largest));
+    if (i < from || i + lanes > to) {
+      const int skip = from - i < 0 ? 0 : from - i > lanes ? lanes : from - i;
+      const int keep = to - i < 0 ? 0 : to - i > lanes ? lanes : to - i;
+      e = first_lanes(keep, e, F::zero());
+      e = first_lanes(skip, F::zero(), e);
+    }
+    e.store(scores + i);
+    total = total + e;
+  }
+  partial.weight = sum(total);
+}
+
+template <KvType kv, int N>
+void chunk_of(const CacheLayout& layout, const HeadTile& tile, int first, int first_position, int last_position,
+              float* scratch, Partial* partials) {
+  constexpr int stride = attention_chunk + 16;
+  // A page that is no multiple of 16 long leaves gaps in its last group: its scores are moved together.
+  for (int p = first_position; p < last_position;) {
+    const int page = p / layout.page, in_page = p % layout.page;
+    const int group = in_page / 16, skip = in_page % 16;
+    int count = 16 - skip;
+    if (count > layout.page - in_page) count = layout.page - in_page;
+    if (count > last_position - p) count = last_position - p;
+    const std::byte* keys = head_of(layout, tile, page) + static_cast<std::size_t>(group) * layout.group_bytes;
+    float* scores = scratch + (p - first_position);
+    if (skip == 0) {
+      score_group<kv, N>(layout, tile, first, keys, scores, stride);
+    } else {
+      alignas(64) float some[N * 16];
+      score_group<kv, N>(layout, tile, first, keys, some, 16);
+      for (int i = 0; i < N; ++i)
+        for (int j = 0; j < count; ++j) scores[i * stride + j] = some[16 * i + skip + j];
+    }
+    p += count;
+  }
+  for (int i = 0; i < N; ++i) {
+    const int position = tile.position + (first + i) / tile.heads;
+    soften(tile, position, first_position, last_position - first_position, scratch + i * stride, partials[i]);
+  }
+  weigh_values<kv, N>(layout, tile, first_position, last_position, scratch, stride, partials);
+}
+
+template <KvType kv>
+void attend(const CacheLayout& layout, const HeadTile& tile, int chunk, float* scratch, Partial* partials) {
+  const int first_position = chunk * attention_chunk;
+  int last_position = tile.position + tile.rows;
+  if (last_position > first_position + attention_chunk) last_position = first_position + attention_chunk;
+  const int queries = tile.rows * tile.heads;
+  int i = 0;
+  const auto go = [&]<int N>() {
+    chunk_of<kv, N>(layout, tile, i, first_position, last_position, scratch, partials + i);
+    i += N;
+  };
+  while (queries - i >= 8) go.template operator()<8>();
+  if (queries - i >= 4) go.template operator()<4>();
+  if (queries - i >= 2) go.template operator()<2>();
+  if (queries - i >= 1) go.template operator()<1>();
+}
+
+}  // namespace
+
+void attend_chunk(const CacheLayout& layout, const HeadTile& tile, int chunk, float* scratch, Partial* partials) {
+  switch (layout.type) {
+    case KvType::f32: return attend<KvType::f32>(layout, tile, chunk, scratch, partials);
+    case KvType::f16: return attend<KvType::f16>(layout, tile, chunk, scratch, partials);
+    case KvType::q8_0: return attend<KvType::q8_0>(layout, tile, chunk, scratch, partials);
+    case KvType::q4_0: return attend<KvType::q4_0>(layout, tile, chunk, scratch, partials);
+  }
+}
+
+void merge(Partial& into, const Partial& next, int count) {
+  if (next.weight == 0) return;
+  if (into.weight == 0) {
+    into.largest = next.largest;
+    into.weight = next.weight;
+    for (int i = 0; i < count; i += lanes) F::load(next.values + i).store(into.values + i);
+    return;
+  }
+  const float top = into.largest > next.largest ? into.largest : next.largest;
+  alignas(64) float factor[lanes] = {into.largest - top, next.largest - top};
+  exp(F::load(factor)).store(factor);
+  into.largest = top;
+  into.weight = into.weight * factor[0] + next.weight * factor[1];
+  const F a = F::set1(factor[0]), b = F::set1(factor[1]);
+  for (int i = 0; i < count; i += lanes)
+    fma(F::load(next.values + i), b, F::load(into.values + i) * a).store(into.values + i);
+}
+
+void finish(const Partial& p, int count, float* out) {
+  const float inverse = 1.0f / p.weight;
+  for (int i = 0; i < count; ++i) out[i] = p.values[i] * inverse;
+}
+
+namespace {
+
+// Scale and codes of up to 32 elements: q8_0 as activations are, q4_0 by the element of largest magnitude.
+template <class Put>
+std::uint16_t quantise(KvType type, const float* x, int n, Put put) {
+  float top = 0, signed_top = 0;
+  for (int i = 0; i < n; ++i) {
+    const float magnitude = x[i] < 0 ? -x[i] : x[i];
+    if (magnitude > top) top = magnitude, signed_top = x[i];
+  }
+  const float d = type == KvType::q8_0 ? top / 127.0f : signed_top / -8.0f;
+  const float inverse = d != 0 ? 1.0f / d : 0.0f;
+  for (int i = 0; i < n; ++i) {
+    const float scaled = x[i] * inverse;
+    int code = static_cast<int>(scaled + (scaled < 0 ? -0.5f : 0.5f));
+    if (type == KvType::q4_0) code = code + 8 > 15 ? 15 : code + 8 < 0 ? 0 : code + 8;
+    put(i, code);
+  }
+  return f32_to_f16(d);
+}
+
+void put_nibble(std::uint8_t* byte, bool high, int code) {
+  *byte = static_cast<std::uint8_t>(high ? (*byte & 15) | code << 4 : (*byte & 0xf0) | code);
+}
+
+void store_key(const CacheLayout& layout, std::byte* group, int lane, const float* key) {
+  for (int d = 0; d < layout.key_dim; ++d) {
+    if (layout.type == KvType::f32) reinterpret_cast<float*>(group)[16 * d + lane] = key[d];
+    if (layout.type == KvType::f16) reinterpret_cast<std::uint16_t*>(group)[16 * d + lane] = f32_to_f16(key[d]);
+  }
+  if (layout.type == KvType::f32 || layout.type == KvType::f16) return;
+  auto* scales = reinterpret_cast<std::uint16_t*>(group + layout.group_scales);
+  auto* codes = reinterpret_cast<std::uint8_t*>(group);
+  for (int d = 0; d < layout.key_dim; d += 32) {
+    const int n = layout.key_dim - d < 32 ? layout.key_dim - d : 32;
+    scales[16 * (d >> 5) + lane] = quantise(layout.type, key + d, n, [&](int i, int code) {
+      if (layout.type == KvType::q8_0)
+        codes[16 * (d + i) + lane] = static_cast<std::uint8_t>(code);
+      else
+        put_nibble(codes + 16 * (d / 2 + (i & 15)) + lane, i >= 16, code);
+    });
+  }
+}
+
+void store_value(const CacheLayout& layout, std::byte* row, const float* value) {
+  for (int d = 0; d < layout.value_dim; ++d) {
+    if (layout.type == KvType::f32) reinterpret_cast<float*>(row)[d] = value[d];
+    if (layout.type == KvType::f16) reinterpret_cast<std::uint16_t*>(row)[d] = f32_to_f16(value[d]);
+  }
+  if (layout.type == KvType::f32 || layout.type == KvType::f16) return;
+  auto* scales = reinterpret_cast<std::uint16_t*>(row + layout.value_scales);
+  auto* codes = reinterpret_cast<std::uint8_t*>(row);
+  for (int d = 0; d < layout.value_dim; d += 32) {
+    const int n = layout.value_dim - d < 32 ? layout.value_dim - d : 32;
+    scales[d >> 5] = quantise(layout.type, value + d, n, [&](int i, int code) {
+      if (layout.type == KvType::q8_0)
+        codes[d + i] = static_cast<std::uint8_t>(code);
+      else
+        put_nibble(codes + d / 2 + (i & 15), i >= 16, code);
+    });
+  }
+}
+
+}  // namespace
+
+void store_kv(const CacheLayout& layout, std::byte* cache, const std::int32_t* pages, int position, int kv_head,
+              const float* key, const float* value) {
+  const int in_page = position % layout.page;
+  std::byte* head = cache + static_cast<std::size_t>(pages[position / layout.page]) * layout.page_bytes +
+                    static_cast<std::size_t>(kv_head) * layout.head_bytes;
+  store_key(layout, head + static_cast<std::size_t>(in_page / 16) * layout.group_bytes, in_page % 16, key);
+  store_value(layout, head + layout.values_at + static_cast<std::size_t>(in_page) * layout.value_bytes, value);
+}
+
+}  // namespace rf::RF_ISA

@@ -1,0 +1,146 @@
+#include "cpu/layout.h"
+
+#include <algorithm>
+#include <cstring>
+#include <span>
+#include <vector>
+
+#include "tensor/formats/list.h"
+
+namespace rf {
+namespace {
+
+constexpr Field f32_fields[] = {{0, 4, 4}};
+constexpr Field half_fields[] = {{0, 2, 2}};
+
+struct BlockShape {
+  std::span<const Field> fields;
+  int elements = 0;
+  std::size_t bytes = 0;
+};
+
+BlockShape block_shape(Type type) {
+  switch (static_cast<std::uint32_t>(type)) {
+    case static_cast<std::uint32_t>(Type::f32): return {f32_fields, 1, 4};
+    case static_cast<std::uint32_t>(Type::f16):
+    case static_cast<std::uint32_t>(Type::bf16): return {half_fields, 1, 2};
+#define RF_CASE(F) \
+  case F::id: return {F::fields, F::elements, sizeof(F::Block)};
+      RF_FORMATS(RF_CASE)
+#undef RF_CASE
+    default: return {};
+  }
+}
+
+// Formats whose bits are put in another order before tiling.
+void arrange(Type type, std::byte* block) {
+  const auto apply = [block]<class F>(F*) {
+    if constexpr (requires(typename F::Block& b) { F::arrange(b); })
+      F::arrange(*reinterpret_cast<typename F::Block*>(block));
+  };
+  switch (static_cast<std::uint32_t>(type)) {
+#define RF_CASE(F) \
+  case F::id: apply(static_cast<F*>(nullptr)); break;
+    RF_FORMATS(RF_CASE)
+#undef RF_CASE
+    default: break;
+  }
+}
+
+bool needs_arranging(Type type) { return type == Type::q5_0 || type == Type::q5_1; }
+
+// Interleaves `units` units of 16 rows that lie `step` apart: out[u * 16 + r] = rows[r][u * step].
+template <class Unit>
+void interleave(const std::byte* const (&rows)[16], std::size_t offset, std::int64_t units, std::size_t step,
+                std::uint8_t* out) {
+  for (std::int64_t u = 0; u < units; ++u) {
+    const std::size_t at = offset + static_cast<std::size_t>(u) * step;
+    for (int r = 0; r < 16; ++r) {
+      Unit unit;
+      std::memcpy(&unit, rows[r] + at, sizeof unit);
+      std::memcpy(out + sizeof unit * static_cast<std::size_t>(16 * u + r), &unit, sizeof unit);
+    }
+  }
+}
+
+void interleave_field(const Field& field, const std::byte* const (&rows)[16], std::int64_t blocks,
+                      std::size_t block_bytes, std::uint8_t* out) {
+  const int units = field.bytes / field.unit;
+  const auto unit = static_cast<std::size_t>(field.unit);
+  const auto go = [&](std::size_t offset, std::int64_t count, std::size_t step, std::uint8_t* to) {
+    if (field.unit == 4)
+      interleave<std::uint32_t>(rows, offset, count, step, to);
+    else if (field.unit == 2)
+      interleave<std::uint16_t>(rows, offset, count, step, to);
+    else
+      interleave<std::uint8_t>(rows, offset, count, step, to);
+  };
+  const auto offset = static_cast<std::size_t>(field.offset);
+  if (units == 1) return go(offset, blocks, block_bytes, out);
+  for (std::int64_t b = 0; b < blocks; ++b)
+    go(offset + static_cast<std::size_t>(b) * block_bytes, units, unit, out + static_cast<std::size_t>(16 * field.bytes * b));
+}
+
+std::size_t round_up(std::size_t n, std::size_t unit) { return (n + unit - 1) / unit * unit; }
+
+}  // namespace
+
+bool can_tile(Type type) { return block_shape(type).elements > 0; }
+
+TiledWeight tiled(const Tensor& tensor) {
+  const BlockShape shape = block_shape(tensor.type);
+  TiledWeight layout{.type = tensor.type, .columns = tensor.columns(), .rows = tensor.rows()};
+  const auto blocks = static_cast<std::size_t>(tensor.columns() / shape.elements);
+  for (std::size_t f = 0; f < shape.fields.size(); ++f) {
+    layout.field_at[f] = layout.tile_bytes;
+    layout.tile_bytes += round_up(16 * static_cast<std::size_t>(shape.fields[f].bytes) * blocks, 64);
+  }
+  return layout;
+}
+
+void write_tile(const Tensor& tensor, const TiledWeight& layout, int t, std::uint8_t* out) {
+  const BlockShape shape = block_shape(tensor.type);
+  const std::int64_t first = 16 * static_cast<std::int64_t>(t);
+  const int present = static_cast<int>(std::min<std::int64_t>(16, tensor.rows() - first));
+  thread_local std::vector<std::byte> spare;  // zero rows beyond the matrix, and arranged copies
+  const bool copies = needs_arranging(tensor.type);
+  spare.assign((copies ? 17 : 1) * tensor.row_bytes, std::byte{0});
+  const std::byte* rows[16];
+  for (int r = 0; r < 16; ++r) {
+    rows[r] = r < present ? tensor.row(first + r) : spare.data();
+    if (!copies || r >= present) continue;
+    std::byte* copy = spare.data() + static_cast<std::size_t>(r + 1) * tensor.row_bytes;
+    std::memcpy(copy, rows[r], tensor.row_bytes);
+    for (std::size_t at = 0; at < tensor.row_bytes; at += shape.bytes) arrange(tensor.type, copy + at);
+    rows[r] = copy;
+  }
+  const std::int64_t blocks = tensor.columns() / shape.elements;
+  for (std::size_t f = 0; f < shape.fields.size(); ++f)
+    interleave_field(shape.fields[f], rows, blocks, shape.bytes, out + layout.field_at[f]);
+}
+
+CacheLayout::CacheLayout(const Cache& cache, KvType kv, int page_tokens)
+    : type(kv), kv_heads(cache.kv_heads), key_dim(cache.key_dim), value_dim(cache.value_dim), page(page_tokens) {
+  value_padded = (value_dim + 15) / 16 * 16;
+  const auto blocks = [](int n) { return static_cast<std::size_t>((n + 31) / 32); };
+  const auto codes = [this, blocks](int n) {
+    const auto count = static_cast<std::size_t>(n);
+    switch (type) {
+      case KvType::f32: return 4 * count;
+      case KvType::f16: return 2 * count;
+      case KvType::q8_0: return count;
+      case KvType::q4_0: return 16 * blocks(n);
+    }
+    return count;
+  };
+  const bool quantised = type == KvType::q8_0 || type == KvType::q4_0;
+  group_scales = 16 * codes(key_dim);
+  group_bytes = round_up(group_scales + (quantised ? 32 * blocks(key_dim) : 0), 64);
+  value_scales = codes(value_padded);
+  value_bytes = round_up(value_scales + (quantised ? 2 * blocks(value_dim) : 0), 16);
+  values_at = static_cast<std::size_t>((page + 15) / 16) * group_bytes;
+  head_bytes = round_up(values_at + static_cast<std::size_t>(page) * value_bytes, 64);
+  page_bytes = static_cast<std::size_t>(kv_heads) * head_bytes;
+}
+
+}  // namespace rf

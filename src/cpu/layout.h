@@ -1,0 +1,49 @@
+// How the CPU keeps weights and caches in memory.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "ops/backend.h"
+#include "tensor/tensor.h"
+
+namespace rf {
+
+// A matrix [columns, rows] in tiles of 16 rows (tensor/formats/format.h). Float types are tiled with blocks of one
+// element. The last tile's missing rows are zero blocks. Every field starts on 64 bytes.
+struct TiledWeight {
+  Type type = Type::f32;
+  std::int64_t columns = 0, rows = 0;
+  std::size_t tile_bytes = 0;
+  std::size_t field_at[4] = {};  // offset of each field in a tile
+  const std::uint8_t* data = nullptr;
+
+  int tiles() const { return static_cast<int>((rows + 15) / 16); }
+  std::size_t bytes() const { return static_cast<std::size_t>(tiles()) * tile_bytes; }
+  const std::uint8_t* tile(int t) const { return data + static_cast<std::size_t>(t) * tile_bytes; }
+};
+
+// The layout of a tensor's tiles, data not yet set. can_tile() says which types have one.
+bool can_tile(Type type);
+TiledWeight tiled(const Tensor& tensor);
+// Writes tile `t` of `tensor` to `out` (layout.tile_bytes).
+void write_tile(const Tensor& tensor, const TiledWeight& layout, int t, std::uint8_t* out);
+
+// One layer's cache: pages of `page` positions; in a page, for each KV head, K then V.
+// K lies transposed in groups of 16 positions, [key_dim][16], so that 16 positions are the lanes of a vector.
+// V lies position by position, its row padded to a multiple of 16 elements.
+// Quantised types keep one f16 scale for 32 elements of a head, after the group's (K) or the row's (V) codes.
+// q4_0: of each 32 elements, byte j holds element j in its low nibble and j + 16 in its high one, plus 8.
+struct CacheLayout {
+  KvType type = KvType::f16;
+  int kv_heads = 0, key_dim = 0, value_dim = 0, page = 0;
+  int value_padded = 0;
+  std::size_t group_bytes = 0, group_scales = 0;  // of a K group; offset of its scales [key blocks][16]
+  std::size_t value_bytes = 0, value_scales = 0;  // of a V row; offset of its scales [value blocks]
+  std::size_t values_at = 0;                      // V's offset in a head
+  std::size_t head_bytes = 0, page_bytes = 0;
+
+  CacheLayout() = default;
+  CacheLayout(const Cache& cache, KvType type, int page_tokens);
+};
+
+}  // namespace rf

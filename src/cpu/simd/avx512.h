@@ -1,0 +1,119 @@
+// 16 lanes of AVX-512 (F, BW, DQ, VL); dot4 uses VNNI where the file is compiled for it.
+#pragma once
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace rf::RF_ISA {
+
+inline constexpr int lanes = 16;
+inline constexpr int max_columns = 16;  // activation rows of one matmul micro-kernel: 8 codes + 16 sums fit in registers
+
+struct F {
+  __m512 v;
+  static F load(const float* p) { return {_mm512_loadu_ps(p)}; }
+  static F zero() { return {_mm512_setzero_ps()}; }
+  static F set1(float x) { return {_mm512_set1_ps(x)}; }
+  static F load_f16(const std::uint16_t* p) {
+    return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+  }
+  static F load_bf16(const std::uint16_t* p) {
+    const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+    return {_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16))};
+  }
+  static F load_i8(const std::int8_t* p) {
+    return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
+  }
+  void store(float* p) const { _mm512_storeu_ps(p, v); }
+  void store_f16(std::uint16_t* p) const {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
+                        _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  }
+};
+inline F operator+(F a, F b) { return {_mm512_add_ps(a.v, b.v)}; }
+inline F operator-(F a, F b) { return {_mm512_sub_ps(a.v, b.v)}; }
+inline F operator*(F a, F b) { return {_mm512_mul_ps(a.v, b.v)}; }
+inline F operator/(F a, F b) { return {_mm512_div_ps(a.v, b.v)}; }
+inline F fma(F a, F b, F c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+inline F max(F a, F b) { return {_mm512_max_ps(a.v, b.v)}; }
+inline F min(F a, F b) { return {_mm512_min_ps(a.v, b.v)}; }
+inline F abs(F a) { return {_mm512_abs_ps(a.v)}; }
+inline F round(F a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
+// 2^n for whole n in [-126, 127].
+inline F exp2_whole(F n) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127)), 23))};
+}
+inline float sum(F a) { return _mm512_reduce_add_ps(a.v); }
+inline float largest(F a) { return _mm512_reduce_max_ps(a.v); }
+// The first n lanes of a, the others from b.
+inline F first_lanes(int n, F a, F b) {
+  return {_mm512_mask_blend_ps(static_cast<__mmask16>((1u << n) - 1u), b.v, a.v)};
+}
+// Rounds to whole numbers and stores them as bytes; the values lie within [-127, 127].
+inline void store_i8(std::int8_t* p, F a) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a.v)));
+}
+
+// A signed or unsigned byte a lane.
+struct B {
+  __m128i v;
+  static B load(const std::uint8_t* p) { return {_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))}; }
+  B bits(int shift, int mask) const {
+    return {_mm_and_si128(_mm_srli_epi16(v, shift), _mm_set1_epi8(static_cast<char>(mask)))};
+  }
+  B shl(int n) const { return {_mm_slli_epi16(v, n)}; }
+  B minus(int n) const { return {_mm_sub_epi8(v, _mm_set1_epi8(static_cast<char>(n)))}; }
+};
+inline B operator|(B a, B b) { return {_mm_or_si128(a.v, b.v)}; }
+inline F to_float(B a) { return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(a.v))}; }
+
+// Four unsigned bytes a lane: codes of four neighbouring elements of a row.
+struct V {
+  __m512i v;
+  static V load(const std::uint8_t* p) { return {_mm512_loadu_si512(p)}; }
+  V bits(int shift, int mask) const {
+    return {_mm512_and_si512(_mm512_srli_epi16(v, static_cast<unsigned>(shift)),
+                             _mm512_set1_epi8(static_cast<char>(mask)))};
+  }
+  V shl(int n) const { return {_mm512_slli_epi16(v, static_cast<unsigned>(n))}; }
+  V flip(int mask) const { return {_mm512_xor_si512(v, _mm512_set1_epi8(static_cast<char>(mask)))}; }
+  void store(std::uint8_t* p) const { _mm512_storeu_si512(p, v); }
+};
+inline V operator|(V a, V b) { return {_mm512_or_si512(a.v, b.v)}; }
+
+struct I {
+  __m512i v;
+  static I zero() { return {_mm512_setzero_si512()}; }
+  static I set1(std::int32_t x) { return {_mm512_set1_epi32(x)}; }
+  static I load(const std::int32_t* p) { return {_mm512_loadu_si512(p)}; }
+  void store(std::int32_t* p) const { _mm512_storeu_si512(p, v); }
+};
+inline I operator+(I a, I b) { return {_mm512_add_epi32(a.v, b.v)}; }
+inline I operator*(I a, I b) { return {_mm512_mullo_epi32(a.v, b.v)}; }
+inline F to_float(I a) { return {_mm512_cvtepi32_ps(a.v)}; }
+
+// acc + the products of four unsigned codes a lane with the four signed bytes at `quad`.
+// wide: codes use 8 bits. What is then to be taken from every code is `wide_zero`.
+#ifdef __AVX512VNNI__
+inline constexpr int wide_zero = 128;
+template <bool wide>
+inline I dot4(I acc, V codes, const std::int8_t* quad) {
+  return {_mm512_dpbusd_epi32(acc.v, codes.v, _mm512_set1_epi32(*reinterpret_cast<const std::int32_t*>(quad)))};
+}
+#else
+inline constexpr int wide_zero = 0;
+template <bool wide>
+inline I dot4(I acc, V codes, const std::int8_t* quad) {
+  __m512i a = _mm512_set1_epi32(*reinterpret_cast<const std::int32_t*>(quad));
+  __m512i c = codes.v;
+  if constexpr (wide) {  // pairs of 8-bit products overflow 16 bits: |code| times the activation with the code's sign
+    c = _mm512_xor_si512(c, _mm512_set1_epi8(static_cast<char>(0x80)));
+    a = _mm512_mask_sub_epi8(a, _mm512_movepi8_mask(c), _mm512_setzero_si512(), a);
+    c = _mm512_abs_epi8(c);
+  }
+  const __m512i pairs = _mm512_maddubs_epi16(c, a);
+  return {_mm512_add_epi32(acc.v, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))};
+}
+#endif
+
+}  // namespace rf::RF_ISA

@@ -1,0 +1,177 @@
+// 4 lanes in plain C++, for processors without any of the other instruction sets.
+#pragma once
+#include <cstdint>
+#include <cstring>
+
+#include "base/half.h"
+
+namespace rf::RF_ISA {
+
+inline constexpr int lanes = 4;
+inline constexpr int max_columns = 4;
+
+struct F {
+  float v[lanes];
+  static F set1(float x) { return {{x, x, x, x}}; }
+  static F zero() { return set1(0); }
+  static F load(const float* p) { return {{p[0], p[1], p[2], p[3]}}; }
+  static F load_f16(const std::uint16_t* p) {
+    return {{f16_to_f32(p[0]), f16_to_f32(p[1]), f16_to_f32(p[2]), f16_to_f32(p[3])}};
+  }
+  static F load_bf16(const std::uint16_t* p) {
+    return {{bf16_to_f32(p[0]), bf16_to_f32(p[1]), bf16_to_f32(p[2]), bf16_to_f32(p[3])}};
+  }
+  static F load_i8(const std::int8_t* p) {
+    F r;
+    for (int i = 0; i < lanes; ++i) r.v[i] = static_cast<float>(p[i]);
+    return r;
+  }
+  void store(float* p) const { std::memcpy(p, v, sizeof v); }
+  void store_f16(std::uint16_t* p) const {
+    for (int i = 0; i < lanes; ++i) p[i] = f32_to_f16(v[i]);
+  }
+};
+
+template <class Each>
+inline F each(Each f) {
+  F r;
+  for (int i = 0; i < lanes; ++i) r.v[i] = f(i);
+  return r;
+}
+inline F operator+(F a, F b) {
+  return each([&](int i) { return a.v[i] + b.v[i]; });
+}
+inline F operator-(F a, F b) {
+  return each([&](int i) { return a.v[i] - b.v[i]; });
+}
+inline F operator*(F a, F b) {
+  return each([&](int i) { return a.v[i] * b.v[i]; });
+}
+inline F operator/(F a, F b) {
+  return each([&](int i) { return a.v[i] / b.v[i]; });
+}
+inline F fma(F a, F b, F c) { return a * b + c; }
+inline F max(F a, F b) {
+  return each([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; });
+}
+inline F min(F a, F b) {
+  return each([&](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; });
+}
+inline F abs(F a) {
+  return each([&](int i) { return a.v[i] < 0 ? -a.v[i] : a.v[i]; });
+}
+// Nearest whole number, ties to even, for |x| < 2^22.
+inline F round(F a) {
+  return each([&](int i) { return (a.v[i] + 0x1.8p23f) - 0x1.8p23f; });
+}
+// 2^n for whole n in [-126, 127].
+inline F exp2_whole(F n) {
+  return each([&](int i) { return float_of_bits(static_cast<std::uint32_t>(static_cast<int>(n.v[i]) + 127) << 23); });
+}
+inline float sum(F a) { return (a.v[0] + a.v[2]) + (a.v[1] + a.v[3]); }
+inline float largest(F a) {
+  float m = a.v[0];
+  for (int i = 1; i < lanes; ++i) m = a.v[i] > m ? a.v[i] : m;
+  return m;
+}
+// The first n lanes of a, the others from b.
+inline F first_lanes(int n, F a, F b) {
+  return each([&](int i) { return i < n ? a.v[i] : b.v[i]; });
+}
+// Rounds to whole numbers and stores them as bytes; the values lie within [-127, 127].
+inline void store_i8(std::int8_t* p, F a) {
+  const F whole = round(a);
+  for (int i = 0; i < lanes; ++i) p[i] = static_cast<std::int8_t>(whole.v[i]);
+}
+
+// A signed or unsigned byte a lane.
+struct B {
+  std::uint8_t v[lanes];
+  static B load(const std::uint8_t* p) {
+    B r;
+    std::memcpy(r.v, p, sizeof r.v);
+    return r;
+  }
+  template <class Each>
+  B map(Each f) const {
+    B r;
+    for (int i = 0; i < lanes; ++i) r.v[i] = static_cast<std::uint8_t>(f(v[i]));
+    return r;
+  }
+  B bits(int shift, int mask) const {
+    return map([=](int x) { return x >> shift & mask; });
+  }
+  B shl(int n) const {
+    return map([=](int x) { return x << n; });
+  }
+  B minus(int n) const {
+    return map([=](int x) { return x - n; });
+  }
+};
+inline B operator|(B a, B b) {
+  for (int i = 0; i < lanes; ++i) a.v[i] = static_cast<std::uint8_t>(a.v[i] | b.v[i]);
+  return a;
+}
+inline F to_float(B a) {
+  return each([&](int i) { return static_cast<float>(static_cast<std::int8_t>(a.v[i])); });
+}
+
+// Four unsigned bytes a lane: codes of four neighbouring elements of a row.
+struct V {
+  std::uint8_t v[4 * lanes];
+  static V load(const std::uint8_t* p) {
+    V r;
+    std::memcpy(r.v, p, sizeof r.v);
+    return r;
+  }
+  template <class Each>
+  V map(Each f) const {
+    V r;
+    for (int i = 0; i < 4 * lanes; ++i) r.v[i] = static_cast<std::uint8_t>(f(v[i]));
+    return r;
+  }
+  V bits(int shift, int mask) const {
+    return map([=](int x) { return x >> shift & mask; });
+  }
+  V shl(int n) const {
+    return map([=](int x) { return x << n; });
+  }
+  V flip(int mask) const {
+    return map([=](int x) { return x ^ mask; });
+  }
+  void store(std::uint8_t* p) const { std::memcpy(p, v, sizeof v); }
+};
+inline V operator|(V a, V b) {
+  for (int i = 0; i < 4 * lanes; ++i) a.v[i] = static_cast<std::uint8_t>(a.v[i] | b.v[i]);
+  return a;
+}
+
+struct I {
+  std::int32_t v[lanes];
+  static I set1(std::int32_t x) { return {{x, x, x, x}}; }
+  static I zero() { return set1(0); }
+  static I load(const std::int32_t* p) { return {{p[0], p[1], p[2], p[3]}}; }
+  void store(std::int32_t* p) const { std::memcpy(p, v, sizeof v); }
+};
+inline I operator+(I a, I b) {
+  for (int i = 0; i < lanes; ++i) a.v[i] += b.v[i];
+  return a;
+}
+inline I operator*(I a, I b) {
+  for (int i = 0; i < lanes; ++i) a.v[i] *= b.v[i];
+  return a;
+}
+inline F to_float(I a) {
+  return each([&](int i) { return static_cast<float>(a.v[i]); });
+}
+
+// acc + the products of four unsigned codes a lane with the four signed bytes at `quad`.
+inline constexpr int wide_zero = 128;
+template <bool wide>
+inline I dot4(I acc, V codes, const std::int8_t* quad) {
+  for (int i = 0; i < lanes; ++i)
+    for (int j = 0; j < 4; ++j) acc.v[i] += codes.v[4 * i + j] * quad[j];
+  return acc;
+}
+
+}  // namespace rf::RF_ISA

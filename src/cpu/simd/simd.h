@@ -1,0 +1,30 @@
+// The vector types of the instruction set that this file is compiled for: RF_ISA names its namespace.
+#pragma once
+#if defined(__AVX512F__)
+#include "cpu/simd/avx512.h"
+#elif defined(__AVX2__)
+#include "cpu/simd/avx2.h"
+#else
+#include "cpu/simd/scalar.h"
+#endif
+
+namespace rf::RF_ISA {
+
+// e^x, relative error under 2e-7; arguments below -87 give a value under 1.7e-38, above 88 are cut there.
+// Method: 2^n times a degree-6 polynomial of the remainder, |r| <= ln(2)/2 (Cody and Waite's reduction).
+inline F exp(F x) {
+  x = min(max(x, F::set1(-87.0f)), F::set1(88.0f));
+  const F n = round(x * F::set1(1.44269504f));
+  F r = fma(n, F::set1(-0.693359375f), x);
+  r = fma(n, F::set1(2.12194440e-4f), r);
+  F p = F::set1(1.3888889e-3f);
+  p = fma(p, r, F::set1(8.3333333e-3f));
+  p = fma(p, r, F::set1(4.16666667e-2f));
+  p = fma(p, r, F::set1(0.166666667f));
+  p = fma(p, r, F::set1(0.5f));
+  p = fma(p, r, F::set1(1.0f));
+  p = fma(p, r, F::set1(1.0f));
+  return p * exp2_whole(n);
+}
+
+}  // namespace rf::RF_ISA
