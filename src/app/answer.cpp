@@ -23,7 +23,7 @@ Answer answer(Engine& engine, Request request, const std::function<void(std::str
   const std::uint64_t id = engine.submit(std::move(request));
   std::vector<Event> events;
   bool cancelled = false;
-  while (out.finish == Finish::none && engine.step(events)) {
+  while (out.finish == Finish::unfinished && engine.step(events)) {
     for (const Event& event : events) {
       if (event.request != id) continue;
       out.prompt_cached = std::max(out.prompt_cached, event.prompt_cached);
@@ -34,10 +34,10 @@ Answer answer(Engine& engine, Request request, const std::function<void(std::str
       }
       out.text += event.text;
       if (!event.text.empty()) on_text(event.text);
-      if (event.finish != Finish::none) out.finish = event.finish;
+      if (event.finish != Finish::unfinished) out.finish = event.finish;
     }
     events.clear();
-    if (!cancelled && out.finish == Finish::none && interrupted()) {
+    if (!cancelled && out.finish == Finish::unfinished && interrupted()) {
       engine.cancel(id);
       cancelled = true;
     }

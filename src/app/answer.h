@@ -13,7 +13,7 @@ namespace rf {
 struct Answer {
   std::vector<std::int32_t> ids;  // generated, an end-of-text token included where the engine gives it
   std::string text;
-  Finish finish = Finish::none;
+  Finish finish = Finish::unfinished;
   int prompt_tokens = 0, prompt_cached = 0;
   double prompt_seconds = 0;  // until the first token
   double decode_seconds = 0;  // from the first token to the last

@@ -23,7 +23,8 @@ constexpr const char* help =
     "/save FILE     write the conversation to FILE as JSON\n"
     "/load FILE     go on with a conversation written by /save\n"
     "/exit          leave (also Ctrl-D)\n"
-    "Ctrl-C stops an answer. A line that ends in \\ goes on in the next one; \"\"\" begins and ends a longer text.\n";
+    "Ctrl-C stops an answer. A line that ends in \\ goes on in the next one; \"\"\" begins and ends a longer "
+    "text.\n";
 
 // Where the lines typed in earlier chats are kept; "" where there is no home.
 std::string history_file() {
@@ -77,10 +78,11 @@ class Chat {
 void Chat::print_status(const Answer& answer) const {
   const int used = answer.prompt_tokens + static_cast<int>(answer.ids.size());
   if (styled_)
-    print(dim(fmt::format("[{} tokens, {:.1f} tokens/s; prompt {} tokens, {} of them cached; context {} of {}]",
-                          answer.ids.size(), answer.decode_rate(), answer.prompt_tokens, answer.prompt_cached,
-                          used, engine_->context())) +
-          "\n");
+    print(
+        dim(fmt::format("[{} tokens, {:.1f} tokens/s; prompt {} tokens, {} of them cached; context {} of {}]",
+                        answer.ids.size(), answer.decode_rate(), answer.prompt_tokens, answer.prompt_cached,
+                        used, engine_->context())) +
+        "\n");
   if (answer.finish == Finish::length && used >= engine_->context())
     std::fputs("The context is full. /reset starts over; a larger --ctx makes room for more.\n", stderr);
 }
@@ -90,9 +92,11 @@ void Chat::respond(const std::string& text) {
   request.prompt = conversation_.ask(text);
   if (static_cast<int>(request.prompt.size()) >= engine_->context()) {
     conversation_.take_back();
-    fail("the conversation would take {} tokens, and the context holds {}: /reset starts over, a larger --ctx makes "
-         "room for more",
-         request.prompt.size(), engine_->context());
+    fail(
+        "the conversation would take {} tokens, and the context holds {}: /reset starts over, a larger --ctx "
+        "makes "
+        "room for more",
+        request.prompt.size(), engine_->context());
   }
   request.sampling = options_.answer.sampling;
   request.stop = options_.answer.stop;

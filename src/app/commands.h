@@ -1,5 +1,5 @@
-// The commands: what each one is told, and its work. They write results to stdout, throw Error on failure, and
-// return the exit code. The command line that fills these structs is command_line.cpp.
+// The commands: what each one is told, and its work. They write results to stdout, throw Error on failure,
+// and return the exit code. The command line that fills these structs is command_line.cpp.
 #pragma once
 #include <cstdint>
 #include <optional>

@@ -64,8 +64,8 @@ void print_text(const Gguf& file) {
   for (const auto& [name, tensor] : file.tensors()) {
     std::string shape;
     for (const std::int64_t n : shape_of(tensor)) shape += (shape.empty() ? "" : " x ") + std::to_string(n);
-    rows.push_back({std::string(name), std::string(type_info(tensor.type).name), shape,
-                    std::to_string(tensor.bytes())});
+    rows.push_back(
+        {std::string(name), std::string(type_info(tensor.type).name), shape, std::to_string(tensor.bytes())});
   }
   std::puts("");
   std::fputs(table(rows, 2).c_str(), stdout);
@@ -76,7 +76,8 @@ std::string weights_text(const Program& program, const Step& step) {
   for (const Linear& linear : step.linear)
     if (linear.weight != none) {
       const Weight& weight = program.weights[static_cast<std::size_t>(linear.weight)];
-      text += fmt::format("{}{} {}", text.empty() ? "" : ", ", weight.name, type_info(weight.tensor.type).name);
+      text +=
+          fmt::format("{}{} {}", text.empty() ? "" : ", ", weight.name, type_info(weight.tensor.type).name);
     }
   return text;
 }
@@ -97,12 +98,12 @@ void print_plan(const Gguf& file, const LoadOptions& load) {
   std::vector<int> all;
   Cost total;
   for (const Step& step : program.steps) {
-    const Cost cost = cost_of(program, step, 1, 1, 0, kv_element_bytes(limits.kv));
+    const Cost cost = cost_of(program, step, 1, 1, 0, 2);
     total.bytes += cost.bytes;
     total.flops += cost.flops;
-    rows.push_back({std::to_string(all.size()), op_name(step.op), step.layer < 0 ? "" : std::to_string(step.layer),
-                    weights_text(program, step), fmt::format("{:.0f}", cost.bytes),
-                    fmt::format("{:.0f}", cost.flops)});
+    rows.push_back({std::to_string(all.size()), op_name(step.op),
+                    step.layer < 0 ? "" : std::to_string(step.layer), weights_text(program, step),
+                    fmt::format("{:.0f}", cost.bytes), fmt::format("{:.0f}", cost.flops)});
     all.push_back(static_cast<int>(all.size()));
     std::string why;
     if (!backends[0]->can(program, step, &why)) rows.back().push_back(fmt::format("cannot run: {}", why));
@@ -113,7 +114,8 @@ void print_plan(const Gguf& file, const LoadOptions& load) {
   std::puts(fmt::format("\none token reads {} of weights and takes {:.1f} MFLOP\n"
                         "memory on {} at {} positions, {} cache: weights {}, cache {}, activations {}",
                         size_text(total.bytes), total.flops * 1e-6, backends[0]->name(), context, load.kv,
-                        size_text(static_cast<double>(need.weights)), size_text(static_cast<double>(need.cache)),
+                        size_text(static_cast<double>(need.weights)),
+                        size_text(static_cast<double>(need.cache)),
                         size_text(static_cast<double>(need.activations)))
                 .c_str());
 }

@@ -28,12 +28,17 @@ nlohmann::ordered_json metadata_json(const Gguf& file, std::string_view key) {
   const MetaValue& value = file.metadata().at(key);
   const bool array = value.type == ValueType::array;
   switch (array ? value.element : value.type) {
-    case ValueType::boolean: return json_of<bool>(file, key, array);
+    case ValueType::boolean:
+      return json_of<bool>(file, key, array);
     case ValueType::f32:
-    case ValueType::f64: return json_of<double>(file, key, array);
-    case ValueType::u64: return json_of<std::uint64_t>(file, key, array);
-    case ValueType::string: return json_of<std::string>(file, key, array);
-    default: return json_of<std::int64_t>(file, key, array);
+    case ValueType::f64:
+      return json_of<double>(file, key, array);
+    case ValueType::u64:
+      return json_of<std::uint64_t>(file, key, array);
+    case ValueType::string:
+      return json_of<std::string>(file, key, array);
+    default:
+      return json_of<std::int64_t>(file, key, array);
   }
 }
 

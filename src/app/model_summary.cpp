@@ -11,12 +11,12 @@ namespace {
 
 // general.file_type, ggml's enumeration of how a file as a whole was quantised.
 const std::map<std::uint32_t, std::string_view> file_types = {
-    {0, "F32"},      {1, "F16"},     {2, "Q4_0"},     {3, "Q4_1"},    {7, "Q8_0"},     {8, "Q5_0"},
-    {9, "Q5_1"},     {10, "Q2_K"},   {11, "Q3_K_S"},  {12, "Q3_K_M"}, {13, "Q3_K_L"},  {14, "Q4_K_S"},
-    {15, "Q4_K_M"},  {16, "Q5_K_S"}, {17, "Q5_K_M"},  {18, "Q6_K"},   {19, "IQ2_XXS"}, {20, "IQ2_XS"},
-    {21, "Q2_K_S"},  {22, "IQ3_XS"}, {23, "IQ3_XXS"}, {24, "IQ1_S"},  {25, "IQ4_NL"},  {26, "IQ3_S"},
-    {27, "IQ3_M"},   {28, "IQ2_S"},  {29, "IQ2_M"},   {30, "IQ4_XS"}, {31, "IQ1_M"},   {32, "BF16"},
-    {36, "TQ1_0"},   {37, "TQ2_0"},  {38, "MXFP4"},
+    {0, "F32"},     {1, "F16"},     {2, "Q4_0"},     {3, "Q4_1"},    {7, "Q8_0"},     {8, "Q5_0"},
+    {9, "Q5_1"},    {10, "Q2_K"},   {11, "Q3_K_S"},  {12, "Q3_K_M"}, {13, "Q3_K_L"},  {14, "Q4_K_S"},
+    {15, "Q4_K_M"}, {16, "Q5_K_S"}, {17, "Q5_K_M"},  {18, "Q6_K"},   {19, "IQ2_XXS"}, {20, "IQ2_XS"},
+    {21, "Q2_K_S"}, {22, "IQ3_XS"}, {23, "IQ3_XXS"}, {24, "IQ1_S"},  {25, "IQ4_NL"},  {26, "IQ3_S"},
+    {27, "IQ3_M"},  {28, "IQ2_S"},  {29, "IQ2_M"},   {30, "IQ4_XS"}, {31, "IQ1_M"},   {32, "BF16"},
+    {36, "TQ1_0"},  {37, "TQ2_0"},  {38, "MXFP4"},
 };
 
 std::uint64_t elements(const Tensor& tensor) {
@@ -66,12 +66,13 @@ ModelSummary summarise(const Gguf& file) {
   const std::int64_t heads = key("attention.head_count", 0);
   if (heads <= 0) return summary;
   const std::int64_t head_dim = key("attention.key_length", key("embedding_length", 0) / heads);
-  const std::int64_t row = key("attention.head_count_kv", heads) * (head_dim + key("attention.value_length", head_dim));
+  const std::int64_t row =
+      key("attention.head_count_kv", heads) * (head_dim + key("attention.value_length", head_dim));
   const auto limited = [](std::int64_t value, std::int64_t most) {
     return static_cast<std::uint64_t>(std::clamp<std::int64_t>(value, 0, most));
   };
-  summary.cache_bytes = limited(row, 1 << 24) * limited(key("block_count", 0), 1 << 12) *
-                        limited(summary.context, 8192) * 2;
+  summary.cache_bytes =
+      limited(row, 1 << 24) * limited(key("block_count", 0), 1 << 12) * limited(summary.context, 8192) * 2;
   return summary;
 }
 

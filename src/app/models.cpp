@@ -30,7 +30,8 @@ std::vector<std::string> model_files(const std::string& folder) {
     const std::string name = entry.path().filename();
     if (!name.ends_with(".gguf") || !entry.is_regular_file()) continue;
     const std::size_t of = name.rfind("-of-");
-    if (of != std::string::npos && of >= 6 && name.size() == of + 14 && name.substr(of - 6, 10) != first) continue;
+    if (of != std::string::npos && of >= 6 && name.size() == of + 14 && name.substr(of - 6, 10) != first)
+      continue;
     files.push_back(entry.path());
   }
   std::sort(files.begin(), files.end());
@@ -39,7 +40,8 @@ std::vector<std::string> model_files(const std::string& folder) {
 
 std::string parameters_text(std::uint64_t count) {
   const auto number = static_cast<double>(count);
-  return count >= 1'000'000'000 ? fmt::format("{:.1f}B", number * 1e-9) : fmt::format("{:.0f}M", number * 1e-6);
+  return count >= 1'000'000'000 ? fmt::format("{:.1f}B", number * 1e-9)
+                                : fmt::format("{:.0f}M", number * 1e-6);
 }
 
 }  // namespace
@@ -79,9 +81,15 @@ int models(const ModelsOptions& options) {
       rows.push_back({name, model.family, parameters_text(model.parameters),
                       size_text(static_cast<double>(model.bytes)), model.quant,
                       model.context > 0 ? std::to_string(model.context) : "-", fits ? "yes" : "no"});
-      list.push_back({{"path", path}, {"family", model.family}, {"name", model.name},
-                      {"parameters", model.parameters}, {"bytes", model.bytes}, {"quant", model.quant},
-                      {"context", model.context}, {"cache_bytes", model.cache_bytes}, {"fits", fits}});
+      list.push_back({{"path", path},
+                      {"family", model.family},
+                      {"name", model.name},
+                      {"parameters", model.parameters},
+                      {"bytes", model.bytes},
+                      {"quant", model.quant},
+                      {"context", model.context},
+                      {"cache_bytes", model.cache_bytes},
+                      {"fits", fits}});
     } catch (const Error& error) {
       rows.push_back({name, fmt::format("unreadable: {}", error.what())});
       list.push_back({{"path", path}, {"error", error.what()}});

@@ -21,9 +21,11 @@ int tokenize(const TokenizeOptions& options) {
     });
     return 0;
   }
-  const std::string text = options.text ? *options.text : read_file(options.file.empty() ? "-" : options.file);
+  const std::string text =
+      options.text ? *options.text : read_file(options.file.empty() ? "-" : options.file);
   const std::vector<std::int32_t> ids = tokenizer->encode(text, encode);
-  std::puts(options.json ? nlohmann::json(ids).dump().c_str() : fmt::format("{}", fmt::join(ids, ",")).c_str());
+  std::puts(options.json ? nlohmann::json(ids).dump().c_str()
+                         : fmt::format("{}", fmt::join(ids, ",")).c_str());
   return 0;
 }
 
@@ -42,7 +44,7 @@ int detokenize(const DetokenizeOptions& options) {
     });
     return 0;
   }
-  const std::string text = decode(*options.tokens) ;
+  const std::string text = decode(*options.tokens);
   const std::string line = (options.json ? nlohmann::json(text).dump() : text) + "\n";
   std::fwrite(line.data(), 1, line.size(), stdout);
   return 0;
