@@ -1,18 +1,19 @@
 // f16 and bf16 as bits, and their conversions; only <cstdint>, for host and device code alike.
+// Static, since kernels are compiled for several instruction sets and must each keep their own copy.
 #pragma once
 #include <cstdint>
 
 namespace rf {
 
-inline float float_of_bits(std::uint32_t bits) {
+static inline float float_of_bits(std::uint32_t bits) {
   return __builtin_bit_cast(float, bits);
 }
-inline std::uint32_t bits_of_float(float value) {
+static inline std::uint32_t bits_of_float(float value) {
   return __builtin_bit_cast(std::uint32_t, value);
 }
 
 // IEEE 754 binary16, exactly, subnormals, infinities and NaN included.
-inline float f16_to_f32(std::uint16_t h) {
+static inline float f16_to_f32(std::uint16_t h) {
   const std::uint32_t sign = static_cast<std::uint32_t>(h & 0x8000u) << 16;
   const std::uint32_t rest = h & 0x7fffu;
   if (rest >= 0x7c00u) return float_of_bits(sign | 0x7f800000u | (rest & 0x3ffu) << 13);
@@ -24,7 +25,7 @@ inline float f16_to_f32(std::uint16_t h) {
 }
 
 // Rounds to nearest, ties to even; overflows to infinity.
-inline std::uint16_t f32_to_f16(float value) {
+static inline std::uint16_t f32_to_f16(float value) {
   const std::uint32_t bits = bits_of_float(value);
   const std::uint32_t sign = bits >> 16 & 0x8000u;
   const std::uint32_t rest = bits & 0x7fffffffu;
@@ -38,7 +39,7 @@ inline std::uint16_t f32_to_f16(float value) {
   return static_cast<std::uint16_t>(sign | ((rest + 0xfffu + odd - (112u << 23)) >> 13));
 }
 
-inline float bf16_to_f32(std::uint16_t h) {
+static inline float bf16_to_f32(std::uint16_t h) {
   return float_of_bits(static_cast<std::uint32_t>(h) << 16);
 }
 

@@ -29,9 +29,11 @@ std::vector<const Kernels*> present() {
   std::vector<const Kernels*> found;
 #ifdef RF_HAS_avx2
   __builtin_cpu_init();
-  const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
-  const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  const bool has_avx2 =
+      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") &&
+                          __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+                          __builtin_cpu_supports("avx512vl");
   if (has_avx512 && __builtin_cpu_supports("avx512vnni")) found.push_back(&avx512vnni::table());
   if (has_avx512) found.push_back(&avx512::table());
   if (has_avx2) found.push_back(&avx2::table());
@@ -62,6 +64,8 @@ std::vector<std::string> cpu_isas() {
   return names;
 }
 
-std::string chosen_isa(const std::string& wanted) { return choose_kernels(wanted).name; }
+std::string chosen_isa(const std::string& wanted) {
+  return choose_kernels(wanted).name;
+}
 
 }  // namespace rf

@@ -6,7 +6,8 @@
 
 namespace rf {
 
-// The kernels named `wanted`, else by the environment's RF_ISA, else the best this processor can run. Throws Error.
+// The kernels named `wanted`, else by the environment's RF_ISA, else the best this processor can run. Throws
+// Error.
 const Kernels& choose_kernels(const std::string& wanted);
 
 }  // namespace rf

@@ -6,15 +6,16 @@
 
 namespace rf {
 
-// Activation rows made ready for dots, in blocks of 32 columns, block after block, in each block row after row:
-// quantised (d = largest / 127, codes rounded to nearest) and, for float weights, as they are. Zero beyond `columns`.
+// Activation rows made ready for dots, in blocks of 32 columns, block after block, in each block row after
+// row: quantised (d = largest / 127, codes rounded to nearest) and, for float weights, as they are. Zero
+// beyond `columns`.
 struct PackedRows {
-  int rows = 0;    // capacity and stride
-  int blocks = 0;  // columns / 32, rounded up
-  std::int8_t* codes = nullptr;    // [blocks][rows][32]
-  float* scale = nullptr;          // [blocks][rows]
-  std::int32_t* sums = nullptr;    // [blocks][2][rows]: of codes 0..15 and 16..31
-  float* values = nullptr;         // [blocks][rows][32], or null when no weight needs them
+  int rows = 0;                  // capacity and stride
+  int blocks = 0;                // columns / 32, rounded up
+  std::int8_t* codes = nullptr;  // [blocks][rows][32]
+  float* scale = nullptr;        // [blocks][rows]
+  std::int32_t* sums = nullptr;  // [blocks][2][rows]: of codes 0..15 and 16..31
+  float* values = nullptr;       // [blocks][rows][32], or null when no weight needs them
 };
 
 struct PackOptions {
@@ -23,12 +24,11 @@ struct PackOptions {
   bool quantise = false, keep = false;  // fill codes, scale and sums; fill values
 };
 
-struct HeadTile {        // queries that share one KV head: `rows` rows of a sequence, `heads` query heads each
-  const float* q = nullptr;  // first row's first head, already rotated
-  float* out = nullptr;      // where that head's value goes
-  std::int64_t q_stride = 0, out_stride = 0;  // floats from row to row
+struct HeadTile {  // queries that share one KV head: `rows` rows of a sequence, `heads` query heads each
+  const float* q = nullptr;   // first row's first head, already rotated
+  std::int64_t q_stride = 0;  // floats from row to row
   int rows = 0, heads = 0;
-  int position = 0;          // of the first row
+  int position = 0;  // of the first row
   const std::int32_t* pages = nullptr;
   const std::byte* cache = nullptr;  // the layer's cache, page 0
   int kv_head = 0;
@@ -36,23 +36,26 @@ struct HeadTile {        // queries that share one KV head: `rows` rows of a seq
   int window = 0;
 };
 
-// Partial result of one query over one chunk of positions: sum of exp(score - largest), and the weighted values.
+// Partial result of one query over one chunk of positions: sum of exp(score - largest), and the weighted
+// values.
 struct Partial {
   float largest, weight;
   float* values;  // [value_padded]
 };
 
 inline constexpr int attention_chunk = 256;  // positions that one Partial covers
-inline constexpr int max_queries = 16;       // rows * heads of a HeadTile
+inline constexpr int max_queries = 64;       // rows * heads of a HeadTile
 
 struct Kernels {
   const char* name;
   // Packs x[0 .. columns) as row `row` of `out`.
   void (*pack)(const float* x, int columns, const PackOptions& options, int row, const PackedRows& out);
   // out[r][16] = tile `t` of `w` times rows 0 .. rows of `in`; scratch holds scratch_bytes(w).
-  void (*tile_matmul)(const TiledWeight& w, int t, const PackedRows& in, int rows, std::uint8_t* scratch, float* out);
+  void (*tile_matmul)(const TiledWeight& w, int t, const PackedRows& in, int rows, std::uint8_t* scratch,
+                      float* out);
   std::size_t (*scratch_bytes)(const TiledWeight& w);
-  // tile[r][i] + bias[i] + add[r][i] to out[r * stride + i] for i < count (bias, add may be null; add has out's stride).
+  // tile[r][i] + bias[i] + add[r][i] to out[r * stride + i] for i < count (bias, add may be null; add has
+  // out's stride).
   void (*store)(const float* tile, int rows, int count, const float* bias, const float* add, float* out,
                 std::int64_t stride);
   // activation(gate + gate_bias) * (up + up_bias) likewise.
@@ -62,8 +65,8 @@ struct Kernels {
   void (*prepare_head)(float* head, int dim, const float* norm, float eps, Rope::Pairs pairs, int dims,
                        const float* cosines, const float* sines);
   // Writes one position's key and value of one head.
-  void (*store_kv)(const CacheLayout& layout, std::byte* cache, const std::int32_t* pages, int position, int kv_head,
-                   const float* key, const float* value);
+  void (*store_kv)(const CacheLayout& layout, std::byte* cache, const std::int32_t* pages, int position,
+                   int kv_head, const float* key, const float* value);
   // The partial result of every query of `tile` over chunk `chunk`; partials[row * heads + head].
   // scratch: attention_scratch floats.
   void (*attend_chunk)(const CacheLayout& layout, const HeadTile& tile, int chunk, float* scratch,
@@ -74,6 +77,6 @@ struct Kernels {
   void (*finish)(const Partial& p, int count, float* out);
 };
 
-inline constexpr int attention_scratch = max_queries * (attention_chunk + 16);
+inline constexpr int attention_scratch = 8 * (attention_chunk + 16);
 
 }  // namespace rf

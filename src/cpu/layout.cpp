@@ -21,14 +21,18 @@ struct BlockShape {
 
 BlockShape block_shape(Type type) {
   switch (static_cast<std::uint32_t>(type)) {
-    case static_cast<std::uint32_t>(Type::f32): return {f32_fields, 1, 4};
+    case static_cast<std::uint32_t>(Type::f32):
+      return {f32_fields, 1, 4};
     case static_cast<std::uint32_t>(Type::f16):
-    case static_cast<std::uint32_t>(Type::bf16): return {half_fields, 1, 2};
+    case static_cast<std::uint32_t>(Type::bf16):
+      return {half_fields, 1, 2};
 #define RF_CASE(F) \
-  case F::id: return {F::fields, F::elements, sizeof(F::Block)};
+  case F::id:      \
+    return {F::fields, F::elements, sizeof(F::Block)};
       RF_FORMATS(RF_CASE)
 #undef RF_CASE
-    default: return {};
+    default:
+      return {};
   }
 }
 
@@ -39,15 +43,20 @@ void arrange(Type type, std::byte* block) {
       F::arrange(*reinterpret_cast<typename F::Block*>(block));
   };
   switch (static_cast<std::uint32_t>(type)) {
-#define RF_CASE(F) \
-  case F::id: apply(static_cast<F*>(nullptr)); break;
+#define RF_CASE(F)                   \
+  case F::id:                        \
+    apply(static_cast<F*>(nullptr)); \
+    break;
     RF_FORMATS(RF_CASE)
 #undef RF_CASE
-    default: break;
+    default:
+      break;
   }
 }
 
-bool needs_arranging(Type type) { return type == Type::q5_0 || type == Type::q5_1; }
+bool needs_arranging(Type type) {
+  return type == Type::q5_0 || type == Type::q5_1;
+}
 
 // Interleaves `units` units of 16 rows that lie `step` apart: out[u * 16 + r] = rows[r][u * step].
 template <class Unit>
@@ -78,14 +87,19 @@ void interleave_field(const Field& field, const std::byte* const (&rows)[16], st
   const auto offset = static_cast<std::size_t>(field.offset);
   if (units == 1) return go(offset, blocks, block_bytes, out);
   for (std::int64_t b = 0; b < blocks; ++b)
-    go(offset + static_cast<std::size_t>(b) * block_bytes, units, unit, out + static_cast<std::size_t>(16 * field.bytes * b));
+    go(offset + static_cast<std::size_t>(b) * block_bytes, units, unit,
+       out + static_cast<std::size_t>(16 * field.bytes * b));
 }
 
-std::size_t round_up(std::size_t n, std::size_t unit) { return (n + unit - 1) / unit * unit; }
+std::size_t round_up(std::size_t n, std::size_t unit) {
+  return (n + unit - 1) / unit * unit;
+}
 
 }  // namespace
 
-bool can_tile(Type type) { return block_shape(type).elements > 0; }
+bool can_tile(Type type) {
+  return block_shape(type).elements > 0;
+}
 
 TiledWeight tiled(const Tensor& tensor) {
   const BlockShape shape = block_shape(tensor.type);
@@ -120,16 +134,24 @@ void write_tile(const Tensor& tensor, const TiledWeight& layout, int t, std::uin
 }
 
 CacheLayout::CacheLayout(const Cache& cache, KvType kv, int page_tokens)
-    : type(kv), kv_heads(cache.kv_heads), key_dim(cache.key_dim), value_dim(cache.value_dim), page(page_tokens) {
+    : type(kv),
+      kv_heads(cache.kv_heads),
+      key_dim(cache.key_dim),
+      value_dim(cache.value_dim),
+      page(page_tokens) {
   value_padded = (value_dim + 15) / 16 * 16;
   const auto blocks = [](int n) { return static_cast<std::size_t>((n + 31) / 32); };
   const auto codes = [this, blocks](int n) {
     const auto count = static_cast<std::size_t>(n);
     switch (type) {
-      case KvType::f32: return 4 * count;
-      case KvType::f16: return 2 * count;
-      case KvType::q8_0: return count;
-      case KvType::q4_0: return 16 * blocks(n);
+      case KvType::f32:
+        return 4 * count;
+      case KvType::f16:
+        return 2 * count;
+      case KvType::q8_0:
+        return count;
+      case KvType::q4_0:
+        return 16 * blocks(n);
     }
     return count;
   };

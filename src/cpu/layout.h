@@ -8,8 +8,8 @@
 
 namespace rf {
 
-// A matrix [columns, rows] in tiles of 16 rows (tensor/formats/format.h). Float types are tiled with blocks of one
-// element. The last tile's missing rows are zero blocks. Every field starts on 64 bytes.
+// A matrix [columns, rows] in tiles of 16 rows (tensor/formats/format.h). Float types are tiled with blocks
+// of one element. The last tile's missing rows are zero blocks. Every field starts on 64 bytes.
 struct TiledWeight {
   Type type = Type::f32;
   std::int64_t columns = 0, rows = 0;

@@ -19,6 +19,8 @@ class Plan {
        const std::function<int(const Step&)>& prefer = {},
        const std::function<void(std::size_t done, std::size_t total)>& progress = {});
 
+  ~Plan();
+
   void run(const Batch& batch);
   // The logits of the batch last run, f32 [wanted, vocab], valid until the next run.
   std::span<const float> logits(int wanted);
@@ -36,13 +38,20 @@ class Plan {
 
  private:
   struct Part;  // a run and the copies before it
+
+  void load(const std::function<void(std::size_t done, std::size_t total)>& progress);
+  void cut();  // into parts, with the copies between them
+  void copy(SlotId slot, int from, int to, int rows);
+  Backend& at(int place) { return *backends_[static_cast<std::size_t>(place)]; }
+
   const Program& program_;
   std::vector<std::unique_ptr<Backend>> backends_;
   RunLimits limits_;
   std::vector<int> placement_;
   std::vector<Part> parts_;
   std::vector<Stat> stats_;
-  std::vector<float> staging_;
+  std::vector<float> staging_;  // a slot's rows on their way through host memory
+  int logits_at_ = 0;           // the place that computes them
   MemoryNeed memory_;
   bool measuring_ = false;
 };

@@ -77,8 +77,7 @@ class PercentFormatter {
     }
     const bool one = values_.is_text() || values_.is_number() || values_.is_none();
     const std::size_t given = values_.is(Kind::tuple) ? values_.list().items.size() : one ? 1 : 0;
-    if (next_ < given && !named_)
-      fail("not all arguments converted during string formatting");
+    if (next_ < given && !named_) fail("not all arguments converted during string formatting");
     return std::move(out_);
   }
 

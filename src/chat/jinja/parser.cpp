@@ -280,7 +280,7 @@ class Parser : ExpressionParser {
 }  // namespace
 
 std::unique_ptr<const Tree> parse(std::string_view source) {
-  constexpr std::size_t max_source = 4 << 20;
+  constexpr std::size_t max_source = 1 << 20;
   if (source.size() > max_source)
     fail("a template of {} bytes, expected at most {}", source.size(), max_source);
   auto tree = std::make_unique<Tree>();

@@ -215,8 +215,8 @@ class JsonWriter {
     std::vector<Dict::Entry> sorted;
     if (style_.sort_keys) {
       sorted = d.entries();
-      std::stable_sort(sorted.begin(), sorted.end(),
-                       [](const auto& a, const auto& b) { return KeyLess()(a.first, b.first); });
+      std::sort(sorted.begin(), sorted.end(),
+                [](const auto& a, const auto& b) { return KeyLess()(a.first, b.first); });
     }
     out += '{';
     ++level_;

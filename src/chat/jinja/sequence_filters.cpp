@@ -1,5 +1,7 @@
 // Filters on sequences and dicts.
 #include <algorithm>
+#include <iterator>
+#include <list>
 
 #include "base/error.h"
 #include "chat/jinja/attribute_path.h"
@@ -95,7 +97,10 @@ void sort_keyed(Heap& heap, std::vector<Keyed>& items, bool reverse) {
     }
     return false;
   };
-  std::stable_sort(items.begin(), items.end(), before);
+  // A list's merge sort is stable, and safe where NaN makes the order inconsistent.
+  std::list<Keyed> sorted(std::make_move_iterator(items.begin()), std::make_move_iterator(items.end()));
+  sorted.sort(before);
+  items.assign(std::make_move_iterator(sorted.begin()), std::make_move_iterator(sorted.end()));
 }
 
 Value values_of(Render& r, const std::vector<Keyed>& items) {

@@ -1,5 +1,6 @@
-// Attention over cache pages: scores of a chunk of positions, softmax within it, weighted values; chunks are merged in
-// order (online softmax), so that a query's result depends on its own position alone.
+// Attention over cache pages: scores of a chunk of positions, softmax within it, weighted values; chunks are
+// merged in order (online softmax), so that a query's result depends on its own position alone.
+#include "base/half.h"
 #include "cpu/kernels/export.h"
 #include "cpu/simd/simd.h"
 
@@ -17,9 +18,11 @@ F load_key(const std::byte* group, const CacheLayout& layout, int d, int half) {
   if constexpr (kv == KvType::f16) return F::load_f16(reinterpret_cast<const std::uint16_t*>(group) + at);
   const F scale = F::load_f16(reinterpret_cast<const std::uint16_t*>(group + layout.group_scales) +
                               16 * (d >> 5) + half * lanes);
-  if constexpr (kv == KvType::q8_0) return F::load_i8(reinterpret_cast<const std::int8_t*>(group) + at) * scale;
+  if constexpr (kv == KvType::q8_0)
+    return F::load_i8(reinterpret_cast<const std::int8_t*>(group) + at) * scale;
   const int byte = 16 * (16 * (d >> 5) + (d & 15)) + half * lanes;
-  const B codes = B::load(reinterpret_cast<const std::uint8_t*>(group) + byte).bits(4 * (d >> 4 & 1), 15).minus(8);
+  const B codes =
+      B::load(reinterpret_cast<const std::uint8_t*>(group) + byte).bits(4 * (d >> 4 & 1), 15).minus(8);
   return to_float(codes) * scale;
 }
 
@@ -49,8 +52,8 @@ const float* query(const HeadTile& tile, int key_dim, int i) {
 
 // Raw scores of N queries against one group of 16 positions.
 template <KvType kv, int N>
-void score_group(const CacheLayout& layout, const HeadTile& tile, int first, const std::byte* group, float* scores,
-                 int stride) {
+void score_group(const CacheLayout& layout, const HeadTile& tile, int first, const std::byte* group,
+                 float* scores, int stride) {
   const float* q[N];
 #pragma GCC unroll 8
   for (int i = 0; i < N; ++i) q[i] = query(tile, layout.key_dim, first + i);
@@ -103,7 +106,8 @@ void weigh_values(const CacheLayout& layout, const HeadTile& tile, int first_pos
 }
 
 // Turns one query's scores into weights exp(score - largest); positions it must not see get weight 0.
-void soften(const HeadTile& tile, int query_position, int first_position, int count, float* scores, Partial& partial) {
+void soften(const HeadTile& tile, int query_position, int first_position, int count, float* scores,
+            Partial& partial) {
   int from = 0;
   if (tile.window > 0 && query_position - tile.window + 1 > first_position)
     from = query_position - tile.window + 1 - first_position;
@@ -137,8 +141,8 @@ void soften(const HeadTile& tile, int query_position, int first_position, int co
 }
 
 template <KvType kv, int N>
-void chunk_of(const CacheLayout& layout, const HeadTile& tile, int first, int first_position, int last_position,
-              float* scratch, Partial* partials) {
+void chunk_of(const CacheLayout& layout, const HeadTile& tile, int first, int first_position,
+              int last_position, float* scratch, Partial* partials) {
   constexpr int stride = attention_chunk + 16;
   // A page that is no multiple of 16 long leaves gaps in its last group: its scores are moved together.
   for (int p = first_position; p < last_position;) {
@@ -147,7 +151,8 @@ void chunk_of(const CacheLayout& layout, const HeadTile& tile, int first, int fi
     int count = 16 - skip;
     if (count > layout.page - in_page) count = layout.page - in_page;
     if (count > last_position - p) count = last_position - p;
-    const std::byte* keys = head_of(layout, tile, page) + static_cast<std::size_t>(group) * layout.group_bytes;
+    const std::byte* keys =
+        head_of(layout, tile, page) + static_cast<std::size_t>(group) * layout.group_bytes;
     float* scores = scratch + (p - first_position);
     if (skip == 0) {
       score_group<kv, N>(layout, tile, first, keys, scores, stride);
@@ -169,12 +174,16 @@ void chunk_of(const CacheLayout& layout, const HeadTile& tile, int first, int fi
 template <KvType kv>
 void attend(const CacheLayout& layout, const HeadTile& tile, int chunk, float* scratch, Partial* partials) {
   const int first_position = chunk * attention_chunk;
-  int last_position = tile.position + tile.rows;
-  if (last_position > first_position + attention_chunk) last_position = first_position + attention_chunk;
   const int queries = tile.rows * tile.heads;
   int i = 0;
   const auto go = [&]<int N>() {
-    chunk_of<kv, N>(layout, tile, i, first_position, last_position, scratch, partials + i);
+    int last_position = tile.position + (i + N - 1) / tile.heads + 1;
+    if (last_position > first_position + attention_chunk) last_position = first_position + attention_chunk;
+    if (last_position > first_position) {
+      chunk_of<kv, N>(layout, tile, i, first_position, last_position, scratch, partials + i);
+    } else {
+      for (int n = i; n < i + N; ++n) partials[n].weight = 0;
+    }
     i += N;
   };
   while (queries - i >= 8) go.template operator()<8>();
@@ -185,12 +194,17 @@ void attend(const CacheLayout& layout, const HeadTile& tile, int chunk, float* s
 
 }  // namespace
 
-void attend_chunk(const CacheLayout& layout, const HeadTile& tile, int chunk, float* scratch, Partial* partials) {
+void attend_chunk(const CacheLayout& layout, const HeadTile& tile, int chunk, float* scratch,
+                  Partial* partials) {
   switch (layout.type) {
-    case KvType::f32: return attend<KvType::f32>(layout, tile, chunk, scratch, partials);
-    case KvType::f16: return attend<KvType::f16>(layout, tile, chunk, scratch, partials);
-    case KvType::q8_0: return attend<KvType::q8_0>(layout, tile, chunk, scratch, partials);
-    case KvType::q4_0: return attend<KvType::q4_0>(layout, tile, chunk, scratch, partials);
+    case KvType::f32:
+      return attend<KvType::f32>(layout, tile, chunk, scratch, partials);
+    case KvType::f16:
+      return attend<KvType::f16>(layout, tile, chunk, scratch, partials);
+    case KvType::q8_0:
+      return attend<KvType::q8_0>(layout, tile, chunk, scratch, partials);
+    case KvType::q4_0:
+      return attend<KvType::q4_0>(layout, tile, chunk, scratch, partials);
   }
 }
 
@@ -245,7 +259,8 @@ void put_nibble(std::uint8_t* byte, bool high, int code) {
 void store_key(const CacheLayout& layout, std::byte* group, int lane, const float* key) {
   for (int d = 0; d < layout.key_dim; ++d) {
     if (layout.type == KvType::f32) reinterpret_cast<float*>(group)[16 * d + lane] = key[d];
-    if (layout.type == KvType::f16) reinterpret_cast<std::uint16_t*>(group)[16 * d + lane] = f32_to_f16(key[d]);
+    if (layout.type == KvType::f16)
+      reinterpret_cast<std::uint16_t*>(group)[16 * d + lane] = f32_to_f16(key[d]);
   }
   if (layout.type == KvType::f32 || layout.type == KvType::f16) return;
   auto* scales = reinterpret_cast<std::uint16_t*>(group + layout.group_scales);
@@ -282,13 +297,14 @@ void store_value(const CacheLayout& layout, std::byte* row, const float* value) 
 
 }  // namespace
 
-void store_kv(const CacheLayout& layout, std::byte* cache, const std::int32_t* pages, int position, int kv_head,
-              const float* key, const float* value) {
+void store_kv(const CacheLayout& layout, std::byte* cache, const std::int32_t* pages, int position,
+              int kv_head, const float* key, const float* value) {
   const int in_page = position % layout.page;
   std::byte* head = cache + static_cast<std::size_t>(pages[position / layout.page]) * layout.page_bytes +
                     static_cast<std::size_t>(kv_head) * layout.head_bytes;
   store_key(layout, head + static_cast<std::size_t>(in_page / 16) * layout.group_bytes, in_page % 16, key);
-  store_value(layout, head + layout.values_at + static_cast<std::size_t>(in_page) * layout.value_bytes, value);
+  store_value(layout, head + layout.values_at + static_cast<std::size_t>(in_page) * layout.value_bytes,
+              value);
 }
 
 }  // namespace rf::RF_ISA

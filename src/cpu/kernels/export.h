@@ -1,12 +1,13 @@
-// The kernels of one instruction set, as kernels/*.cpp define them for the table. Kernel files use no std templates:
-// the linker could pick their wide copies for the whole program.
+// The kernels of one instruction set, as kernels/*.cpp define them for the table. Kernel files use no std
+// templates: the linker could pick their wide copies for the whole program.
 #pragma once
 #include "cpu/kernels.h"
 
 namespace rf::RF_ISA {
 
 void pack(const float* x, int columns, const PackOptions& options, int row, const PackedRows& out);
-void tile_matmul(const TiledWeight& w, int t, const PackedRows& in, int rows, std::uint8_t* scratch, float* out);
+void tile_matmul(const TiledWeight& w, int t, const PackedRows& in, int rows, std::uint8_t* scratch,
+                 float* out);
 std::size_t scratch_bytes(const TiledWeight& w);
 void store(const float* tile, int rows, int count, const float* bias, const float* add, float* out,
            std::int64_t stride);
@@ -14,9 +15,10 @@ void store_gated(Activation activation, const float* gate, const float* up, int 
                  const float* gate_bias, const float* up_bias, float* out, std::int64_t stride);
 void prepare_head(float* head, int dim, const float* norm, float eps, Rope::Pairs pairs, int dims,
                   const float* cosines, const float* sines);
-void store_kv(const CacheLayout& layout, std::byte* cache, const std::int32_t* pages, int position, int kv_head,
-              const float* key, const float* value);
-void attend_chunk(const CacheLayout& layout, const HeadTile& tile, int chunk, float* scratch, Partial* partials);
+void store_kv(const CacheLayout& layout, std::byte* cache, const std::int32_t* pages, int position,
+              int kv_head, const float* key, const float* value);
+void attend_chunk(const CacheLayout& layout, const HeadTile& tile, int chunk, float* scratch,
+                  Partial* partials);
 void merge(Partial& into, const Partial& next, int count);
 void finish(const Partial& p, int count, float* out);
 const Kernels& table();

@@ -1,8 +1,9 @@
 // One tile of 16 weight rows times activation rows.
 //
-// Canonical order, the same for one row and for many, so that a row's result does not depend on its company: for each
-// block of 32 columns in order and each group of it in order, acc = fma(float(integer dot), w_scale * a_scale, acc),
-// then acc = fma(w_min, a_scale * a_sum, acc). Integer dots are exact. Float weights: acc = fma(w, a, acc) by column.
+// Canonical order, the same for one row and for many, so that a row's result does not depend on its company:
+// for each block of 32 columns in order and each group of it in order, acc = fma(float(integer dot), w_scale
+// * a_scale, acc), then acc = fma(w_min, a_scale * a_sum, acc). Integer dots are exact. Float weights: acc =
+// fma(w, a, acc) by column.
 #include "cpu/kernels/export.h"
 #include "cpu/simd/simd.h"
 #include "tensor/formats/list.h"
@@ -25,7 +26,8 @@ Tile tile_at(const TiledWeight& w, const std::uint8_t* base, int block, int half
   Tile t{};
   int f = 0;
   for (const Field& field : Fmt::fields) {
-    t.field[f] = base + w.field_at[f] + 16 * static_cast<std::size_t>(field.bytes) * static_cast<std::size_t>(block) +
+    t.field[f] = base + w.field_at[f] +
+                 16 * static_cast<std::size_t>(field.bytes) * static_cast<std::size_t>(block) +
                  static_cast<std::size_t>(half * lanes * field.unit);
     ++f;
   }
@@ -63,8 +65,8 @@ F block_scale(const Tile& t) {
 
 // acc += one group's dot; `at` is the activation row's place in block `b` of its PackedRows.
 template <class D>
-inline F add_group(F acc, const V* codes, GroupScale s, const PackedRows& in, std::int64_t at, std::int64_t sum_at,
-                   int g) {
+inline F add_group(F acc, const V* codes, GroupScale s, const PackedRows& in, std::int64_t at,
+                   std::int64_t sum_at, int g) {
   const std::int8_t* a = in.codes + 32 * at + 4 * D::quads * g;
   std::int32_t total = 0;
   if constexpr (D::zero != 0 || D::has_min)
@@ -79,7 +81,8 @@ inline F add_group(F acc, const V* codes, GroupScale s, const PackedRows& in, st
 
 // Few rows: codes are unpacked in registers and used at once for all of them.
 template <class Fmt, int N>
-void direct(const TiledWeight& w, const std::uint8_t* base, int half, const PackedRows& in, int first, float* out) {
+void direct(const TiledWeight& w, const std::uint8_t* base, int half, const PackedRows& in, int first,
+            float* out) {
   using D = Dots<Fmt>;
   constexpr int subs = Fmt::elements / 32;
   const int blocks = static_cast<int>(w.columns / Fmt::elements);
@@ -106,7 +109,8 @@ void direct(const TiledWeight& w, const std::uint8_t* base, int half, const Pack
   for (int c = 0; c < N; ++c) acc[c].store(out + 16 * c);
 }
 
-// Many rows: the half tile is unpacked once into a panel of byte codes and f32 scales that stays in the cache.
+// Many rows: the half tile is unpacked once into a panel of byte codes and f32 scales that stays in the
+// cache.
 struct Panel {
   std::uint8_t* codes;  // [columns / 4][lanes * 4]
   float* scales;        // [groups][lanes], then mins likewise
@@ -127,7 +131,8 @@ Panel unpack(const TiledWeight& w, const std::uint8_t* base, int half, std::uint
 #pragma GCC unroll 8
     for (int s = 0; s < subs; ++s) {
 #pragma GCC unroll 8
-      for (int i = 0; i < 8; ++i, ++line) Fmt::template codes<V>(t, s, i).store(panel.codes + 4 * lanes * line);
+      for (int i = 0; i < 8; ++i, ++line)
+        Fmt::template codes<V>(t, s, i).store(panel.codes + 4 * lanes * line);
 #pragma GCC unroll 2
       for (int g = 0; g < D::groups; ++g, ++group) {
         const GroupScale scale = group_scale<Fmt>(t, d, m, s * D::groups + g);
@@ -180,18 +185,21 @@ inline void by_columns(int rows, Body&& body) {
 constexpr int direct_rows = 4;  // up to here unpacking in registers beats a panel
 
 template <class Fmt>
-void quantised(const TiledWeight& w, int t, const PackedRows& in, int rows, std::uint8_t* scratch, float* out) {
+void quantised(const TiledWeight& w, int t, const PackedRows& in, int rows, std::uint8_t* scratch,
+               float* out) {
   const std::uint8_t* base = w.tile(t);
   for (int half = 0; half < halves; ++half) {
     float* to = out + half * lanes;
     if (rows <= direct_rows) {
-      by_columns<4>(rows, [&]<int N>(int first) { direct<Fmt, N>(w, base, half, in, first, to + 16 * first); });
+      by_columns<4>(rows,
+                    [&]<int N>(int first) { direct<Fmt, N>(w, base, half, in, first, to + 16 * first); });
       continue;
     }
     const Panel panel = unpack<Fmt>(w, base, half, scratch);
     const int blocks = static_cast<int>(w.columns / 32);
-    by_columns<max_columns>(
-        rows, [&]<int N>(int first) { panel_columns<Dots<Fmt>, N>(panel, blocks, in, first, to + 16 * first); });
+    by_columns<max_columns>(rows, [&]<int N>(int first) {
+      panel_columns<Dots<Fmt>, N>(panel, blocks, in, first, to + 16 * first);
+    });
   }
 }
 
@@ -231,22 +239,29 @@ void floats(const TiledWeight& w, int t, const PackedRows& in, int rows, float* 
 
 }  // namespace
 
-void tile_matmul(const TiledWeight& w, int t, const PackedRows& in, int rows, std::uint8_t* scratch, float* out) {
+void tile_matmul(const TiledWeight& w, int t, const PackedRows& in, int rows, std::uint8_t* scratch,
+                 float* out) {
   switch (static_cast<std::uint32_t>(w.type)) {
-    case static_cast<std::uint32_t>(Type::f32): return floats<FloatKind::f32>(w, t, in, rows, out);
-    case static_cast<std::uint32_t>(Type::f16): return floats<FloatKind::f16>(w, t, in, rows, out);
-    case static_cast<std::uint32_t>(Type::bf16): return floats<FloatKind::bf16>(w, t, in, rows, out);
+    case static_cast<std::uint32_t>(Type::f32):
+      return floats<FloatKind::f32>(w, t, in, rows, out);
+    case static_cast<std::uint32_t>(Type::f16):
+      return floats<FloatKind::f16>(w, t, in, rows, out);
+    case static_cast<std::uint32_t>(Type::bf16):
+      return floats<FloatKind::bf16>(w, t, in, rows, out);
 #define RF_CASE(Fmt) \
-  case Fmt::id: return quantised<Fmt>(w, t, in, rows, scratch, out);
+  case Fmt::id:      \
+    return quantised<Fmt>(w, t, in, rows, scratch, out);
       RF_FORMATS(RF_CASE)
 #undef RF_CASE
-    default: break;
+    default:
+      break;
   }
 }
 
 std::size_t scratch_bytes(const TiledWeight& w) {
   // Codes, and f32 scales and mins for every 16 columns at most.
-  return static_cast<std::size_t>(w.columns) * lanes + 2 * sizeof(float) * lanes * static_cast<std::size_t>(w.columns / 16 + 1);
+  return static_cast<std::size_t>(w.columns) * lanes +
+         2 * sizeof(float) * lanes * static_cast<std::size_t>(w.columns / 16 + 1);
 }
 
 }  // namespace rf::RF_ISA

@@ -123,7 +123,8 @@ void prepare_head(float* head, int dim, const float* norm, float eps, Rope::Pair
     for (int i = 0; i < dim; ++i) head[i] = head[i] * inverse * norm[i];
   }
   const int half = dims / 2;
-  const int first_step = pairs == Rope::Pairs::adjacent ? 2 : 1, apart = pairs == Rope::Pairs::adjacent ? 1 : half;
+  const int first_step = pairs == Rope::Pairs::adjacent ? 2 : 1,
+            apart = pairs == Rope::Pairs::adjacent ? 1 : half;
   for (int i = 0; i < half; ++i) {
     float& a = head[i * first_step];
     float& b = head[i * first_step + apart];

@@ -30,18 +30,37 @@ struct F {
                      _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
   }
 };
-inline F operator+(F a, F b) { return {_mm256_add_ps(a.v, b.v)}; }
-inline F operator-(F a, F b) { return {_mm256_sub_ps(a.v, b.v)}; }
-inline F operator*(F a, F b) { return {_mm256_mul_ps(a.v, b.v)}; }
-inline F operator/(F a, F b) { return {_mm256_div_ps(a.v, b.v)}; }
-inline F fma(F a, F b, F c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
-inline F max(F a, F b) { return {_mm256_max_ps(a.v, b.v)}; }
-inline F min(F a, F b) { return {_mm256_min_ps(a.v, b.v)}; }
-inline F abs(F a) { return {_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a.v)}; }
-inline F round(F a) { return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
+inline F operator+(F a, F b) {
+  return {_mm256_add_ps(a.v, b.v)};
+}
+inline F operator-(F a, F b) {
+  return {_mm256_sub_ps(a.v, b.v)};
+}
+inline F operator*(F a, F b) {
+  return {_mm256_mul_ps(a.v, b.v)};
+}
+inline F operator/(F a, F b) {
+  return {_mm256_div_ps(a.v, b.v)};
+}
+inline F fma(F a, F b, F c) {
+  return {_mm256_fmadd_ps(a.v, b.v, c.v)};
+}
+inline F max(F a, F b) {
+  return {_mm256_max_ps(a.v, b.v)};
+}
+inline F min(F a, F b) {
+  return {_mm256_min_ps(a.v, b.v)};
+}
+inline F abs(F a) {
+  return {_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a.v)};
+}
+inline F round(F a) {
+  return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
 // 2^n for whole n in [-126, 127].
 inline F exp2_whole(F n) {
-  return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127)), 23))};
+  return {_mm256_castsi256_ps(
+      _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127)), 23))};
 }
 inline float sum(F a) {
   __m128 s = _mm_add_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
@@ -76,8 +95,12 @@ struct B {
   B shl(int n) const { return {_mm_slli_epi16(v, n)}; }
   B minus(int n) const { return {_mm_sub_epi8(v, _mm_set1_epi8(static_cast<char>(n)))}; }
 };
-inline B operator|(B a, B b) { return {_mm_or_si128(a.v, b.v)}; }
-inline F to_float(B a) { return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(a.v))}; }
+inline B operator|(B a, B b) {
+  return {_mm_or_si128(a.v, b.v)};
+}
+inline F to_float(B a) {
+  return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(a.v))};
+}
 
 // Four unsigned bytes a lane: codes of four neighbouring elements of a row.
 struct V {
@@ -90,7 +113,9 @@ struct V {
   V flip(int mask) const { return {_mm256_xor_si256(v, _mm256_set1_epi8(static_cast<char>(mask)))}; }
   void store(std::uint8_t* p) const { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
 };
-inline V operator|(V a, V b) { return {_mm256_or_si256(a.v, b.v)}; }
+inline V operator|(V a, V b) {
+  return {_mm256_or_si256(a.v, b.v)};
+}
 
 struct I {
   __m256i v;
@@ -99,9 +124,15 @@ struct I {
   static I load(const std::int32_t* p) { return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))}; }
   void store(std::int32_t* p) const { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
 };
-inline I operator+(I a, I b) { return {_mm256_add_epi32(a.v, b.v)}; }
-inline I operator*(I a, I b) { return {_mm256_mullo_epi32(a.v, b.v)}; }
-inline F to_float(I a) { return {_mm256_cvtepi32_ps(a.v)}; }
+inline I operator+(I a, I b) {
+  return {_mm256_add_epi32(a.v, b.v)};
+}
+inline I operator*(I a, I b) {
+  return {_mm256_mullo_epi32(a.v, b.v)};
+}
+inline F to_float(I a) {
+  return {_mm256_cvtepi32_ps(a.v)};
+}
 
 // acc + the products of four unsigned codes a lane with the four signed bytes at `quad`.
 // wide: codes use 8 bits; pairs of their products overflow 16 bits, so |code - 128| is multiplied with the

@@ -7,7 +7,8 @@
 namespace rf::RF_ISA {
 
 inline constexpr int lanes = 16;
-inline constexpr int max_columns = 16;  // activation rows of one matmul micro-kernel: 8 codes + 16 sums fit in registers
+inline constexpr int max_columns =
+    16;  // activation rows of one matmul micro-kernel: 8 codes + 16 sums fit in registers
 
 struct F {
   __m512 v;
@@ -30,21 +31,44 @@ struct F {
                         _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
   }
 };
-inline F operator+(F a, F b) { return {_mm512_add_ps(a.v, b.v)}; }
-inline F operator-(F a, F b) { return {_mm512_sub_ps(a.v, b.v)}; }
-inline F operator*(F a, F b) { return {_mm512_mul_ps(a.v, b.v)}; }
-inline F operator/(F a, F b) { return {_mm512_div_ps(a.v, b.v)}; }
-inline F fma(F a, F b, F c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
-inline F max(F a, F b) { return {_mm512_max_ps(a.v, b.v)}; }
-inline F min(F a, F b) { return {_mm512_min_ps(a.v, b.v)}; }
-inline F abs(F a) { return {_mm512_abs_ps(a.v)}; }
-inline F round(F a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
+inline F operator+(F a, F b) {
+  return {_mm512_add_ps(a.v, b.v)};
+}
+inline F operator-(F a, F b) {
+  return {_mm512_sub_ps(a.v, b.v)};
+}
+inline F operator*(F a, F b) {
+  return {_mm512_mul_ps(a.v, b.v)};
+}
+inline F operator/(F a, F b) {
+  return {_mm512_div_ps(a.v, b.v)};
+}
+inline F fma(F a, F b, F c) {
+  return {_mm512_fmadd_ps(a.v, b.v, c.v)};
+}
+inline F max(F a, F b) {
+  return {_mm512_max_ps(a.v, b.v)};
+}
+inline F min(F a, F b) {
+  return {_mm512_min_ps(a.v, b.v)};
+}
+inline F abs(F a) {
+  return {_mm512_abs_ps(a.v)};
+}
+inline F round(F a) {
+  return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
 // 2^n for whole n in [-126, 127].
 inline F exp2_whole(F n) {
-  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127)), 23))};
+  return {_mm512_castsi512_ps(
+      _mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127)), 23))};
 }
-inline float sum(F a) { return _mm512_reduce_add_ps(a.v); }
-inline float largest(F a) { return _mm512_reduce_max_ps(a.v); }
+inline float sum(F a) {
+  return _mm512_reduce_add_ps(a.v);
+}
+inline float largest(F a) {
+  return _mm512_reduce_max_ps(a.v);
+}
 // The first n lanes of a, the others from b.
 inline F first_lanes(int n, F a, F b) {
   return {_mm512_mask_blend_ps(static_cast<__mmask16>((1u << n) - 1u), b.v, a.v)};
@@ -64,8 +88,12 @@ struct B {
   B shl(int n) const { return {_mm_slli_epi16(v, n)}; }
   B minus(int n) const { return {_mm_sub_epi8(v, _mm_set1_epi8(static_cast<char>(n)))}; }
 };
-inline B operator|(B a, B b) { return {_mm_or_si128(a.v, b.v)}; }
-inline F to_float(B a) { return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(a.v))}; }
+inline B operator|(B a, B b) {
+  return {_mm_or_si128(a.v, b.v)};
+}
+inline F to_float(B a) {
+  return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(a.v))};
+}
 
 // Four unsigned bytes a lane: codes of four neighbouring elements of a row.
 struct V {
@@ -79,7 +107,9 @@ struct V {
   V flip(int mask) const { return {_mm512_xor_si512(v, _mm512_set1_epi8(static_cast<char>(mask)))}; }
   void store(std::uint8_t* p) const { _mm512_storeu_si512(p, v); }
 };
-inline V operator|(V a, V b) { return {_mm512_or_si512(a.v, b.v)}; }
+inline V operator|(V a, V b) {
+  return {_mm512_or_si512(a.v, b.v)};
+}
 
 struct I {
   __m512i v;
@@ -88,9 +118,15 @@ struct I {
   static I load(const std::int32_t* p) { return {_mm512_loadu_si512(p)}; }
   void store(std::int32_t* p) const { _mm512_storeu_si512(p, v); }
 };
-inline I operator+(I a, I b) { return {_mm512_add_epi32(a.v, b.v)}; }
-inline I operator*(I a, I b) { return {_mm512_mullo_epi32(a.v, b.v)}; }
-inline F to_float(I a) { return {_mm512_cvtepi32_ps(a.v)}; }
+inline I operator+(I a, I b) {
+  return {_mm512_add_epi32(a.v, b.v)};
+}
+inline I operator*(I a, I b) {
+  return {_mm512_mullo_epi32(a.v, b.v)};
+}
+inline F to_float(I a) {
+  return {_mm512_cvtepi32_ps(a.v)};
+}
 
 // acc + the products of four unsigned codes a lane with the four signed bytes at `quad`.
 // wide: codes use 8 bits. What is then to be taken from every code is `wide_zero`.
@@ -98,7 +134,8 @@ inline F to_float(I a) { return {_mm512_cvtepi32_ps(a.v)}; }
 inline constexpr int wide_zero = 128;
 template <bool wide>
 inline I dot4(I acc, V codes, const std::int8_t* quad) {
-  return {_mm512_dpbusd_epi32(acc.v, codes.v, _mm512_set1_epi32(*reinterpret_cast<const std::int32_t*>(quad)))};
+  return {
+      _mm512_dpbusd_epi32(acc.v, codes.v, _mm512_set1_epi32(*reinterpret_cast<const std::int32_t*>(quad)))};
 }
 #else
 inline constexpr int wide_zero = 0;
@@ -106,7 +143,8 @@ template <bool wide>
 inline I dot4(I acc, V codes, const std::int8_t* quad) {
   __m512i a = _mm512_set1_epi32(*reinterpret_cast<const std::int32_t*>(quad));
   __m512i c = codes.v;
-  if constexpr (wide) {  // pairs of 8-bit products overflow 16 bits: |code| times the activation with the code's sign
+  if constexpr (wide) {  // pairs of 8-bit products overflow 16 bits: |code| times the activation with the
+                         // code's sign
     c = _mm512_xor_si512(c, _mm512_set1_epi8(static_cast<char>(0x80)));
     a = _mm512_mask_sub_epi8(a, _mm512_movepi8_mask(c), _mm512_setzero_si512(), a);
     c = _mm512_abs_epi8(c);

@@ -50,7 +50,9 @@ inline F operator*(F a, F b) {
 inline F operator/(F a, F b) {
   return each([&](int i) { return a.v[i] / b.v[i]; });
 }
-inline F fma(F a, F b, F c) { return a * b + c; }
+inline F fma(F a, F b, F c) {
+  return a * b + c;
+}
 inline F max(F a, F b) {
   return each([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; });
 }
@@ -66,9 +68,12 @@ inline F round(F a) {
 }
 // 2^n for whole n in [-126, 127].
 inline F exp2_whole(F n) {
-  return each([&](int i) { return float_of_bits(static_cast<std::uint32_t>(static_cast<int>(n.v[i]) + 127) << 23); });
+  return each(
+      [&](int i) { return float_of_bits(static_cast<std::uint32_t>(static_cast<int>(n.v[i]) + 127) << 23); });
 }
-inline float sum(F a) { return (a.v[0] + a.v[2]) + (a.v[1] + a.v[3]); }
+inline float sum(F a) {
+  return (a.v[0] + a.v[2]) + (a.v[1] + a.v[3]);
+}
 inline float largest(F a) {
   float m = a.v[0];
   for (int i = 1; i < lanes; ++i) m = a.v[i] > m ? a.v[i] : m;

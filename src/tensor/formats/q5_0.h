@@ -6,7 +6,7 @@ namespace rf {
 
 // The fifth bits: bit k of the 32-bit word is element k's. In a tile bit i of byte j is element 4 i + j's, so
 // that one shift of the whole line lines them up with the nibbles.
-inline void arrange_fifth_bits(const std::uint8_t (&in)[4], std::uint8_t (&out)[4]) {
+static inline void arrange_fifth_bits(const std::uint8_t (&in)[4], std::uint8_t (&out)[4]) {
   for (int j = 0; j < 4; ++j) {
     unsigned byte = 0;
     for (int i = 0; i < 8; ++i) {

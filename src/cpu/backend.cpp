@@ -1,0 +1,276 @@
+// The CPU back end: weights in tiles, one team that walks the steps of a run with barriers between them.
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <optional>
+#include <string>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/mapped_file.h"
+#include "base/team.h"
+#include "cpu/cpu.h"
+#include "cpu/isa.h"
+#include "cpu/memory.h"
+#include "cpu/work.h"
+#include "ops/rope.h"
+#include "tensor/decode.h"
+
+namespace rf {
+namespace {
+
+struct CpuRun : Run {
+  CpuRun(int first_step, int last_step) : first(first_step), last(last_step) {}
+  int first, last;
+};
+
+// The tensors of a step that are multiplied, and how many of step.linear are in use.
+int linears(const Step& step) {
+  switch (step.op) {
+    case Op::qkv:
+      return 3;
+    case Op::gate_up:
+      return 2;
+    case Op::matmul:
+    case Op::logits:
+      return 1;
+    default:
+      return 0;
+  }
+}
+
+class Cpu : public Backend {
+ public:
+  explicit Cpu(const CpuOptions& options)
+      : kernels_(choose_kernels(options.isa)),
+        team_(options.threads > 0 ? options.threads : default_threads()) {}
+
+  std::string name() const override { return std::string("cpu/") + kernels_.name; }
+  bool can(const Program& program, const Step& step, std::string* why) const override;
+  MemoryNeed need(const Program& program, std::span<const int> steps, const RunLimits& limits) const override;
+  void load(const Program& program, std::span<const int> steps, const RunLimits& limits,
+            void (*progress)(void*, std::size_t, std::size_t), void* context) override;
+  std::unique_ptr<Run> prepare(int first, int last) override { return std::make_unique<CpuRun>(first, last); }
+  void run(Run& run, const Batch& batch, std::span<Stat> stats) override;
+
+  void read(SlotId slot, int rows, float* out) override {
+    std::memcpy(out, slot_data(slot), slot_bytes(slot, rows));
+  }
+  void write(SlotId slot, int rows, const float* in) override {
+    std::memcpy(slot_data(slot), in, slot_bytes(slot, rows));
+  }
+  const float* host(SlotId slot) const override { return work_->slots[static_cast<std::size_t>(slot)]; }
+
+  std::size_t page_bytes() const override {
+    std::size_t total = 0;
+    for (const CacheLayout& layout : work_->layouts) total += layout.page_bytes;
+    return total;
+  }
+  void read_page(int page, std::byte* out) override {
+    each_page(page, [&](std::byte* at, std::size_t bytes) { std::memcpy(out, at, bytes), out += bytes; });
+  }
+  void write_page(int page, const std::byte* in) override {
+    each_page(page, [&](std::byte* at, std::size_t bytes) { std::memcpy(at, in, bytes), in += bytes; });
+  }
+
+ private:
+  float* slot_data(SlotId slot) { return work_->slots[static_cast<std::size_t>(slot)]; }
+  std::size_t slot_bytes(SlotId slot, int rows) const {
+    return sizeof(float) * static_cast<std::size_t>(program_->slots[static_cast<std::size_t>(slot)].width) *
+           static_cast<std::size_t>(rows);
+  }
+  template <class Each>
+  void each_page(int page, Each each) {
+    for (std::size_t c = 0; c < work_->layouts.size(); ++c)
+      if (const std::size_t bytes = work_->layouts[c].page_bytes; bytes > 0)
+        each(work_->caches[c] + static_cast<std::size_t>(page) * bytes, bytes);
+  }
+  void take_weights(const std::vector<WeightId>& wanted, void (*progress)(void*, std::size_t, std::size_t),
+                    void*);
+  void lay_out_activations(std::span<const int> steps, const RunLimits& limits);
+
+  const Kernels& kernels_;
+  Team team_;
+  const Program* program_ = nullptr;
+  Arena weights_, cache_, activations_;
+  std::optional<Work> work_;
+};
+
+bool Cpu::can(const Program& program, const Step& step, std::string* why) const {
+  for (int i = 0; i < linears(step); ++i) {
+    const Weight& weight = program.weights[static_cast<std::size_t>(step.linear[i].weight)];
+    if (can_tile(weight.tensor.type)) continue;
+    if (why != nullptr)
+      *why = fmt::format("{}: no CPU kernel for {}", weight.name, type_info(weight.tensor.type).name);
+    return false;
+  }
+  if (step.op == Op::attend && step.attention.heads / step.attention.kv_heads > max_queries) {
+    if (why != nullptr) *why = fmt::format("more than {} query heads share a KV head", max_queries);
+    return false;
+  }
+  return true;
+}
+
+// Weights that are multiplied by `steps`, once each.
+std::vector<WeightId> multiplied(const Program& program, std::span<const int> steps) {
+  std::vector<WeightId> ids;
+  for (const int s : steps) {
+    const Step& step = program.steps[static_cast<std::size_t>(s)];
+    for (int i = 0; i < linears(step); ++i) ids.push_back(step.linear[i].weight);
+  }
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  return ids;
+}
+
+std::vector<CacheLayout> cache_layouts(const Program& program, std::span<const int> steps,
+                                       const RunLimits& limits) {
+  std::vector<CacheLayout> layouts(program.caches.size());
+  for (const int s : steps) {
+    const Step& step = program.steps[static_cast<std::size_t>(s)];
+    if (step.op != Op::attend) continue;
+    const auto c = static_cast<std::size_t>(step.attention.cache);
+    layouts[c] = CacheLayout(program.caches[c], limits.kv, limits.page_tokens);
+  }
+  return layouts;
+}
+
+std::int64_t slot_rows(const Slot& slot, const RunLimits& limits) {
+  return slot.wanted_rows ? limits.batch.wanted : limits.batch.rows;
+}
+
+// What steps share: packed rows, partial attention results, and each member's scratch.
+BufferSizes buffer_sizes(const Program& program, std::span<const int> steps, const RunLimits& limits,
+                         const Kernels& kernels) {
+  BufferSizes need;
+  need.rows = limits.batch.rows;
+  for (const WeightId id : multiplied(program, steps)) {
+    const TiledWeight layout = tiled(program.tensor(id));
+    need.widest = std::max(need.widest, layout.columns);
+    (type_info(layout.type).block_elements > 1 ? need.quantised : need.kept) = true;
+    need.tile_scratch = std::max(need.tile_scratch, kernels.scratch_bytes(layout));
+  }
+  const auto positions =
+      static_cast<std::size_t>(limits.batch.pages) * static_cast<std::size_t>(limits.page_tokens);
+  need.chunks = static_cast<int>((positions + attention_chunk - 1) / attention_chunk);
+  for (const int s : steps) {
+    const Step& step = program.steps[static_cast<std::size_t>(s)];
+    if (step.op != Op::attend) continue;
+    need.value_padded = std::max(need.value_padded, (step.attention.value_dim + 15) / 16 * 16);
+    need.heads = std::max(need.heads, step.attention.heads);
+  }
+  need.sequences = limits.batch.sequences;
+  return need;
+}
+
+MemoryNeed Cpu::need(const Program& program, std::span<const int> steps, const RunLimits& limits) const {
+  MemoryNeed need;
+  for (const WeightId id : multiplied(program, steps))
+    need.weights += aligned(tiled(program.tensor(id)).bytes());
+  for (const CacheLayout& layout : cache_layouts(program, steps, limits))
+    need.cache += layout.page_bytes * static_cast<std::size_t>(limits.cache_pages);
+  for (const Slot& slot : program.slots)
+    need.activations +=
+        aligned(sizeof(float) * static_cast<std::size_t>(slot.width * slot_rows(slot, limits)));
+  need.activations += buffer_sizes(program, steps, limits, kernels_).total(team_.size());
+  return need;
+}
+
+void Cpu::load(const Program& program, std::span<const int> steps, const RunLimits& limits,
+               void (*progress)(void*, std::size_t, std::size_t), void* context) {
+  program_ = &program;
+  work_.emplace();
+  work_->program = &program;
+  work_->kernels = &kernels_;
+  work_->team = &team_;
+  work_->weights.resize(program.weights.size());
+  work_->slots.resize(program.slots.size());
+  work_->layouts = cache_layouts(program, steps, limits);
+
+  const MemoryNeed total = need(program, steps, limits);
+  weights_ = Arena(total.weights);
+  cache_ = Arena(total.cache);
+  activations_ = Arena(total.activations);
+  std::size_t at = 0;
+  for (const CacheLayout& layout : work_->layouts) {
+    work_->caches.push_back(cache_.data() + at);
+    at += layout.page_bytes * static_cast<std::size_t>(limits.cache_pages);
+  }
+  lay_out_activations(steps, limits);
+  take_weights(multiplied(program, steps), progress, context);
+}
+
+void Cpu::lay_out_activations(std::span<const int> steps, const RunLimits& limits) {
+  std::byte* at = activations_.data();
+  const auto take = [&at](std::size_t bytes) {
+    std::byte* block = at;
+    at += aligned(bytes);
+    return block;
+  };
+  for (std::size_t s = 0; s < program_->slots.size(); ++s) {
+    const Slot& slot = program_->slots[s];
+    work_->slots[s] = reinterpret_cast<float*>(
+        take(sizeof(float) * static_cast<std::size_t>(slot.width * slot_rows(slot, limits))));
+  }
+  work_->lay_out(buffer_sizes(*program_, steps, limits, kernels_), at);
+  for (const int s : steps) {
+    const Step& step = program_->steps[static_cast<std::size_t>(s)];
+    if (step.op == Op::attend) work_->add_rope(step.attention.rope, limits.batch.rows);
+  }
+}
+
+void Cpu::take_weights(const std::vector<WeightId>& wanted, void (*progress)(void*, std::size_t, std::size_t),
+                       void* context) {
+  std::size_t at = 0, done = 0;
+  for (const WeightId id : wanted) {
+    const Tensor& tensor = program_->tensor(id);
+    TiledWeight weight = tiled(tensor);
+    std::uint8_t* to = reinterpret_cast<std::uint8_t*>(weights_.data()) + at;
+    weight.data = to;
+    std::atomic<int> next{0};
+    constexpr int piece = 8;
+    team_.run([&](int) {
+      for (int t = next.fetch_add(piece); t < weight.tiles(); t = next.fetch_add(piece)) {
+        const int last = std::min(t + piece, weight.tiles());
+        for (int i = t; i < last; ++i)
+          write_tile(tensor, weight, i, to + static_cast<std::size_t>(i) * weight.tile_bytes);
+        const std::int64_t first_row = 16 * static_cast<std::int64_t>(t),
+                           end = std::min<std::int64_t>(16 * last, tensor.rows());
+        MappedFile::release(
+            {tensor.row(first_row), static_cast<std::size_t>(end - first_row) * tensor.row_bytes});
+      }
+    });
+    work_->weights[static_cast<std::size_t>(id)] = weight;
+    at += aligned(weight.bytes());
+    done += weight.bytes();
+    if (progress != nullptr) progress(context, done, weights_.size());
+  }
+}
+
+void Cpu::run(Run& run, const Batch& batch, std::span<Stat> stats) {
+  const auto& range = dynamic_cast<const CpuRun&>(run);
+  work_->batch = &batch;
+  work_->prepare_ropes(batch);
+  std::vector<std::int64_t> times(stats.empty() ? 0 : static_cast<std::size_t>(range.last - range.first) + 1);
+  team_.run([&](int member) {
+    if (member == 0 && !times.empty()) times[0] = now_ns();
+    for (int s = range.first; s < range.last; ++s) {
+      work_->run_step(program_->steps[static_cast<std::size_t>(s)], member);
+      team_.barrier([this] { work_->restart(); });
+      if (member == 0 && !times.empty()) times[static_cast<std::size_t>(s - range.first) + 1] = now_ns();
+    }
+  });
+  for (std::size_t i = 1; i < times.size(); ++i) {
+    Stat& stat = stats[static_cast<std::size_t>(range.first) + i - 1];
+    ++stat.calls;
+    stat.ns += times[i] - times[i - 1];
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cpu(const CpuOptions& options) {
+  return std::make_unique<Cpu>(options);
+}
+
+}  // namespace rf

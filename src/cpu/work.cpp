@@ -1,0 +1,185 @@
+#include "cpu/work.h"
+
+#include <algorithm>
+
+#include "ops/rope.h"
+#include "tensor/decode.h"
+
+namespace rf {
+
+std::size_t BufferSizes::pack(int row_count) const {
+  const auto cells = static_cast<std::size_t>((widest + 31) / 32) * static_cast<std::size_t>(row_count);
+  return aligned(cells * ((quantised ? 32 + 4 + 8 : 0) + (kept ? 128 : 0)) + 256);
+}
+
+std::size_t BufferSizes::partials() const {
+  return aligned(sizeof(float) * static_cast<std::size_t>(chunks) * static_cast<std::size_t>(sequences) *
+                 static_cast<std::size_t>(heads) * static_cast<std::size_t>(value_padded + 2));
+}
+
+std::size_t BufferSizes::member() const {
+  return aligned(tile_scratch) + pack(Work::own_pack_rows) +
+         2 * aligned(sizeof(float) * 16 * static_cast<std::size_t>(std::max(rows, 1))) +
+         aligned(sizeof(float) * attention_scratch) +
+         2 * aligned(sizeof(float) * max_queries * static_cast<std::size_t>(value_padded));
+}
+
+std::size_t BufferSizes::total(int members) const {
+  return pack(rows) + partials() + static_cast<std::size_t>(members) * member();
+}
+
+void Work::lay_out(const BufferSizes& sizes, std::byte* block) {
+  sizes_ = sizes;
+  const auto take = [&block](std::size_t bytes) {
+    std::byte* taken = block;
+    block += aligned(bytes);
+    return taken;
+  };
+  const auto take_floats = [&take](std::size_t count) {
+    return reinterpret_cast<float*>(take(sizeof(float) * count));
+  };
+  pack_ = take(sizes.pack(sizes.rows));
+  partials_ = reinterpret_cast<float*>(take(sizes.partials()));
+  members_.resize(static_cast<std::size_t>(team->size()));
+  for (Member& m : members_) {
+    m.tile_scratch = reinterpret_cast<std::uint8_t*>(take(sizes.tile_scratch));
+    m.pack = take(sizes.pack(own_pack_rows));
+    for (float*& tile : m.tiles) tile = take_floats(16 * static_cast<std::size_t>(std::max(sizes.rows, 1)));
+    m.scores = take_floats(attention_scratch);
+    for (float*& values : m.values)
+      values = take_floats(max_queries * static_cast<std::size_t>(sizes.value_padded));
+  }
+}
+
+void Work::add_rope(const Rope& rope, int rows) {
+  if (std::any_of(ropes_.begin(), ropes_.end(), [&](const RopeTable& t) { return t.rope == rope; })) return;
+  const auto cells = static_cast<std::size_t>(rows) * static_cast<std::size_t>(rope.dims / 2);
+  ropes_.push_back({rope, rope_frequencies(rope, rope.factors != none ? vector_of(rope.factors) : nullptr),
+                    std::vector<float>(cells), std::vector<float>(cells)});
+}
+
+void Work::prepare_ropes(const Batch& now) {
+  for (RopeTable& table : ropes_) {
+    std::size_t at = 0;
+    for (int r = 0; r < now.rows(); ++r)
+      for (const float frequency : table.frequencies) {
+        const double angle = static_cast<double>(now.position(r)) * static_cast<double>(frequency);
+        table.cosines[at] = static_cast<float>(__builtin_cos(angle)) * table.rope.magnitude;
+        table.sines[at++] = static_cast<float>(__builtin_sin(angle)) * table.rope.magnitude;
+      }
+  }
+}
+
+const float* Work::vector_of(WeightId id) const {
+  return id == none ? nullptr : reinterpret_cast<const float*>(program->tensor(id).data);
+}
+
+void Work::run_step(const Step& step, int member) {
+  switch (step.op) {
+    case Op::embed:
+      return embed(step);
+    case Op::attend:
+      return attend(step, members_[static_cast<std::size_t>(member)]);
+    case Op::qkv:
+    case Op::matmul:
+    case Op::gate_up:
+    case Op::logits:
+      return matmul(step, members_[static_cast<std::size_t>(member)], member);
+  }
+}
+
+void Work::embed(const Step& step) {
+  const Tensor& table = program->tensor(step.linear[0].weight);
+  float* out = slots[static_cast<std::size_t>(step.out)];
+  share(batch->rows(), 4, [&](int r) {
+    float* row = out + r * table.columns();
+    decode_row(table.type, table.row(batch->token(r)), table.columns(), row);
+    if (step.scale != 1)
+      for (std::int64_t i = 0; i < table.columns(); ++i) row[i] *= step.scale;
+  });
+}
+
+PackedRows Work::packed(std::byte* block, std::int64_t columns, int rows) const {
+  PackedRows out{.rows = rows, .blocks = static_cast<int>((columns + 31) / 32)};
+  const auto cells = static_cast<std::size_t>(out.blocks) * static_cast<std::size_t>(rows);
+  if (sizes_.kept) {
+    out.values = reinterpret_cast<float*>(block);
+    block += 128 * cells;
+  }
+  out.codes = reinterpret_cast<std::int8_t*>(block);
+  out.scale = reinterpret_cast<float*>(block + 32 * cells);
+  out.sums = reinterpret_cast<std::int32_t*>(block + 36 * cells);
+  return out;
+}
+
+// The step's input rows, normed and packed; complete for this member when it returns.
+PackedRows Work::pack_input(const Step& step, Member& member, int index, int rows) {
+  const std::int64_t columns = program->tensor(step.linear[0].weight).columns();
+  const std::int64_t width = program->slots[static_cast<std::size_t>(step.x)].width;
+  const float* x = slots[static_cast<std::size_t>(step.x)];
+  PackOptions options{.norm = vector_of(step.norm.weight), .eps = step.norm.eps};
+  for (const Linear& linear : step.linear)
+    if (linear.weight != none)
+      (type_info(program->tensor(linear.weight).type).block_elements > 1 ? options.quantise : options.keep) =
+          true;
+  const bool own = rows <= own_pack_rows;
+  const PackedRows out = packed(own ? member.pack : pack_, columns, rows);
+  const int first = own ? 0 : rows * index / team->size(),
+            last = own ? rows : rows * (index + 1) / team->size();
+  for (int r = first; r < last; ++r) {
+    const int row = step.op == Op::logits ? batch->wanted_row(r) : r;
+    kernels->pack(x + row * width, static_cast<int>(columns), options, r, out);
+  }
+  if (!own) next_phase();
+  return out;
+}
+
+void Work::matmul(const Step& step, Member& member, int index) {
+  const int rows = step.op == Op::logits ? batch->wanted() : batch->rows();
+  if (rows == 0) return;
+  const PackedRows in = pack_input(step, member, index, rows);
+  if (step.op == Op::gate_up) {
+    const TiledWeight& gate = weights[static_cast<std::size_t>(step.linear[0].weight)];
+    const TiledWeight& up = weights[static_cast<std::size_t>(step.linear[1].weight)];
+    share(gate.tiles(), std::max(1, gate.tiles() / (8 * team->size())), [&](int t) {
+      kernels->tile_matmul(gate, t, in, rows, member.tile_scratch, member.tiles[0]);
+      kernels->tile_matmul(up, t, in, rows, member.tile_scratch, member.tiles[1]);
+      store_tile(step, 0, t, rows, member);
+    });
+    return;
+  }
+  int ends[3] = {}, total = 0;
+  for (int l = 0; l < 3; ++l) {
+    if (step.linear[l].weight != none)
+      total += weights[static_cast<std::size_t>(step.linear[l].weight)].tiles();
+    ends[l] = total;
+  }
+  share(total, std::max(1, total / (8 * team->size())), [&](int i) {
+    const int l = i < ends[0] ? 0 : i < ends[1] ? 1 : 2, t = i - (l > 0 ? ends[l - 1] : 0);
+    const TiledWeight& weight = weights[static_cast<std::size_t>(step.linear[l].weight)];
+    kernels->tile_matmul(weight, t, in, rows, member.tile_scratch, member.tiles[0]);
+    store_tile(step, l, t, rows, member);
+  });
+}
+
+void Work::store_tile(const Step& step, int linear, int tile, int rows, const Member& member) {
+  const std::int64_t width = program->slots[static_cast<std::size_t>(step.out)].width;
+  const std::int64_t first = 16 * static_cast<std::int64_t>(tile);
+  const auto rows_of = [&](int l) { return program->tensor(step.linear[l].weight).rows(); };
+  const auto bias = [&](int l) {
+    const float* whole = vector_of(step.linear[l].bias);
+    return whole != nullptr ? whole + first : nullptr;
+  };
+  std::int64_t column = first;
+  if (step.op != Op::gate_up)
+    for (int l = 0; l < linear; ++l) column += rows_of(l);
+  const int count = static_cast<int>(std::min<std::int64_t>(16, rows_of(linear) - first));
+  float* out = slots[static_cast<std::size_t>(step.out)] + column;
+  if (step.op == Op::gate_up)
+    return kernels->store_gated(step.activation, member.tiles[0], member.tiles[1], rows, count, bias(0),
+                                bias(1), out, width);
+  const float* add = step.add != none ? slots[static_cast<std::size_t>(step.add)] + column : nullptr;
+  kernels->store(member.tiles[0], rows, count, bias(linear), add, out, width);
+}
+
+}  // namespace rf

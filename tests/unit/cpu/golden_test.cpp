@@ -1,0 +1,64 @@
+// The golden models on every instruction set of this processor, and what must not change a result.
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "cpu/cpu.h"
+#include "golden_arch.h"
+
+namespace rf::test {
+namespace {
+
+MakeBackends cpu(const std::string& isa, int threads) {
+  return [=] {
+    Backends backends;
+    backends.push_back(make_cpu({.threads = threads, .isa = isa}));
+    return backends;
+  };
+}
+
+class CpuGolden : public testing::TestWithParam<std::string> {};
+
+TEST_P(CpuGolden, EveryInstructionSetGivesTheRecordedLogits) {
+  const GoldenModel model(GetParam());
+  for (const std::string& isa : cpu_isas()) {
+    SCOPED_TRACE(isa);
+    run_golden(model, cpu(isa, 2), {.exact = true, .page_tokens = {1, 5, 16, 64}});
+  }
+}
+
+// A sequence alone, in pieces of any size and beside another one: the same bits.
+TEST_P(CpuGolden, BatchesDoNotChangeABit) {
+  const GoldenModel model(GetParam());
+  for (const std::string& isa : cpu_isas())
+    for (const KvType kv : {KvType::f32, KvType::f16, KvType::q8_0, KvType::q4_0}) {
+      SCOPED_TRACE(isa + " " + kv_name(kv));
+      Feeder feeder(model.program, cpu(isa, 2), 16, kv);
+      const std::vector<std::int32_t> first = model.ids(0), second = model.ids(1);
+      const std::vector<float> whole = feeder.feed({{0, 0, first}});
+      for (const std::size_t rows : {1u, 3u, 7u, 33u})
+        EXPECT_EQ(std::memcmp(feeder.feed_in_pieces(first, rows).data(), whole.data(), whole.size() * sizeof(float)), 0)
+            << rows << " rows a batch";
+      const std::vector<float> both = feeder.feed({{1, 0, second}, {0, 0, first}});
+      EXPECT_EQ(std::memcmp(both.data() + both.size() - whole.size(), whole.data(), whole.size() * sizeof(float)), 0);
+      Feeder alone(model.program, cpu(isa, 1), 16, kv);
+      EXPECT_EQ(std::memcmp(alone.feed({{0, 0, first}}).data(), whole.data(), whole.size() * sizeof(float)), 0);
+    }
+}
+
+// Quantised caches stay near the exact one.
+TEST_P(CpuGolden, CacheTypesStayNear) {
+  const GoldenModel model(GetParam());
+  const float range = model.facts["range"];
+  for (const auto& [kv, allowed] : {std::pair{KvType::f16, 2e-3f}, {KvType::q8_0, 3e-2f}, {KvType::q4_0, 0.4f}}) {
+    Feeder feeder(model.program, cpu("", 2), 64, kv);
+    const float difference = max_difference(feeder.feed({{0, 0, model.ids(0)}}), model.expected(0));
+    EXPECT_LE(difference, allowed * range) << kv_name(kv);
+    EXPECT_GT(difference, 0.0f);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Golden, CpuGolden, testing::ValuesIn(golden_folders()), golden_test_name);
+
+}  // namespace
+}  // namespace rf::test
