@@ -54,7 +54,8 @@ std::vector<std::unique_ptr<Backend>> make_backends(const LoadOptions& options) 
   return backends;
 }
 
-std::unique_ptr<Engine> load_engine(const std::string& model, const LoadOptions& options, int parallel) {
+std::unique_ptr<Engine> load_engine(const std::string& model, const LoadOptions& options, int parallel,
+                                    int wanted_rows) {
   std::vector<std::unique_ptr<Backend>> backends = make_backends(options);
   const std::string path = find_model(model);
   LoadLine line;
@@ -63,6 +64,7 @@ std::unique_ptr<Engine> load_engine(const std::string& model, const LoadOptions&
   engine.parallel = parallel;
   engine.page_tokens = options.page;
   engine.batch_rows = options.batch_rows;
+  engine.wanted_rows = wanted_rows;
   engine.kv = kv_by_name(options.kv);
   engine.progress = std::ref(line);
   return std::make_unique<Engine>(path, std::move(backends), engine);

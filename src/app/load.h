@@ -16,8 +16,10 @@ std::string find_model(const std::string& name);
 // The backends that the options ask for, best first. Throws Error for a device that this build lacks.
 std::vector<std::unique_ptr<Backend>> make_backends(const LoadOptions& options);
 
-// Loads the model; `parallel` is the number of sequences at once. Shows its progress on a terminal when it
+// Loads the model for `parallel` sequences at once, with room for `wanted_rows` rows of logits a step (0: one
+// a sequence). Shows its progress on a terminal when it
 // takes long. Throws Error.
-std::unique_ptr<Engine> load_engine(const std::string& model, const LoadOptions& options, int parallel = 1);
+std::unique_ptr<Engine> load_engine(const std::string& model, const LoadOptions& options, int parallel = 1,
+                                    int wanted_rows = 0);
 
 }  // namespace rf

@@ -73,8 +73,9 @@ TinyModel::TinyModel() {
   program_.caches.push_back({0, kv_heads, head_dim, head_dim});
 
   step(Op::embed, none, x, {{linear("embed", hidden, vocab)}});
-  step(Op::qkv, x, qkv, {{linear("q", hidden, heads * head_dim), linear("k", hidden, kv_heads * head_dim),
-                          linear("v", hidden, kv_heads * head_dim)}})
+  step(Op::qkv, x, qkv,
+       {{linear("q", hidden, heads * head_dim), linear("k", hidden, kv_heads * head_dim),
+         linear("v", hidden, kv_heads * head_dim)}})
       .norm = norm("attention_norm");
   Attention& attention = step(Op::attend, qkv, attended, {}).attention;
   attention.heads = heads;
