@@ -92,6 +92,7 @@ class Cpu : public Backend {
   const Kernels& kernels_;
   Team team_;
   const Program* program_ = nullptr;
+  KvType kv_ = KvType::f16;
   Arena weights_, cache_, activations_;
   std::optional<Work> work_;
 };
@@ -179,6 +180,7 @@ MemoryNeed Cpu::need(const Program& program, std::span<const int> steps, const R
 void Cpu::load(const Program& program, std::span<const int> steps, const RunLimits& limits,
                void (*progress)(void*, std::size_t, std::size_t), void* context) {
   program_ = &program;
+  kv_ = limits.kv;
   work_.emplace();
   work_->program = &program;
   work_->kernels = &kernels_;
@@ -262,8 +264,12 @@ void Cpu::run(Run& run, const Batch& batch, std::span<Stat> stats) {
   });
   for (std::size_t i = 1; i < times.size(); ++i) {
     Stat& stat = stats[static_cast<std::size_t>(range.first) + i - 1];
+    const Cost cost = cost_of(*program_, program_->steps[static_cast<std::size_t>(range.first) + i - 1],
+                              batch.rows(), batch.wanted(), batch.context(), kv_element_bytes(kv_));
     ++stat.calls;
     stat.ns += times[i] - times[i - 1];
+    stat.bytes += cost.bytes;
+    stat.flops += cost.flops;
   }
 }
 

@@ -15,6 +15,11 @@ const char* kv_name(KvType type) {
   return kv_names[static_cast<std::size_t>(type)];
 }
 
+double kv_element_bytes(KvType type) {
+  constexpr std::array bytes{4.0, 2.0, 34.0 / 32, 18.0 / 32};
+  return bytes[static_cast<std::size_t>(type)];
+}
+
 KvType kv_by_name(const std::string& name) {
   for (std::size_t i = 0; i < kv_names.size(); ++i)
     if (name == kv_names[i]) return static_cast<KvType>(i);

@@ -13,6 +13,7 @@ namespace rf {
 
 enum class KvType : std::uint8_t { f32, f16, q8_0, q4_0 };
 const char* kv_name(KvType type);
+double kv_element_bytes(KvType type);        // scales included
 KvType kv_by_name(const std::string& name);  // throws Error listing the names
 
 // What stays fixed while a model is loaded.
