@@ -36,7 +36,9 @@ Conversation::Conversation(const Gguf& file, const Tokenizer& tokenizer)
 
 void Conversation::set_system(const std::string& text) {
   if (!messages_.empty() && messages_[0]["role"] == "system") messages_.erase(0);
-  if (!text.empty()) messages_.insert(messages_.begin(), {{"role", "system"}, {"content", text}});
+  if (text.empty()) return;
+  nlohmann::ordered_json message = {{"role", "system"}, {"content", text}};
+  messages_.insert(messages_.begin(), std::move(message));
 }
 
 void Conversation::reset() {
