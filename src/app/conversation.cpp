@@ -36,7 +36,9 @@ Conversation::Conversation(const Gguf& file, const Tokenizer& tokenizer)
 
 void Conversation::set_system(const std::string& text) {
   if (!messages_.empty() && messages_[0]["role"] == "system") messages_.erase(0);
-  if (!text.empty()) messages_.insert(messages_.begin(), {{"role", "system"}, {"content", text}});
+  if (text.empty()) return;
+  nlohmann::ordered_json message = {{"role", "system"}, {"content", text}};
+  messages_.insert(messages_.begin(), std::move(message));
 }
 
 void Conversation::reset() {
@@ -57,14 +59,11 @@ std::vector<std::int32_t> Conversation::ask(const std::string& text) {
     take_back();
     throw;
   }
-  std::vector<std::int32_t> rest;
-  if (!ids_.empty() && prompt.size() > text_.size() && prompt.starts_with(text_))
-    rest = tokenizer_.encode(std::string_view(prompt).substr(text_.size()), {.add_special = false});
-  // A special token keeps what follows it apart from what stands before it, so both can be encoded alone.
-  if (!rest.empty() && tokenizer_.is_special(rest[0]))
-    ids_.insert(ids_.end(), rest.begin(), rest.end());
-  else
+  const std::vector<std::int32_t> rest = continuation(prompt);
+  if (rest.empty())
     ids_ = encode_whole(prompt);
+  else
+    ids_.insert(ids_.end(), rest.begin(), rest.end());
   text_ = std::move(prompt);
   return ids_;
 }
@@ -90,6 +89,22 @@ void Conversation::set_messages(nlohmann::ordered_json messages) {
   for (std::size_t i = 0; i < messages.size(); ++i)
     if (!well_formed(messages[i])) fail("message {}: expected texts \"role\" and \"content\"", i);
   messages_ = std::move(messages);
+}
+
+// A special token keeps what follows it apart from what stands before it, so that a text can be encoded in
+// two parts where one of them has a special token at the border.
+std::vector<std::int32_t> Conversation::continuation(const std::string& prompt) const {
+  if (ids_.empty() || prompt.size() <= text_.size() || !prompt.starts_with(text_)) return {};
+  const bool ended = tokenizer_.is_special(ids_.back());
+  std::string border = ended ? text_of(tokenizer_, ids_.back()) : "";
+  border += std::string_view(prompt).substr(text_.size());
+  std::vector<std::int32_t> rest = tokenizer_.encode(border, {.add_special = false});
+  if (rest.empty() || !tokenizer_.is_special(rest[0])) return {};
+  if (ended) {
+    if (rest[0] != ids_.back()) return {};
+    rest.erase(rest.begin());
+  }
+  return rest;
 }
 
 std::vector<std::int32_t> Conversation::encode_whole(const std::string& text) const {

@@ -35,6 +35,8 @@ class Conversation {
   void set_messages(nlohmann::ordered_json messages);
 
  private:
+  // The ids of what `prompt` adds to text_, or none where that cannot be encoded by itself.
+  std::vector<std::int32_t> continuation(const std::string& prompt) const;
   std::vector<std::int32_t> encode_whole(const std::string& text) const;
 
   const Tokenizer& tokenizer_;
