@@ -8,7 +8,7 @@
 
 namespace rf::test {
 
-inline constexpr double sum_error = 4e-6;  // of a sum in f32, relative to the sum of magnitudes
+inline constexpr double sum_error = 2e-6;  // of a sum in f32, relative to the sum of magnitudes
 inline constexpr double tiny = 1e-30;      // what lies below may be flushed to zero
 
 struct Estimate {
@@ -99,7 +99,7 @@ inline std::vector<double> linear_errors(const OpSetup& setup, const Feed& feed)
 // step of the stored type.
 inline double attend_error(const OpSetup& setup, double largest_value) {
   const Attention& a = setup.step().attention;
-  double error = 1e-5;
+  double error = 4e-6;
   if (a.k_norm != none || a.rope.dims > 0) {
     if (setup.limits.kv == KvType::f16) error = 1e-3;
     if (setup.limits.kv == KvType::q8_0) error = 0.03;
