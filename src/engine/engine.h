@@ -1,5 +1,6 @@
 // Engine: runs many requests at once over one loaded model: every step mixes decoding rows and pieces of
-// prompts.
+// prompts. The engine room owns requests from their tokens to their text: scheduling, cache pages and the
+// prefix cache, sampling, stop strings. It knows backends only by their interface.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -15,56 +16,61 @@
 namespace rf {
 
 struct EngineOptions {
-  std::string device = "auto";  // auto | cpu | reference (the slow double-precision oracle)
-  std::string isa;              // forces a CPU instruction set; empty: the best present (RF_ISA)
-  int threads = 0;              // 0: all processors
-  int context = 0;              // positions of one sequence; 0: the model's, at most 8192
-  int parallel = 1;             // sequences at once
+  int context = 0;   // positions of one sequence; 0: the model's, at most 8192
+  int parallel = 1;  // sequences at once
   int page_tokens = 64;
+  int cache_tokens = 0;  // positions of the cache, at least `context`; 0: parallel * context
   int batch_rows = 512;  // token budget of a step
   int wanted_rows = 0;   // rows of logits a step can give; 0: `parallel`
   KvType kv = KvType::f16;
-  std::function<void(std::size_t done, std::size_t total)> progress;  // of loading weights, bytes
+  std::function<void(std::size_t done, std::size_t total)> progress{};  // of loading weights, bytes
 };
 
-enum class Finish : std::uint8_t { none, end_of_text, stop_string, length, cancelled };
+enum class Finish : std::uint8_t { unfinished, end_of_text, stop_string, length, cancelled };
 const char* finish_name(Finish finish);  // "stop", "length", "cancelled" as APIs name them
 
 struct Request {
-  std::vector<std::int32_t> prompt;
-  SamplerOptions sampling;
-  std::vector<std::string> stop;
-  int max_tokens = -1;  // -1: until the context is full
-  bool ignore_eos = false;
+  std::vector<std::int32_t> prompt{};
+  SamplerOptions sampling{};
+  std::vector<std::string> stop{};
+  int max_tokens = -1;      // at least 1; -1: until the context is full
+  bool ignore_eos = false;  // tokens that end a generation are tokens like others
 };
 
 // What one step gave one request.
 struct Event {
   std::uint64_t request = 0;
-  std::int32_t token = -1;  // -1: none (prompt progress, or text released at the end)
-  std::string text;         // whole UTF-8 characters, stop strings cut off
+  std::int32_t token = -1;  // the one chosen, the one that ended the text included; -1: none
+  std::string text{};       // whole UTF-8 characters, stop strings cut off; not that of an ending token
   int prompt_done = 0;      // prompt tokens read so far, cached ones included
   int prompt_cached = 0;    // of them, taken from the prefix cache
-  Finish finish = Finish::none;
+  Finish finish = Finish::unfinished;
 };
 
+// For one thread at a time: the caller makes all calls from one thread, or guards them with one lock. The
+// same request with the same seed gives the same tokens whatever else runs.
 class Engine {
  public:
-  // Loads the model. Throws Error (file, key, tensor, memory).
-  Engine(const std::string& path, const EngineOptions& options);
+  // Loads the model; its steps are placed on the first of `backends` that can run them. Throws Error (file,
+  // key, tensor, option, memory).
+  Engine(const std::string& path, std::vector<std::unique_ptr<Backend>> backends,
+         const EngineOptions& options);
   ~Engine();
 
-  // Queues a request and returns its id. Throws Error when the prompt is empty, has ids outside the
-  // vocabulary, or does not fit the context.
+  // Queues a request and returns its id, never 0. Throws Error naming the field when the prompt is empty, has
+  // ids outside the vocabulary or does not leave room for a token in the context, or when an option is out of
+  // range.
   std::uint64_t submit(Request request);
-  void cancel(std::uint64_t request);  // its next event has Finish::cancelled
+  // Its next event has Finish::cancelled and is its last; does nothing when there is no such request.
+  void cancel(std::uint64_t request);
   bool idle() const;
 
   // Runs one batch and appends what it gave. Returns false when there was nothing to do.
   bool step(std::vector<Event>& events);
 
   // Runs the model over `tokens` from an empty context and gives the logits of every position, piece by
-  // piece: sink(first position, rows, f32 [rows, vocab]).
+  // piece: sink(first position, rows, f32 [rows, vocab]). Not to be called from `sink`. Running requests wait
+  // and may have to read their tokens again. Throws Error as submit() does.
   void evaluate(const std::vector<std::int32_t>& tokens,
                 const std::function<void(int first, int rows, const float* logits)>& sink);
 

@@ -1,0 +1,20 @@
+// Arguments that hold more than one value in a text. Each throws Error saying what was expected and found.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace rf {
+
+// "1,2,3": token ids, separated by commas or spaces; "" is no token at all.
+std::vector<std::int32_t> parse_tokens(std::string_view text);
+
+// "ID=VALUE": a token id and what is added to its logit, "-inf" included.
+std::pair<std::int32_t, float> parse_logit_bias(const std::string& text);
+
+// auto, cpu, reference, gpu, gpu:N or sim.
+bool is_device_name(std::string_view name);
+
+}  // namespace rf

@@ -1,0 +1,163 @@
+#include "app/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cctype>
+#include <cstdio>
+#include <cstdlib>
+#include <new>
+
+#include "app/command_options.h"
+#include "base/error.h"
+#include "base/log.h"
+
+namespace rf {
+namespace {
+
+// ROCMFORGE_MAX_TOKENS for --max-tokens; "" for options that have no long name.
+std::string environment_name(const CLI::Option& option) {
+  if (option.get_lnames().empty() || option.get_lnames()[0] == "help" || option.get_lnames()[0] == "version")
+    return "";
+  std::string name = "ROCMFORGE_" + option.get_lnames()[0];
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return c == '-' ? '_' : static_cast<char>(std::toupper(c)); });
+  return name;
+}
+
+void name_environment(CLI::App& app) {
+  for (CLI::Option* option : app.get_options()) option->envname(environment_name(*option));
+}
+
+// A config file's keys are the long names of options. A key at the top holds for every command that has such
+// an option, one in a section [COMMAND] for that command only, and wins there.
+class ConfigFile : public CLI::ConfigBase {
+ public:
+  explicit ConfigFile(const CLI::App& root) : root_(root) {}
+
+  std::vector<CLI::ConfigItem> from_config(std::istream& in) const override {
+    std::vector<CLI::ConfigItem> special, general;
+    for (CLI::ConfigItem& item : CLI::ConfigBase::from_config(in)) {
+      if (item.name == "++" || item.name == "--") continue;  // borders of sections
+      if (!is_known(item)) throw CLI::ConfigError::Extras(item.fullname());
+      if (!item.parents.empty()) {
+        if (applies(item.parents[0], item.name)) special.push_back(std::move(item));
+      } else if (const CLI::Option* option = root_.get_option_no_throw("--" + item.name)) {
+        if (!is_in_environment(*option)) general.push_back(std::move(item));
+      } else {
+        for (const CLI::App* command : root_.get_subcommands())
+          if (applies(command->get_name(), item.name)) {
+            general.push_back(item);
+            general.back().parents = {command->get_name()};
+          }
+      }
+    }
+    special.insert(special.end(), general.begin(), general.end());  // the first value stays
+    return special;
+  }
+
+ private:
+  bool is_known(const CLI::ConfigItem& item) const {
+    if (item.parents.size() > 1) return false;
+    const std::string option = "--" + item.name;
+    if (item.parents.empty() && root_.get_option_no_throw(option) != nullptr) return true;
+    const auto commands = root_.get_subcommands([](const CLI::App*) { return true; });
+    return std::any_of(commands.begin(), commands.end(), [&](const CLI::App* command) {
+      return (item.parents.empty() || item.parents[0] == command->get_name()) &&
+             command->get_option_no_throw(option) != nullptr;
+    });
+  }
+  // Whether the command being run takes its option `name` from the file.
+  bool applies(const std::string& command, const std::string& name) const {
+    for (const CLI::App* running : root_.get_subcommands())
+      if (running->get_name() == command) {
+        const CLI::Option* option = running->get_option_no_throw("--" + name);
+        return option != nullptr && !is_in_environment(*option);
+      }
+    return false;
+  }
+  static bool is_in_environment(const CLI::Option& option) {
+    const char* value = std::getenv(environment_name(option).c_str());
+    return value != nullptr && *value != 0;
+  }
+
+  const CLI::App& root_;
+};
+
+std::string default_config_file() {
+  const char* folder = std::getenv("XDG_CONFIG_HOME");
+  if (folder != nullptr && *folder == '/') return std::string(folder) + "/rocmforge/config.toml";
+  const char* home = std::getenv("HOME");
+  return home == nullptr ? "" : std::string(home) + "/.config/rocmforge/config.toml";
+}
+
+struct CommandLine {
+  CLI::App root{"Runs GGUF language models.", "rocmforge"};
+  std::string log_level = "warn", log_format = "text";
+  std::vector<Command> commands;
+
+  CommandLine() {
+    root.require_subcommand(1);
+    root.fallthrough();
+    root.set_version_flag("--version", RF_VERSION);
+    root.add_option("--log-level", log_level, "trace, debug, info, warn, error or off")
+        ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}))
+        ->capture_default_str();
+    root.add_option("--log-format", log_format, "text, or json: one object a line")
+        ->check(CLI::IsMember({"text", "json"}))
+        ->capture_default_str();
+    const char* named = std::getenv("ROCMFORGE_CONFIG");
+    const bool is_named = named != nullptr && *named != 0;
+    root.set_config("--config", is_named ? named : default_config_file(),
+                    "File of options: long names as keys", is_named);
+    root.config_formatter(std::make_shared<ConfigFile>(root));
+    commands = declare_commands(root);
+    name_environment(root);
+    for (const Command& command : commands) {
+      command.app->fallthrough();
+      command.app->footer(
+          "Also: --log-level, --log-format, --config FILE (rocmforge --help). Every option can be given in "
+          "the "
+          "environment\nas ROCMFORGE_NAME and as a key of the config file; the command line wins, then the "
+          "environment.");
+      name_environment(*command.app);
+    }
+  }
+
+  int run() {
+    set_up_log(log_level, log_format);
+    for (const Command& command : commands)
+      if (command.app->parsed()) return command.run();
+    return 2;
+  }
+};
+
+int failed(const char* what) {
+  std::fflush(stdout);
+  std::fprintf(stderr, "rocmforge: %s\n", what);
+  return 1;
+}
+
+}  // namespace
+
+int run_command_line(std::vector<std::string> arguments) {
+  CommandLine line;
+  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
+  try {
+    line.root.parse(std::move(arguments));
+  } catch (const CLI::Success& help) {
+    return line.root.exit(help);
+  } catch (const CLI::ParseError& error) {
+    std::fprintf(stderr, "rocmforge: %s (rocmforge --help and rocmforge COMMAND --help tell more)\n",
+                 error.what());
+    return 2;
+  }
+  try {
+    return line.run();
+  } catch (const std::bad_alloc&) {
+    return failed("out of memory");
+  } catch (const std::exception& error) {
+    return failed(error.what());
+  }
+}
+
+}  // namespace rf

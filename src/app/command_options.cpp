@@ -1,0 +1,260 @@
+#include "app/command_options.h"
+
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "app/argument.h"
+#include "app/commands.h"
+#include "base/error.h"
+
+namespace rf {
+namespace {
+
+constexpr const char* model_help = "A path, a catalogue name, hf:owner/repo[:file] or a URL";
+
+// An error in an option's value, in CLI11's own terms.
+template <class Parse>
+auto parsed(const char* option, Parse&& parse) {
+  try {
+    return parse();
+  } catch (const Error& error) {
+    throw CLI::ValidationError(option, error.what());
+  }
+}
+
+CLI::Option* add_model(CLI::App& app, std::string& model) {
+  return app.add_option("-m,--model", model, model_help);
+}
+
+template <class Tokens>
+CLI::Option* add_tokens(CLI::App& app, Tokens& tokens, const char* help) {
+  return app
+      .add_option_function<std::string>(
+          "--tokens",
+          [&tokens](const std::string& text) {
+            tokens = parsed("--tokens", [&] { return parse_tokens(text); });
+          },
+          help)
+      ->type_name("IDS");
+}
+
+void add_load(CLI::App& app, LoadOptions& load) {
+  const auto add = [&](const char* name, auto& value, const char* help) {
+    return app.add_option(name, value, help)->group("Running")->capture_default_str();
+  };
+  add("--device", load.device, "auto, cpu, reference (slow and exact), gpu, gpu:N or sim")
+      ->check([](const std::string& name) {
+        return is_device_name(name) ? "" : "expected auto, cpu, reference, gpu, gpu:N or sim, found " + name;
+      });
+  add("--gpu-layers", load.gpu_layers, "Layers on the GPU: a number, or auto")
+      ->check([](const std::string& text) {
+        return text == "auto" || (!text.empty() && text.find_first_not_of("0123456789") == std::string::npos)
+                   ? ""
+                   : "expected a number or auto, found " + text;
+      });
+  add("-t,--threads", load.threads, "CPU threads; 0: all processors")->check(CLI::Range(0, 4096));
+  add("--kv", load.kv, "Type of the key/value cache")->check(CLI::IsMember({"f32", "f16", "q8_0", "q4_0"}));
+  add("--page", load.page, "Positions of one page of the cache")->check(CLI::Range(1, 1 << 20));
+  add("--ctx", load.context, "Positions of one sequence; 0: what suits the command and the model")
+      ->check(CLI::Range(0, 1 << 30));
+  add("--batch-rows", load.batch_rows, "Tokens that one step of the model takes in at most")
+      ->check(CLI::Range(1, 1 << 16));
+}
+
+void add_answer(CLI::App& app, AnswerOptions& answer) {
+  SamplerOptions& sampling = answer.sampling;
+  const auto add = [&](const char* name, auto& value, const char* help) {
+    return app.add_option(name, value, help)->group("Answer")->capture_default_str();
+  };
+  add("-n,--max-tokens", answer.max_tokens, "Tokens to generate at most; -1: until the context is full")
+      ->check([](const std::string& text) {
+        return text == "-1" || (text.find_first_not_of('0') != std::string::npos && text[0] != '-')
+                   ? ""
+                   : "expected -1 or at least 1, found " + text;
+      });
+  add("--temperature", sampling.temperature, "0: always the best token")->check(CLI::NonNegativeNumber);
+  add("--top-k", sampling.top_k, "Choose among so many tokens; 0: all")->check(CLI::Range(-1, 1 << 30));
+  add("--top-p", sampling.top_p, "Choose among the best tokens of this total probability")
+      ->check(CLI::Range(0.0, 1.0));
+  add("--min-p", sampling.min_p, "Drop tokens below this fraction of the best one's probability")
+      ->check(CLI::Range(0.0, 1.0));
+  add("--repetition-penalty", sampling.repetition_penalty, "Divides the logits of repeated tokens; 1: off")
+      ->check(CLI::PositiveNumber);
+  add("--repeat-last-n", sampling.penalty_last_n, "Tokens that penalties look back; -1: all")
+      ->check(CLI::Range(-1, 1 << 30));
+  add("--presence-penalty", sampling.presence_penalty, "Taken off the logits of tokens that occurred");
+  add("--frequency-penalty", sampling.frequency_penalty, "Taken off for each time that a token occurred");
+  add("--seed", sampling.seed, "The same seed gives the same text; random when absent");
+  app.add_option_function<std::vector<std::string>>(
+         "--logit-bias",
+         [&sampling](const std::vector<std::string>& texts) {
+           for (const std::string& text : texts)
+             sampling.logit_bias.push_back(parsed("--logit-bias", [&] { return parse_logit_bias(text); }));
+         },
+         "ID=VALUE, added to a token's logit; may be repeated")
+      ->group("Answer")
+      ->type_name("ID=VALUE")
+      ->allow_extra_args(false);
+  app.add_option("--stop", answer.stop, "Stop before this text; may be repeated")
+      ->group("Answer")
+      ->allow_extra_args(false);
+}
+
+// Declares one command.
+template <class Options, class Declare>
+Command command(CLI::App& root, const char* name, const char* help, int (*run)(const Options&),
+                Declare&& declare, const Options& defaults = {}) {
+  CLI::App* app = root.add_subcommand(name, help);
+  const auto options = std::make_shared<Options>(defaults);
+  declare(*app, *options);
+  return {app, [options, run] { return run(*options); }};
+}
+
+void require(bool holds, const char* message) {
+  if (!holds) throw CLI::ValidationError(message);
+}
+
+void declare_chat(CLI::App& app, ChatOptions& o) {
+  app.add_option("-m,--model,MODEL", o.model, model_help)->capture_default_str();
+  app.add_option("--system", o.system, "The system message");
+  add_answer(app, o.answer);
+  add_load(app, o.load);
+}
+
+void declare_generate(CLI::App& app, GenerateOptions& o) {
+  add_model(app, o.model)->required();
+  const CLI::Option* prompt = app.add_option("-p,--prompt", o.prompt, "The text to go on with");
+  const CLI::Option* tokens =
+      add_tokens(app, o.tokens, "The ids to go on with, instead of a prompt; nothing is added to them");
+  app.add_flag("--chat", o.chat, "The prompt is a user's message: apply the chat template");
+  app.add_flag("--ignore-eos", o.ignore_eos, "Tokens that end a text do not end it");
+  app.add_flag("--json", o.json, "Print {\"ids\": [...], \"text\": ...}, how it ended and timings");
+  add_answer(app, o.answer);
+  add_load(app, o.load);
+  app.callback([=, &o] {
+    require((prompt->count() > 0) != (tokens->count() > 0),
+            "generate: expected one of --prompt and --tokens");
+    require(!o.chat || prompt->count() > 0, "generate: --chat needs --prompt");
+  });
+}
+
+void declare_pull(CLI::App& app, PullOptions& o) {
+  app.add_option("NAME", o.name, "A catalogue name, hf:owner/repo[:file] or a URL")->required();
+  app.add_option("-o,--output", o.output, "Of a URL: where to put it; the cache when absent");
+  app.add_option("--sha256", o.sha256, "Of a URL: the checksum that it must have");
+}
+
+void declare_models(CLI::App& app, ModelsOptions& o) {
+  app.add_option("--dir", o.folder, "The folder to look in; the cache when absent");
+  app.add_flag("--json", o.json, "Print a JSON array");
+}
+
+void declare_inspect(CLI::App& app, InspectOptions& o) {
+  app.add_option("-m,--model,MODEL", o.model, model_help)->required();
+  app.add_flag("--json", o.json, "Print JSON, with all metadata in full");
+  CLI::Option* tensor = app.add_option("--tensor", o.tensor, "Write this tensor to --dump");
+  CLI::Option* dump = app.add_option("--dump", o.dump, "The file for it: raw little-endian float32");
+  tensor->needs(dump);
+  dump->needs(tensor);
+  app.add_flag("--plan", o.plan, "Also print the recorded steps and the memory that running them takes")
+      ->excludes("--json");
+  add_load(app, o.load);
+}
+
+void declare_tokenize(CLI::App& app, TokenizeOptions& o) {
+  add_model(app, o.model)->required();
+  CLI::Option* text = app.add_option("TEXT", o.text, "The text; stdin when nothing is given");
+  CLI::Option* file = app.add_option("--file", o.file, "A file with the text; - is stdin");
+  CLI::Option* lines =
+      app.add_option("--lines", o.lines, "A file of JSON strings, one a line; gives a JSON array a line");
+  text->excludes(file)->excludes(lines);
+  file->excludes(lines);
+  app.add_flag("--json", o.json, "Print a JSON array");
+  app.add_flag("--no-bos", o.no_bos, "Add no BOS or EOS");
+  app.add_flag("--no-special", o.no_special, "Special tokens written in the text are plain text");
+}
+
+void declare_detokenize(CLI::App& app, DetokenizeOptions& o) {
+  add_model(app, o.model)->required();
+  const CLI::Option* tokens = add_tokens(app, o.tokens, "The ids");
+  const CLI::Option* lines = app.add_option(
+      "--lines", o.lines, "A file of JSON arrays of ids, one a line; gives a JSON string a line");
+  app.add_flag("--json", o.json, "Print a JSON string");
+  app.add_flag("--no-special", o.no_special, "Leave special tokens out of the text");
+  app.callback([=] {
+    require((tokens->count() > 0) != (lines->count() > 0),
+            "detokenize: expected one of --tokens and --lines");
+  });
+}
+
+void declare_template(CLI::App& app, TemplateOptions& o) {
+  const CLI::Option* model = add_model(app, o.model);
+  const CLI::Option* file = app.add_option("--file", o.file, "A Jinja template, instead of a model's own");
+  app.add_option("--messages", o.messages, "A JSON array of messages")->required();
+  app.add_option("--tools", o.tools, "A JSON array of tool definitions");
+  app.add_option("--vars", o.variables, "A JSON object of further template variables");
+  app.add_flag("--no-generation-prompt", o.no_generation_prompt, "Do not begin the assistant's answer");
+  app.add_option("--bos", o.bos, "The text of the BOS token; the model's when absent");
+  app.add_option("--eos", o.eos, "The text of the EOS token; the model's when absent");
+  app.add_option("--now", o.now, "The time that strftime_now shows: YYYY-MM-DD[THH:MM:SS]");
+  app.callback([=] {
+    require((model->count() > 0) != (file->count() > 0), "template: expected one of --model and --file");
+  });
+}
+
+void declare_logits(CLI::App& app, LogitsOptions& o) {
+  add_model(app, o.model)->required();
+  add_tokens(app, o.tokens, "The ids to read; nothing is added to them")->required();
+  app.add_option("--out", o.out, "The file: raw little-endian float32 [tokens, vocabulary]")->required();
+  add_load(app, o.load);
+}
+
+void declare_perplexity(CLI::App& app, PerplexityOptions& o) {
+  add_model(app, o.model)->required();
+  app.add_option("--file", o.file, "The text; --ctx is the size of its chunks (0: 512 tokens)")->required();
+  app.add_flag("--json", o.json, "Print the result as JSON");
+  add_load(app, o.load);
+}
+
+void declare_bench(CLI::App& app, BenchOptions& o) {
+  const auto add = [&](const char* name, int& value, const char* help, int least) {
+    app.add_option(name, value, help)->capture_default_str()->check(CLI::Range(least, 1 << 24));
+  };
+  add_model(app, o.model)->required();
+  add("-p,--prompt-tokens", o.prompt, "Tokens of the prompt whose prefill is measured; 0: do not", 0);
+  add("-n,--decode-tokens", o.decode, "Tokens that each stream generates; 0: do not measure decoding", 0);
+  add("-d,--depth", o.depth, "Tokens in the cache before the generated ones", 0);
+  add("-b,--batch", o.batch, "Streams at once", 1);
+  add("-r,--repetitions", o.repetitions, "Repetitions; medians are printed", 1);
+  app.add_flag("--steps", o.steps, "Also print the time of each kind of step");
+  app.add_flag("--json", o.json, "Print JSON");
+  add_load(app, o.load);
+}
+
+void declare_devices(CLI::App& app, DevicesOptions& o) {
+  app.add_option("-t,--threads", o.threads, "CPU threads; 0: all processors")->check(CLI::Range(0, 4096));
+  app.add_flag("--json", o.json, "Print JSON");
+}
+
+}  // namespace
+
+std::vector<Command> declare_commands(CLI::App& root) {
+  LogitsOptions exact;
+  exact.load.kv = "f32";
+  return {
+      command(root, "chat", "Talk with a model", chat, declare_chat),
+      command(root, "generate", "Go on with a text", generate, declare_generate),
+      command(root, "pull", "Fetch a model", pull, declare_pull),
+      command(root, "models", "List the models that are here", models, declare_models),
+      command(root, "inspect", "Show a model file's metadata and tensors", inspect, declare_inspect),
+      command(root, "tokenize", "Turn text into token ids", tokenize, declare_tokenize),
+      command(root, "detokenize", "Turn token ids into text", detokenize, declare_detokenize),
+      command(root, "template", "Render a chat template", render_template, declare_template),
+      command(root, "logits", "Write the logits after each of given tokens", logits, declare_logits, exact),
+      command(root, "perplexity", "Measure how well a model predicts a text", perplexity, declare_perplexity),
+      command(root, "bench", "Measure a model's speed", bench, declare_bench),
+      command(root, "devices", "Show this machine's devices and test them", devices, declare_devices),
+  };
+}
+
+}  // namespace rf

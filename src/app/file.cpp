@@ -1,0 +1,78 @@
+#include "app/file.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "base/error.h"
+
+namespace rf {
+
+std::string read_file(const std::string& path) {
+  std::ostringstream text;
+  errno = 0;
+  if (path == "-") {
+    text << std::cin.rdbuf();
+    return std::move(text).str();
+  }
+  std::ifstream in(path, std::ios::binary);
+  if (!in) fail("{}: cannot read it: {}", path, std::strerror(errno));
+  if (in.peek() != std::ifstream::traits_type::eof()) text << in.rdbuf();
+  if (in.bad() || text.bad()) fail("{}: cannot read it: {}", path, std::strerror(errno == 0 ? EIO : errno));
+  return std::move(text).str();
+}
+
+void write_file(const std::string& path, std::string_view bytes) {
+  OutputFile out(path);
+  out.write(bytes.data(), bytes.size());
+  out.close();
+}
+
+nlohmann::ordered_json read_json_file(const std::string& path, std::string_view what) {
+  try {
+    return nlohmann::ordered_json::parse(read_file(path));
+  } catch (const nlohmann::json::exception& error) {
+    fail("{}: {} must be JSON: {}", path, what, error.what());
+  }
+}
+
+void for_each_json_line(const std::string& path, const std::function<void(const nlohmann::json&)>& each) {
+  std::istringstream lines(read_file(path));
+  std::string line;
+  for (int number = 1; std::getline(lines, line); ++number) {
+    if (line.empty() || line == "\r") continue;
+    try {
+      each(nlohmann::json::parse(line));
+    } catch (const nlohmann::json::exception& error) {
+      fail("{}, line {}: {}", path, number, error.what());
+    }
+  }
+}
+
+std::string to_text(const nlohmann::ordered_json& value, int indent) {
+  return value.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+OutputFile::OutputFile(std::string path) : path_(std::move(path)), file_(std::fopen(path_.c_str(), "wb")) {
+  if (file_ == nullptr) fail("{}: cannot write it: {}", path_, std::strerror(errno));
+}
+
+OutputFile::~OutputFile() {
+  if (file_ != nullptr) std::fclose(file_);
+}
+
+void OutputFile::write(const void* data, std::size_t bytes) {
+  if (bytes > 0 && std::fwrite(data, 1, bytes, file_) != bytes)
+    fail("{}: cannot write it: {}", path_, std::strerror(errno));
+}
+
+void OutputFile::close() {
+  std::FILE* file = file_;
+  file_ = nullptr;
+  if (std::fclose(file) != 0) fail("{}: cannot write it: {}", path_, std::strerror(errno));
+}
+
+}  // namespace rf

@@ -1,0 +1,256 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <span>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "engine/page_pool.h"
+#include "engine/reply.h"
+#include "engine/scheduler.h"
+
+namespace rf {
+namespace {
+
+constexpr int default_context = 8192;  // where the model could do more and nobody asked
+
+void check_at_least(const char* field, int value, int least) {
+  if (value < least) fail("{}: expected at least {}, found {}", field, least, value);
+}
+
+// The options with every 0 resolved.
+EngineOptions resolve(EngineOptions options, const Spec& spec) {
+  check_at_least("context", options.context, 0);
+  check_at_least("parallel", options.parallel, 1);
+  check_at_least("page_tokens", options.page_tokens, 1);
+  check_at_least("cache_tokens", options.cache_tokens, 0);
+  check_at_least("batch_rows", options.batch_rows, 1);
+  check_at_least("wanted_rows", options.wanted_rows, 0);
+  if (options.context == 0) options.context = std::min(spec.context, default_context);
+  if (options.context > spec.context)
+    spdlog::warn("context: {} positions, but the model was trained on {}", options.context, spec.context);
+  check_at_least("context", options.context, 2);
+  if (options.cache_tokens != 0) check_at_least("cache_tokens", options.cache_tokens, options.context);
+  if (options.wanted_rows == 0) options.wanted_rows = options.parallel;
+  options.wanted_rows = std::min(options.wanted_rows, options.batch_rows);
+  return options;
+}
+
+RunLimits limits_of(const EngineOptions& options) {
+  const auto pages_for = [&](std::int64_t tokens) {
+    return (tokens + options.page_tokens - 1) / options.page_tokens;
+  };
+  const std::int64_t pages = pages_for(options.context);
+  const std::int64_t all =
+      options.cache_tokens != 0 ? pages_for(options.cache_tokens) : options.parallel * pages;
+  if (all * options.page_tokens > std::numeric_limits<int>::max())
+    fail("parallel: {} sequences of {} positions are more than a cache can have", options.parallel,
+         options.context);
+  return {.batch = {.rows = options.batch_rows,
+                    .wanted = options.wanted_rows,
+                    .sequences = options.parallel,
+                    .pages = static_cast<int>(pages)},
+          .kv = options.kv,
+          .page_tokens = options.page_tokens,
+          .cache_pages = static_cast<int>(all)};
+}
+
+// Programs are checked before anything is allocated for them.
+Program checked_program(const Gguf& file, const Spec& spec) {
+  Program program = record(file, spec);
+  check(program);
+  return program;
+}
+
+std::unique_ptr<Tokenizer> tokenizer_for(const Gguf& file, std::int64_t vocab) {
+  auto tokenizer = Tokenizer::from(file);
+  if (tokenizer->vocab_size() != vocab)
+    fail("{}: tokenizer.ggml.tokens: expected {} entries, as the model has rows of logits, found {}",
+         file.path(), vocab, tokenizer->vocab_size());
+  return tokenizer;
+}
+
+// Held pages are let go whatever the sink does.
+struct HeldPages {
+  PagePool& pages;
+  std::vector<std::int32_t> held{};
+  ~HeldPages() { pages.release(held); }
+};
+
+}  // namespace
+
+struct Engine::State {
+  // One request, from submit() to its last event.
+  struct Active {
+    Sequence sequence;
+    Reply reply;
+    int prompt_tokens;
+    int prompt_done = 0;
+    bool cancelled = false;
+  };
+
+  State(const std::string& path, std::vector<std::unique_ptr<Backend>> backends, const EngineOptions& given)
+      : started(now_ns()),
+        file(Gguf::open(path)),
+        spec(read_spec(file)),
+        options(resolve(given, spec)),
+        program(checked_program(file, spec)),
+        tokenizer(tokenizer_for(file, program.vocab)),
+        plan(program, std::move(backends), limits_of(options), {}, options.progress),
+        pages(plan.limits().cache_pages, options.page_tokens),
+        scheduler(pages, plan.limits().batch),
+        load_seconds(static_cast<double>(now_ns() - started) * 1e-9) {}
+
+  // Throws Error naming what is wrong with `tokens`, which may be at most `most`.
+  void check_tokens(const char* field, std::span<const std::int32_t> tokens, int most) const {
+    if (tokens.empty()) fail("{}: expected at least one token, found none", field);
+    if (tokens.size() > static_cast<std::size_t>(most))
+      fail("{}: expected at most {} tokens in a context of {}, found {}", field, most, options.context,
+           tokens.size());
+    const auto wrong = std::ranges::find_if(tokens, [&](auto id) { return id < 0 || id >= program.vocab; });
+    if (wrong != tokens.end())
+      fail("{}[{}]: expected a token id under {}, found {}", field, wrong - tokens.begin(), program.vocab,
+           *wrong);
+  }
+
+  static Event event_of(const Active& active) {
+    return {.request = active.sequence.id,
+            .prompt_done = active.prompt_done,
+            .prompt_cached = active.sequence.cached};
+  }
+
+  void finish(std::map<std::uint64_t, Active>::iterator at) {
+    scheduler.remove(at->second.sequence);
+    active.erase(at);
+  }
+
+  bool give_cancelled(std::vector<Event>& events) {
+    const bool any = !cancelled.empty();
+    for (const std::uint64_t id : std::exchange(cancelled, {})) {
+      const auto at = active.find(id);
+      Event event = event_of(at->second);
+      event.text = at->second.reply.rest();
+      event.finish = Finish::cancelled;
+      events.push_back(std::move(event));
+      finish(at);
+    }
+    return any;
+  }
+
+  // `logits`: of the batch that ran, f32 [wanted, vocab].
+  void give(const Scheduler::Piece& piece, std::span<const float> logits, std::vector<Event>& events) {
+    const auto at = active.find(piece.sequence->id);
+    Active& request = at->second;
+    Sequence& sequence = request.sequence;
+    request.prompt_done = std::max(request.prompt_done, std::min(sequence.read, request.prompt_tokens));
+    Event event = event_of(request);
+    if (piece.wanted >= 0) {
+      const auto vocab = static_cast<std::size_t>(program.vocab);
+      request.reply.next(logits.subspan(static_cast<std::size_t>(piece.wanted) * vocab, vocab),
+                         sequence.tokens, event);
+      sequence.tokens.push_back(event.token);
+    }
+    if (event.finish != Finish::unfinished) finish(at);
+    events.push_back(std::move(event));
+  }
+
+  std::int64_t started;
+  Gguf file;
+  Spec spec;
+  EngineOptions options;
+  Program program;  // its weights view `file`
+  std::unique_ptr<Tokenizer> tokenizer;
+  Plan plan;
+  PagePool pages;
+  Scheduler scheduler;
+  std::map<std::uint64_t, Active> active;  // by id; the scheduler points into it
+  std::vector<std::uint64_t> cancelled;    // their last events are due
+  std::uint64_t last_id = 0;
+  double load_seconds;
+};
+
+Engine::Engine(const std::string& path, std::vector<std::unique_ptr<Backend>> backends,
+               const EngineOptions& options)
+    : state_(std::make_unique<State>(path, std::move(backends), options)) {}
+
+Engine::~Engine() = default;
+
+std::uint64_t Engine::submit(Request request) {
+  State& s = *state_;
+  s.check_tokens("prompt", request.prompt, s.options.context - 1);
+  const int prompt_tokens = static_cast<int>(request.prompt.size());
+  Reply reply(request, *s.tokenizer, s.options.context - prompt_tokens);
+  const std::uint64_t id = ++s.last_id;
+  auto [at, added] =
+      s.active.try_emplace(id, State::Active{.sequence = {.id = id, .tokens = std::move(request.prompt)},
+                                             .reply = std::move(reply),
+                                             .prompt_tokens = prompt_tokens});
+  s.scheduler.add(at->second.sequence);
+  return id;
+}
+
+void Engine::cancel(std::uint64_t request) {
+  const auto at = state_->active.find(request);
+  if (at == state_->active.end() || std::exchange(at->second.cancelled, true)) return;
+  state_->cancelled.push_back(request);
+}
+
+bool Engine::idle() const {
+  return state_->active.empty();
+}
+
+bool Engine::step(std::vector<Event>& events) {
+  State& s = *state_;
+  const bool cancelled = s.give_cancelled(events);
+  if (!s.scheduler.next()) return cancelled;
+  const Batch& batch = s.scheduler.batch();
+  s.plan.run(batch);
+  const std::span<const float> logits = s.plan.logits(batch.wanted());
+  for (const Scheduler::Piece& piece : s.scheduler.advance()) s.give(piece, logits, events);
+  return true;
+}
+
+void Engine::evaluate(const std::vector<std::int32_t>& tokens,
+                      const std::function<void(int first, int rows, const float* logits)>& sink) {
+  State& s = *state_;
+  s.check_tokens("tokens", tokens, s.options.context);
+  const int count = static_cast<int>(tokens.size());
+  const int page_count = (count + s.options.page_tokens - 1) / s.options.page_tokens;
+  s.scheduler.make_room(page_count);
+  HeldPages own{s.pages};
+  while (static_cast<int>(own.held.size()) < page_count) own.held.push_back(s.pages.take());
+  Batch batch(s.plan.limits().batch);
+  for (int first = 0; first < count; first += batch.rows()) {
+    batch.clear();
+    batch.add_sequence(own.held);
+    const int end = std::min(first + batch.limits().wanted, count);
+    for (int p = first; p < end; ++p) batch.add_row(tokens[static_cast<std::size_t>(p)], p, true);
+    s.plan.run(batch);
+    sink(first, batch.rows(), s.plan.logits(batch.wanted()).data());
+  }
+}
+
+const Gguf& Engine::file() const {
+  return state_->file;
+}
+const Spec& Engine::spec() const {
+  return state_->spec;
+}
+const Tokenizer& Engine::tokenizer() const {
+  return *state_->tokenizer;
+}
+Plan& Engine::plan() {
+  return state_->plan;
+}
+int Engine::context() const {
+  return state_->options.context;
+}
+double Engine::load_seconds() const {
+  return state_->load_seconds;
+}
+
+}  // namespace rf

@@ -1,0 +1,108 @@
+#include "engine/page_pool.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace rf {
+namespace {
+
+// The finaliser of MurmurHash3: every bit of the sum moves every bit of the hash.
+std::uint64_t mix(std::uint64_t hash, std::uint64_t value) {
+  std::uint64_t x = (hash + value) * 0x9e3779b97f4a7c15u;
+  x = (x ^ x >> 33) * 0xff51afd7ed558ccdu;
+  x = (x ^ x >> 33) * 0xc4ceb9fe1a85ec53u;
+  return x ^ x >> 33;
+}
+
+}  // namespace
+
+PagePool::PagePool(int count, int page_tokens)
+    : page_tokens_(page_tokens), pages_(static_cast<std::size_t>(count)) {
+  for (std::int32_t page = count - 1; page >= 0; --page) blank_.push_back(page);
+}
+
+std::uint64_t PagePool::hash_of(std::int32_t parent, std::span<const std::int32_t> tokens) const {
+  std::uint64_t hash = parent == no_page ? 1 : pages_[static_cast<std::size_t>(parent)].hash;
+  for (const std::int32_t token : tokens) hash = mix(hash, static_cast<std::uint32_t>(token));
+  return hash;
+}
+
+// The hash only finds candidates: the same parent and the same tokens make them the page that is asked for.
+std::int32_t PagePool::find(std::int32_t parent, std::uint64_t hash,
+                            std::span<const std::int32_t> tokens) const {
+  const auto [first, last] = index_.equal_range(hash);
+  const auto found = std::find_if(first, last, [&](const auto& entry) {
+    const Page& page = pages_[static_cast<std::size_t>(entry.second)];
+    return page.parent == parent && std::ranges::equal(page.tokens, tokens);
+  });
+  return found == last ? no_page : found->second;
+}
+
+void PagePool::hold(std::int32_t page) {
+  if (at(page).holders++ == 0 && at(page).published) idle_.erase(at(page).idle_at);
+}
+
+void PagePool::let_go(std::int32_t page) {
+  Page& p = at(page);
+  if (--p.holders > 0) return;
+  if (p.published)
+    p.idle_at = idle_.insert(idle_.end(), page);
+  else
+    blank_.push_back(page);
+}
+
+void PagePool::forget(std::int32_t page) {
+  Page& p = at(page);
+  const auto [first, last] = index_.equal_range(p.hash);
+  index_.erase(std::find_if(first, last, [&](const auto& entry) { return entry.second == page; }));
+  p.published = false;
+}
+
+std::int32_t PagePool::take() {
+  std::int32_t page;
+  if (!blank_.empty()) {
+    page = blank_.back();
+    blank_.pop_back();
+  } else {
+    page = idle_.front();
+    idle_.pop_front();
+    forget(page);
+  }
+  hold(page);
+  return page;
+}
+
+std::vector<std::int32_t> PagePool::match(std::span<const std::int32_t> tokens) {
+  std::vector<std::int32_t> run;
+  const auto size = static_cast<std::size_t>(page_tokens_);
+  for (std::int32_t parent = no_page; tokens.size() >= size; tokens = tokens.subspan(size)) {
+    const auto own = tokens.first(size);
+    parent = find(parent, hash_of(parent, own), own);
+    if (parent == no_page) break;
+    hold(parent);
+    run.push_back(parent);
+  }
+  return run;
+}
+
+std::int32_t PagePool::publish(std::int32_t parent, std::int32_t page, std::span<const std::int32_t> tokens) {
+  const std::uint64_t hash = hash_of(parent, tokens);
+  if (const std::int32_t twin = find(parent, hash, tokens); twin != no_page) {
+    hold(twin);
+    let_go(page);
+    return twin;
+  }
+  Page& p = at(page);
+  p.published = true;
+  p.parent = parent;
+  p.hash = hash;
+  p.tokens.assign(tokens.begin(), tokens.end());
+  index_.emplace(hash, page);
+  return page;
+}
+
+void PagePool::release(std::vector<std::int32_t>& held) {
+  for (; !held.empty(); held.pop_back()) let_go(held.back());
+}
+
+}  // namespace rf

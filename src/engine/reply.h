@@ -1,0 +1,35 @@
+// Reply: turns the logits of one request into tokens, the tokens into text, and knows when it is over.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "engine/engine.h"
+#include "engine/sampler.h"
+#include "engine/stop.h"
+#include "text/tokenizer.h"
+
+namespace rf {
+
+class Reply {
+ public:
+  // `most`: tokens that fit the context after the prompt. Throws Error naming the field of `request` that is
+  // out of range. `tokenizer` must outlive it.
+  Reply(const Request& request, const Tokenizer& tokenizer, int most);
+
+  // Chooses the next token from `logits` (f32 [vocab]); `history`: all tokens so far. Sets the token, the
+  // text that became safe to show, and the finish.
+  void next(std::span<const float> logits, std::span<const std::int32_t> history, Event& event);
+  // The text still held back, when the reply is cut off.
+  std::string rest();
+
+ private:
+  const Tokenizer& tokenizer_;
+  Sampler sampler_;
+  StopMatcher stops_;
+  Detokenizer text_;
+  bool ignore_eos_;
+  int left_;  // tokens it may still give
+};
+
+}  // namespace rf

@@ -1,0 +1,64 @@
+// Scheduler: decides what the model reads in each step, and who holds the pages it reads them into.
+#pragma once
+#include <deque>
+#include <span>
+#include <vector>
+
+#include "engine/page_pool.h"
+#include "engine/sequence.h"
+#include "ops/batch.h"
+
+namespace rf {
+
+// Sequences wait in order of submission; one is let in when there is room among the limits.sequences that run
+// and when all of its tokens find pages at once. A step gives each decoding sequence its row and shares the
+// rest of the token budget among the prompts, evenly, what one leaves going to the others. Where the budget
+// is short of the sequences they take turns. When a decoding sequence finds no page, the youngest one is sent
+// back to the front of the queue; what it had published it finds again, and reads the rest once more when it
+// is let in.
+class Scheduler {
+ public:
+  // What a step reads of one sequence; the pieces' rows lie in the batch in this order.
+  struct Piece {
+    Sequence* sequence;
+    int rows;
+    int wanted;  // the number of its last row among the wanted rows, -1: not wanted
+  };
+
+  // A single sequence of limits.pages pages must fit in `pages`.
+  Scheduler(PagePool& pages, const BatchLimits& limits) : pages_(pages), batch_(limits) {}
+
+  // The sequence must stay where it is until remove(), and its pages cover at most limits.pages.
+  void add(Sequence& sequence) { waiting_.push_back(&sequence); }
+  void remove(Sequence& sequence);  // running or waiting; its pages are let go
+  bool idle() const { return running_.empty() && waiting_.empty(); }
+
+  // Fills batch(). False when there is nothing to read.
+  bool next();
+  const Batch& batch() const { return batch_; }
+  // To be called when the batch has run: marks its tokens as read and publishes the pages that became full.
+  // Returns what was read of whom, valid until the next call of next().
+  std::span<const Piece> advance();
+
+  // Sends sequences back until `count` pages are available, for a use of the cache outside of any sequence.
+  // Not between next() and advance().
+  void make_room(int count);
+
+ private:
+  int pages_for(int tokens) const { return (tokens + pages_.page_tokens() - 1) / pages_.page_tokens(); }
+  void send_back_youngest();
+  void grow();
+  void admit();
+  bool let_in(Sequence& sequence);
+  void share_rows();
+  void fill_batch();
+
+  PagePool& pages_;
+  Batch batch_;
+  std::vector<Piece> pieces_;
+  std::vector<Sequence*> running_;  // by age; all are older than those that wait
+  std::deque<Sequence*> waiting_;   // by age
+  std::uint64_t turn_ = 0;          // of the last piece
+};
+
+}  // namespace rf

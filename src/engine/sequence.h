@@ -1,0 +1,24 @@
+// Sequence: the tokens of one request, prompt and answer, and how far the model has read them into the cache.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+namespace rf {
+
+// The token after the last one is chosen from the logits of the last, hence a sequence always has at least
+// one token that is not read yet: decoding is the case of exactly one.
+struct Sequence {
+  std::uint64_t id = 0;  // in the order of submission
+  std::vector<std::int32_t> tokens;
+
+  // The scheduler's part.
+  std::vector<std::int32_t> pages{};  // of the cache, in position order; empty while waiting
+  int read = 0;                       // tokens whose keys and values lie in `pages`
+  int published = 0;                  // of `pages`
+  int cached = 0;                     // tokens found in the cache when it was first let in
+  std::uint64_t served = 0;           // its last turn to be read, 0: had none
+
+  int unread() const { return static_cast<int>(tokens.size()) - read; }
+};
+
+}  // namespace rf

@@ -1,0 +1,157 @@
+"""inspect, models, pull and what happens with bad files, options and settings."""
+import array
+import json
+import shutil
+import time
+
+from harness import CliTest, golden, main
+
+
+class Inspect(CliTest):
+    def test_json(self):
+        model = golden("arch/llama/model.gguf")
+        found = self.json("inspect", model, "--json")
+        self.assertEqual(found["version"], 3)
+        self.assertEqual(found["bytes"], model.stat().st_size)
+        self.assertEqual(found["metadata"]["general.architecture"], "llama")
+        tokens = found["metadata"]["tokenizer.ggml.tokens"]
+        self.assertEqual(len(tokens), 384)
+        embedding = next(t for t in found["tensors"] if t["name"] == "token_embd.weight")
+        self.assertEqual(embedding["shape"], [found["metadata"]["llama.embedding_length"], 384])
+        self.assertEqual(embedding["type"], "F32")
+
+    def test_text_and_plan(self):
+        model = golden("arch/llama/model.gguf")
+        text = self.output("inspect", model)
+        self.assertIn("general.architecture = \"llama\"", text)
+        self.assertIn("token_embd.weight", text)
+        plan = self.output("inspect", model, "--plan", "--ctx", 128)
+        for word in ("qkv", "attend", "gate_up", "logits", "at 128 positions"):
+            self.assertIn(word, plan)
+
+    def test_dump(self):
+        # All the tensors of an f32 file, one behind the other, are the end of it.
+        model = golden("arch/llama/model.gguf")
+        raw = model.read_bytes()
+        for tensor in self.json("inspect", model, "--json")["tensors"][:5]:
+            self.output("inspect", model, "--tensor", tensor["name"], "--dump", self.folder / "dump")
+            dump = (self.folder / "dump").read_bytes()
+            elements = 1
+            for n in tensor["shape"]:
+                elements *= n
+            self.assertEqual(len(dump), 4 * elements)
+            self.assertIn(dump, raw)
+        quantised = golden("malformed/valid-small.gguf")
+        name = next(t["name"] for t in self.json("inspect", quantised, "--json")["tensors"] if t["type"] == "Q8_0")
+        self.output("inspect", quantised, "--tensor", name, "--dump", self.folder / "dump")
+        values = array.array("f")
+        values.frombytes((self.folder / "dump").read_bytes())
+        self.assertTrue(any(values))
+        self.assertIn("absent", self.failure("inspect", model, "--tensor", "absent", "--dump", self.folder / "x"))
+
+    def test_files_without_weights_or_of_unknown_families(self):
+        self.assertEqual(self.json("inspect", golden("tokenizer/ggml-vocab-gpt-2.gguf"), "--json")["tensors"], [])
+        other = golden("arch/mamba/model.gguf")
+        if other is not None:
+            self.assertEqual(self.json("inspect", other, "--json")["metadata"]["general.architecture"], "mamba")
+            self.assertIn("mamba", self.failure("generate", "-m", other, "-p", "x"))
+
+
+class ModelFiles(CliTest):
+    def test_models(self):
+        shutil.copy(golden("arch/qwen2/model.gguf"), self.folder / "a.gguf")
+        shutil.copy(golden("malformed/wrong-magic.gguf"), self.folder / "b.gguf")
+        text = self.output("models", "--dir", self.folder)
+        self.assertRegex(text, r"a\.gguf +qwen2 +.*F32 +\d+ +yes")
+        self.assertRegex(text, r"b\.gguf +unreadable")
+        self.assertIn("smollm2", text)
+        listed = self.json("models", "--dir", self.folder, "--json")
+        self.assertEqual([m.get("family") for m in listed], ["qwen2", None])
+        self.assertIn("nowhere", self.failure("models", "--dir", self.folder / "nowhere"))
+        self.assertIn("no models", self.output("models", XDG_CACHE_HOME=str(self.folder)))
+
+    def test_malformed(self):
+        index = json.loads(golden("malformed/index.json").read_text())
+        self.assertGreater(len(index["cases"]), 25)
+        for case in index["cases"]:
+            path = golden(f"malformed/{case['file']}")
+            if path is None:
+                continue
+            generate = ["generate", "-m", path, "--tokens", "1,5", "-n", 2, "--temperature", 0]
+            with self.subTest(file=case["file"], what=case["what"]):
+                start = time.monotonic()
+                if case["expect"] == "accept":
+                    self.run_binary(*generate)
+                elif case["expect"] == "reject":
+                    self.assertIn(path.name, self.failure(*generate))
+                else:
+                    try:
+                        self.run_binary(*generate)
+                    except AssertionError:
+                        self.failure(*generate)
+                self.assertLess(time.monotonic() - start, 5)
+
+
+class Usage(CliTest):
+    def test_wrong_usage_is_exit_2(self):
+        model = golden("arch/llama/model.gguf")
+        for arguments in ([], ["nonsense"], ["generate"], ["generate", "-m", model], ["generate", "--nonsense"],
+                          ["generate", "-m", model, "-p", "a", "--tokens", "1"],
+                          ["generate", "-m", model, "-p", "a", "--temperature", "-1"],
+                          ["generate", "-m", model, "-p", "a", "--temperature", "warm"],
+                          ["generate", "-m", model, "-p", "a", "-n", "0"],
+                          ["generate", "-m", model, "-p", "a", "--kv", "f8"],
+                          ["generate", "-m", model, "-p", "a", "--device", "tpu"],
+                          ["generate", "-m", model, "-p", "a", "--logit-bias", "17"],
+                          ["generate", "-m", model, "--tokens", "1,x"],
+                          ["generate", "-m", model, "--tokens", "1", "--chat"],
+                          ["inspect", model, "--tensor", "t"], ["detokenize", "-m", model],
+                          ["devices", "surplus"], ["--log-level", "loud", "devices"]):
+            with self.subTest(arguments=arguments):
+                self.failure(*arguments, code=2)
+
+    def test_failures_are_exit_1_with_one_line(self):
+        model = golden("arch/llama/model.gguf")
+        for arguments, word in ((["-m", "/nowhere.gguf", "-p", "a"], "/nowhere.gguf"),
+                                (["-m", model, "-p", "a", "--device", "gpu"], "GPU"),
+                                (["-m", model, "-p", "a", "--device", "gpu:1"], "GPU"),
+                                (["-m", model, "-p", "a", "--device", "sim"], "GPU"),
+                                (["-m", model, "-p", "a", "--gpu-layers", "3"], "GPU"),
+                                (["-m", model, "--tokens", "1,99999"], "99999"),
+                                (["-m", model, "--tokens", ""], "prompt"),
+                                (["-m", model, "--tokens", "1,2,3", "--ctx", "3"], "context"),
+                                (["-m", golden("tokenizer/ggml-vocab-gpt-2.gguf"), "-p", "a"], "gpt")):
+            with self.subTest(arguments=arguments):
+                self.assertIn(word, self.failure("generate", *arguments))
+        self.assertIn("avx9", self.failure("generate", "-m", model, "-p", "a", RF_ISA="avx9"))
+
+    def test_precedence_of_settings(self):
+        model = golden("arch/llama/model.gguf")
+        base = ["generate", "-m", model, "--tokens", "200,3", "--temperature", 0, "--ignore-eos", "--json"]
+
+        def count(*options, **env):
+            return len(self.json(*base, *options, **env)["ids"])
+
+        config = self.put("config.toml", "max-tokens = 3\n")
+        self.assertEqual(count("--config", config), 3)
+        self.assertEqual(count(ROCMFORGE_CONFIG=str(config)), 3)
+        self.assertEqual(count("--config", config, ROCMFORGE_MAX_TOKENS="4"), 4)
+        self.assertEqual(count("--config", config, "-n", 5, ROCMFORGE_MAX_TOKENS="4"), 5)
+        section = self.put("section.toml", "max-tokens = 3\ndepth = 2\n[generate]\nmax-tokens = 6\n[bench]\nprompt-tokens = 2\n")
+        self.assertEqual(count("--config", section), 6)
+        (self.folder / "rocmforge").mkdir()
+        (self.folder / "rocmforge/config.toml").write_text("max-tokens = 2\n")
+        self.assertEqual(count(XDG_CONFIG_HOME=str(self.folder)), 2)
+
+    def test_bad_settings(self):
+        model = golden("arch/llama/model.gguf")
+        generate = ["generate", "-m", model, "-p", "a", "-n", 1]
+        self.assertIn("max-tokes", self.failure(*generate, "--config", self.put("c", "max-tokes = 3\n"), code=2))
+        self.failure(*generate, "--config", self.put("c", "threads = many\n"), code=2)
+        self.failure(*generate, "--config", self.folder / "absent", code=2)
+        self.failure(*generate, code=2, ROCMFORGE_CONFIG=str(self.folder / "absent"))
+        self.failure(*generate, code=2, ROCMFORGE_THREADS="many")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+#include "engine/scheduler.h"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <map>
+#include <numeric>
+
+namespace rf {
+namespace {
+
+// A scheduler whose model is a sum over the cache: the next token depends on every token that the batch's
+// pages hold for its sequence, hence on their being the right ones.
+class World {
+ public:
+  World(int pages, int page_tokens, const BatchLimits& limits)
+      : pool(pages, page_tokens),
+        scheduler(pool, limits),
+        cache_(static_cast<std::size_t>(pages * page_tokens), -1) {}
+
+  Sequence& add(std::vector<std::int32_t> tokens) {
+    Sequence& s = sequences_.emplace_back(Sequence{.id = sequences_.size() + 1, .tokens = std::move(tokens)});
+    scheduler.add(s);
+    return s;
+  }
+
+  // One step: rows by sequence id.
+  std::map<std::uint64_t, int> step() {
+    std::map<std::uint64_t, int> rows;
+    if (!scheduler.next()) return rows;
+    const Batch& batch = scheduler.batch();
+    last_rows = batch.rows();
+    std::vector<std::int32_t> answers;
+    for (int r = 0, next = 0; r < batch.rows(); ++r) {
+      const std::int32_t* pages = batch.pages(batch.sequence(r));
+      at(pages, batch.position(r)) = batch.token(r);
+      if (next == batch.wanted() || batch.wanted_row(next) != r) continue;
+      std::int32_t sum = 0;
+      for (int p = 0; p <= batch.position(r); ++p) sum = (sum * 31 + at(pages, p) + 1) % 1009;
+      answers.push_back(sum);
+      ++next;
+    }
+    for (const Scheduler::Piece& piece : scheduler.advance()) {
+      rows[piece.sequence->id] = piece.rows;
+      if (piece.wanted >= 0)
+        piece.sequence->tokens.push_back(answers[static_cast<std::size_t>(piece.wanted)]);
+    }
+    return rows;
+  }
+
+  PagePool pool;
+  Scheduler scheduler;
+  int last_rows = 0;
+
+ private:
+  std::int32_t& at(const std::int32_t* pages, int position) {
+    const int size = pool.page_tokens();
+    return cache_[static_cast<std::size_t>(pages[position / size] * size + position % size)];
+  }
+  std::vector<std::int32_t> cache_;
+  std::deque<Sequence> sequences_;
+};
+
+std::vector<std::int32_t> prompt(int length, int seed) {
+  std::vector<std::int32_t> tokens(static_cast<std::size_t>(length));
+  std::iota(tokens.begin(), tokens.end(), 1000 * seed);
+  return tokens;
+}
+
+// What `tokens` continue as when nothing else runs.
+std::vector<std::int32_t> alone(std::vector<std::int32_t> tokens, std::size_t length) {
+  World world(100, 4, {.rows = 512, .wanted = 1, .sequences = 1, .pages = 100});
+  const Sequence& s = world.add(std::move(tokens));
+  while (s.tokens.size() < length) world.step();
+  return s.tokens;
+}
+
+using Rows = std::map<std::uint64_t, int>;
+
+TEST(Scheduler, DecodesFirstAndSharesTheRestOfTheBudget) {
+  World world(100, 4, {.rows = 10, .wanted = 8, .sequences = 8, .pages = 20});
+  world.add(prompt(4, 1));
+  EXPECT_EQ(world.step(), (Rows{{1, 4}}));
+  world.add(prompt(30, 2));
+  world.add(prompt(3, 3));
+  EXPECT_EQ(world.step(), (Rows{{1, 1}, {2, 6}, {3, 3}}))
+      << "what the short prompt leaves, the long one takes";
+  EXPECT_EQ(world.step(), (Rows{{1, 1}, {2, 8}, {3, 1}}));
+}
+
+TEST(Scheduler, ALongPromptStarvesNobody) {
+  World world(300, 4, {.rows = 8, .wanted = 4, .sequences = 4, .pages = 250});
+  const Sequence& lengthy = world.add(prompt(900, 1));
+  world.step();
+  const Sequence& brief = world.add(prompt(8, 2));
+  for (int i = 0; i < 2; ++i) world.step();
+  EXPECT_EQ(brief.tokens.size(), 9u);
+  EXPECT_EQ(lengthy.read, 16);
+}
+
+TEST(Scheduler, OneRowIsSharedInTurn) {
+  World world(100, 4, {.rows = 1, .wanted = 1, .sequences = 3, .pages = 20});
+  const Sequence& a = world.add(prompt(1, 1));
+  const Sequence& b = world.add(prompt(6, 2));
+  const Sequence& c = world.add(prompt(1, 3));
+  for (int i = 0; i < 30; ++i) {
+    world.step();
+    EXPECT_EQ(world.last_rows, 1);
+  }
+  EXPECT_EQ(a.read, 10);
+  EXPECT_EQ(b.read, 10);
+  EXPECT_EQ(c.read, 10);
+}
+
+TEST(Scheduler, WantedRowsAreLimitedAndTakenInTurn) {
+  World world(100, 4, {.rows = 64, .wanted = 2, .sequences = 3, .pages = 20});
+  std::vector<const Sequence*> all;
+  for (int i = 1; i <= 3; ++i) all.push_back(&world.add(prompt(5, i)));
+  for (int i = 0; i < 30; ++i) {
+    world.step();
+    EXPECT_LE(world.scheduler.batch().wanted(), 2);
+  }
+  for (const Sequence* s : all) {
+    EXPECT_NEAR(static_cast<double>(s->tokens.size()), 5 + 20, 1);
+    EXPECT_EQ(s->tokens, alone(prompt(5, static_cast<int>(s->id)), s->tokens.size()));
+  }
+}
+
+TEST(Scheduler, SequencesAreLimitedAndLetInInOrder) {
+  World world(100, 4, {.rows = 64, .wanted = 8, .sequences = 2, .pages = 20});
+  Sequence& a = world.add(prompt(5, 1));
+  world.add(prompt(5, 2));
+  world.add(prompt(5, 3));
+  world.add(prompt(5, 4));
+  EXPECT_EQ(world.step(), (Rows{{1, 5}, {2, 5}}));
+  world.scheduler.remove(a);
+  EXPECT_EQ(world.step(), (Rows{{2, 1}, {3, 5}}));
+}
+
+TEST(Scheduler, WaitingSequencesCanBeRemoved) {
+  World world(100, 4, {.rows = 64, .wanted = 8, .sequences = 1, .pages = 20});
+  Sequence& a = world.add(prompt(5, 1));
+  Sequence& b = world.add(prompt(5, 2));
+  world.step();
+  world.scheduler.remove(b);
+  world.scheduler.remove(a);
+  EXPECT_TRUE(world.scheduler.idle());
+  EXPECT_EQ(world.step(), Rows{});
+  EXPECT_EQ(world.pool.available(), 100);
+}
+
+TEST(Scheduler, TakesThePrefixFromTheCacheButNeverTheLastToken) {
+  World world(100, 4, {.rows = 64, .wanted = 8, .sequences = 8, .pages = 20});
+  Sequence& first = world.add(prompt(8, 1));
+  world.step();
+  Sequence& same = world.add(prompt(8, 1));
+  Sequence& more = world.add(prompt(11, 1));
+  EXPECT_EQ(world.step(), (Rows{{1, 1}, {2, 4}, {3, 3}}));
+  EXPECT_EQ(same.cached, 4);
+  EXPECT_EQ(more.cached, 8);
+  EXPECT_EQ(same.pages[0], first.pages[0]);
+  EXPECT_EQ(same.pages[1], first.pages[1]) << "read again, found to be the same";
+  EXPECT_EQ(same.tokens.back(), first.tokens[8]);
+  EXPECT_EQ(more.tokens, alone(prompt(11, 1), 12));
+}
+
+TEST(Scheduler, LetsInOnlyWhatFindsPages) {
+  World world(6, 4, {.rows = 64, .wanted = 8, .sequences = 8, .pages = 6});
+  Sequence& a = world.add(prompt(12, 1));
+  world.add(prompt(12, 2));
+  world.add(prompt(2, 3));
+  EXPECT_EQ(world.step(), (Rows{{1, 12}})) << "nobody overtakes, and a page is left for the first to grow";
+  world.scheduler.remove(a);
+  EXPECT_EQ(world.step(), (Rows{{2, 12}, {3, 2}}));
+}
+
+TEST(Scheduler, SendsTheYoungestBackWhenPagesRunOut) {
+  World world(6, 2, {.rows = 64, .wanted = 8, .sequences = 8, .pages = 6});
+  Sequence& a = world.add(prompt(4, 1));
+  Sequence& b = world.add(prompt(3, 2));
+  EXPECT_EQ(world.step(), (Rows{{1, 4}, {2, 3}}));
+  EXPECT_EQ(world.step(), (Rows{{1, 1}, {2, 1}}));
+  EXPECT_EQ(world.step(), (Rows{{1, 1}, {2, 1}}));
+  EXPECT_EQ(world.step(), (Rows{{1, 1}})) << "four pages the older one, and none for the younger's third";
+  EXPECT_TRUE(b.pages.empty());
+  Sequence& c = world.add(prompt(1, 3));
+  EXPECT_EQ(world.step(), (Rows{{1, 1}})) << "the one sent back stays before later ones";
+  world.scheduler.remove(a);
+  EXPECT_GT(world.step()[2], 0);
+  EXPECT_EQ(b.cached, 0) << "as it was when it was let in first";
+  while (b.tokens.size() < 10) world.step();
+  EXPECT_EQ(a.tokens, alone(prompt(4, 1), a.tokens.size()));
+  EXPECT_EQ(b.tokens, alone(prompt(3, 2), b.tokens.size()));
+  EXPECT_EQ(c.tokens, alone(prompt(1, 3), c.tokens.size()));
+}
+
+TEST(Scheduler, MakesRoomForOthers) {
+  World world(8, 4, {.rows = 64, .wanted = 8, .sequences = 8, .pages = 8});
+  Sequence& a = world.add(prompt(8, 1));
+  Sequence& b = world.add(prompt(9, 2));
+  world.step();
+  world.scheduler.make_room(5);
+  EXPECT_EQ(world.pool.available(), 6);
+  EXPECT_TRUE(b.pages.empty());
+  EXPECT_FALSE(a.pages.empty());
+  EXPECT_EQ(world.step(), (Rows{{1, 1}, {2, 2}})) << "what it had published, it finds again";
+  EXPECT_EQ(b.tokens, alone(prompt(9, 2), b.tokens.size()));
+}
+
+// Many sequences with common beginnings over too few pages give what each gives alone.
+TEST(Scheduler, WhateverElseRunsTheTokensAreTheSame) {
+  for (const int page_tokens : {1, 3, 8})
+    for (const int rows : {1, 3, 40}) {
+      World world(40 / page_tokens + 1, page_tokens,
+                  {.rows = rows, .wanted = 3, .sequences = 5, .pages = 41});
+      std::vector<Sequence*> all;
+      for (int i = 0; i < 12; ++i) all.push_back(&world.add(prompt(1 + (i * 7) % 19, i % 3)));
+      int steps = 0;
+      for (; !world.scheduler.idle(); ++steps) {
+        ASSERT_LT(steps, 5000);
+        world.step();
+        for (Sequence* s : all)
+          if (s->tokens.size() >= 30) world.scheduler.remove(*s);
+      }
+      for (int i = 0; i < 12; ++i)
+        EXPECT_EQ(all[static_cast<std::size_t>(i)]->tokens, alone(prompt(1 + (i * 7) % 19, i % 3), 30));
+      EXPECT_EQ(world.pool.available(), world.pool.count());
+    }
+}
+
+}  // namespace
+}  // namespace rf

@@ -1,0 +1,279 @@
+// What a model is comes from its keys and tensors; anything else than expected is an error that names it.
+#include <limits>
+
+#include "base/error.h"
+#include "golden_arch.h"
+#include "unit/model/variant.h"
+
+namespace rf {
+namespace {
+
+using test::Changes;
+using test::Variant;
+
+std::string source(const std::string& folder) {
+  return test::golden("arch/" + folder + "/model.gguf");
+}
+
+// "" when the file's program could be recorded.
+std::string record_error(const std::string& path) {
+  try {
+    const Gguf file = Gguf::open(path);
+    record(file, read_spec(file));
+    return "";
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+Changes set(const std::string& key, auto value) {
+  return {.without = {}, .add = [=](GgufWriter& writer) { writer.set(key, value); }};
+}
+Changes set_list(const std::string& key, std::vector<std::int32_t> values) {
+  return {.without = {},
+          .add = [=](GgufWriter& writer) { writer.set(key, std::span<const std::int32_t>(values)); }};
+}
+Changes without(const std::string& name) {
+  return {.without = {name}};
+}
+
+Spec spec_of(const std::string& folder, const Changes& changes = {}) {
+  const Variant variant(source(folder), changes);
+  const Gguf file = Gguf::open(variant.path());
+  return read_spec(file);
+}
+
+TEST(Spec, OfGoldenFiles) {
+  const Spec llama = spec_of("llama");
+  EXPECT_EQ(llama.architecture, "llama");
+  EXPECT_EQ(llama.name, "golden-llama");
+  EXPECT_EQ(llama.layers, 3);
+  EXPECT_EQ(llama.hidden, 64);
+  EXPECT_EQ(llama.ffn, 96);
+  EXPECT_EQ(llama.heads, 4);
+  EXPECT_EQ(llama.kv_heads, 2);
+  EXPECT_EQ(llama.key_dim, 16);
+  EXPECT_EQ(llama.context, 512);
+  EXPECT_EQ(llama.window, 0);
+  EXPECT_EQ(llama.vocab, 384);
+  EXPECT_EQ(llama.rope.pairs, Rope::Pairs::adjacent);
+  EXPECT_EQ(llama.rope.base, 500000);
+  const Spec qwen3 = spec_of("qwen3");
+  EXPECT_EQ(qwen3.key_dim, 32);  // hidden / heads is 16
+  EXPECT_EQ(qwen3.rope.pairs, Rope::Pairs::halves);
+  EXPECT_EQ(qwen3.rope.dims, 32);
+}
+
+// A head's size needs neither key_length nor rope.dimension_count; where they are there, they change nothing.
+TEST(Spec, HeadSizeIsOptional) {
+  const auto size = [](const char* key) {
+    return std::function([=](GgufWriter& writer) { writer.set(key, std::uint32_t{16}); });
+  };
+  const Variant variants[] = {
+      {source("qwen2"), {}},
+      {source("qwen2"), {.without = {}, .add = size("qwen2.rope.dimension_count")}},
+      {source("qwen2"), {.without = {}, .add = size("qwen2.attention.key_length")}},
+      {source("qwen2"), {.without = {}, .add = size("qwen2.attention.value_length")}},
+  };
+  for (const Variant& variant : variants) {
+    const test::GoldenModel model("qwen2", variant.path());
+    EXPECT_EQ(model.spec.key_dim, 16);
+    EXPECT_EQ(model.spec.value_dim, 16);
+    EXPECT_EQ(model.spec.rope.dims, 16);
+    const auto reference = [] {
+      test::Backends backends;
+      backends.push_back(make_reference());
+      return backends;
+    };
+    test::run_golden(model, reference, {.exact = true, .page_tokens = {16}});
+  }
+}
+
+TEST(Spec, RotatedPartOfAHead) {
+  const Spec spec = spec_of("llama", set("llama.rope.dimension_count", std::uint32_t{8}));
+  EXPECT_EQ(spec.key_dim, 16);
+  EXPECT_EQ(spec.rope.dims, 8);
+}
+
+TEST(Spec, ListsOfOneValue) {
+  EXPECT_EQ(spec_of("llama", set_list("llama.attention.head_count_kv", {2, 2, 2})).kv_heads, 2);
+  EXPECT_EQ(spec_of("llama", set_list("llama.feed_forward_length", {96, 96, 96})).ffn, 96);
+}
+
+TEST(Spec, WindowOfTheFamiliesThatHaveOne) {
+  EXPECT_EQ(spec_of("mistral", set("llama.attention.sliding_window", std::uint32_t{16})).window, 16);
+  EXPECT_EQ(spec_of("mistral", set("llama.attention.sliding_window", std::uint32_t{0})).window, 0);
+  EXPECT_EQ(spec_of("qwen2", set("qwen2.attention.sliding_window", std::uint32_t{16})).window, 0);
+}
+
+TEST(Spec, RopeScaling) {
+  const auto scaling = [](std::string_view type, bool attention_factor) {
+    return Changes{.without = {}, .add = [=](GgufWriter& writer) {
+                     writer.set("llama.rope.scaling.type", type);
+                     writer.set("llama.rope.scaling.factor", 4.f);
+                     writer.set("llama.rope.scaling.original_context_length", std::uint32_t{128});
+                     if (attention_factor) writer.set("llama.rope.scaling.attn_factor", 1.25f);
+                   }};
+  };
+  EXPECT_EQ(spec_of("llama", scaling("none", false)).rope.scale, 1);
+  const Rope linear = spec_of("llama", scaling("linear", false)).rope;
+  EXPECT_EQ(linear.scale, 0.25f);
+  EXPECT_EQ(linear.magnitude, 1);
+  EXPECT_EQ(linear.yarn_factor, 0);
+  const Rope yarn = spec_of("llama", scaling("yarn", false)).rope;
+  EXPECT_EQ(yarn.scale, 1);
+  EXPECT_EQ(yarn.yarn_factor, 4);
+  EXPECT_EQ(yarn.yarn_original, 128);
+  EXPECT_FLOAT_EQ(yarn.magnitude, 1.1386294f);  // 0.1 ln 4 + 1
+  EXPECT_EQ(spec_of("llama", scaling("yarn", true)).rope.magnitude, 1.25f);
+}
+
+struct Fault {
+  std::string name, folder;
+  Changes changes;
+  std::vector<std::string> said;
+};
+
+class Faults : public testing::TestWithParam<Fault> {};
+
+TEST_P(Faults, AreNamed) {
+  const Variant variant(source(GetParam().folder), GetParam().changes);
+  const std::string error = record_error(variant.path());
+  EXPECT_NE(error.find(variant.path()), std::string::npos) << error;
+  for (const std::string& part : GetParam().said) EXPECT_NE(error.find(part), std::string::npos) << error;
+}
+
+constexpr float nan = std::numeric_limits<float>::quiet_NaN(),
+                infinite = std::numeric_limits<float>::infinity();
+constexpr std::uint32_t zero = 0, three = 3, huge = 0xffffffffu;
+
+std::vector<Fault> metadata_faults() {
+  return {
+      {"UnknownFamily", "llama", set("general.architecture", "mamba"), {"mamba", "llama, qwen2, qwen3"}},
+      {"NoFamily", "llama", without("general.architecture"), {"general.architecture"}},
+      {"Experts",
+       "llama",
+       set("llama.expert_count", std::uint32_t{8}),
+       {"mixture of experts", "expert_count"}},
+      {"NoLayers", "llama", set("llama.block_count", zero), {"llama.block_count", "is 0"}},
+      {"ManyLayers", "llama", set("llama.block_count", huge), {"llama.block_count", "4294967295"}},
+      {"LayersOverTensors", "llama", set("llama.block_count", std::uint32_t{4}), {"blk.3.attn_norm.weight"}},
+      {"NoHidden", "llama", without("llama.embedding_length"), {"llama.embedding_length"}},
+      {"NoHeads", "llama", set("llama.attention.head_count", zero), {"llama.attention.head_count", "is 0"}},
+      {"HeadsAsText", "llama", set("llama.attention.head_count", "4"), {"llama.attention.head_count"}},
+      {"NoKvHeads", "llama", set("llama.attention.head_count_kv", zero), {"head_count_kv", "is 0"}},
+      {"KvHeads", "llama", set("llama.attention.head_count_kv", three), {"head_count_kv", "is 3", "divisor"}},
+      {"HeadsOfHidden",
+       "qwen2",
+       set("qwen2.attention.head_count", std::uint32_t{6}),
+       {"head_count", "is 6", "64"}},
+      {"NoHeadSize", "llama", set("llama.attention.key_length", zero), {"key_length", "is 0"}},
+      {"HeadSize",
+       "llama",
+       set("llama.attention.key_length", std::uint32_t{32}),
+       {"blk.0.attn_q.weight", "[64, 64]", "[64, 128]"}},
+      {"ValueSize",
+       "llama",
+       set("llama.attention.value_length", std::uint32_t{8}),
+       {"blk.0.attn_v.weight", "[64, 16]"}},
+      {"NoRotation", "llama", set("llama.rope.dimension_count", zero), {"dimension_count", "is 0"}},
+      {"OddRotation", "llama", set("llama.rope.dimension_count", three), {"dimension_count", "is 3"}},
+      {"WideRotation",
+       "llama",
+       set("llama.rope.dimension_count", std::uint32_t{18}),
+       {"dimension_count", "is 18", "16"}},
+      {"RotationBase", "llama", set("llama.rope.freq_base", 0.f), {"freq_base", "is 0"}},
+      {"InfiniteBase", "llama", set("llama.rope.freq_base", infinite), {"freq_base", "inf"}},
+      {"Epsilon",
+       "llama",
+       set("llama.attention.layer_norm_rms_epsilon", nan),
+       {"layer_norm_rms_epsilon", "nan"}},
+      {"NegativeEpsilon",
+       "llama",
+       set("llama.attention.layer_norm_rms_epsilon", -1.f),
+       {"layer_norm_rms_epsilon", "-1"}},
+      {"NoContext", "llama", set("llama.context_length", zero), {"context_length", "is 0"}},
+      {"Scaling",
+       "llama",
+       set("llama.rope.scaling.type", "longrope"),
+       {"rope.scaling.type", "longrope", "yarn"}},
+      {"LinearWithoutFactor", "llama", set("llama.rope.scaling.type", "linear"), {"rope.scaling.factor"}},
+      {"ZeroFactor", "llama", set("llama.rope.scaling.factor", 0.f), {"rope.scaling.factor", "is 0"}},
+      {"DifferentWidths",
+       "llama",
+       set_list("llama.feed_forward_length", {96, 64, 96}),
+       {"feed_forward_length", "different"}},
+      {"EmptyList", "llama", set_list("llama.attention.head_count_kv", {}), {"head_count_kv", "empty"}},
+      {"TokenCount",
+       "llama",
+       set_list("tokenizer.ggml.tokens", {1, 2, 3}),
+       {"tokenizer.ggml.tokens", "3", "384"}},
+  };
+}
+
+std::vector<Fault> tensor_faults() {
+  const auto retyped = [](const char* name, Type type) {
+    return Changes{.without = {}, .add = {}, .retyped = {{name, type}}};
+  };
+  const auto reshaped = [](const char* name, std::int64_t columns, std::int64_t rows) {
+    return Changes{.without = {}, .add = {}, .retyped = {}, .reshaped = {{name, {columns, rows, 1, 1}}}};
+  };
+  const Changes bad_factor{.without = {"rope_freqs.weight"}, .add = [](GgufWriter& writer) {
+                             writer.add(
+                                 "rope_freqs.weight", Type::f32, {16, 1, 1, 1},
+                                 [](std::span<std::byte> out) { std::memset(out.data(), 0, out.size()); });
+                           }};
+  return {
+      {"NoEmbedding", "llama", without("token_embd.weight"), {"token_embd.weight"}},
+      {"NoOutputNorm", "llama", without("output_norm.weight"), {"output_norm.weight"}},
+      {"NoQuery", "llama", without("blk.1.attn_q.weight"), {"blk.1.attn_q.weight"}},
+      {"NoHeadNorm", "qwen3", without("blk.1.attn_k_norm.weight"), {"blk.1.attn_k_norm.weight"}},
+      {"MatrixType", "llama", retyped("blk.0.ffn_up.weight", Type::i32), {"blk.0.ffn_up.weight", "I32"}},
+      {"NormType",
+       "llama",
+       retyped("blk.0.ffn_norm.weight", Type::f16),
+       {"blk.0.ffn_norm.weight", "F16", "F32"}},
+      {"BiasType", "qwen2", retyped("blk.0.attn_k.bias", Type::f16), {"blk.0.attn_k.bias", "F16", "F32"}},
+      {"BiasShape",
+       "qwen2",
+       reshaped("blk.0.attn_k.bias", 16, 1),
+       {"blk.0.attn_k.bias", "[16, 1]", "[32, 1]"}},
+      {"MatrixShape",
+       "llama",
+       reshaped("blk.2.ffn_down.weight", 64, 64),
+       {"blk.2.ffn_down.weight", "[64, 64]", "[96, 64]"}},
+      {"Factors",
+       "llama3-rope",
+       reshaped("rope_freqs.weight", 8, 1),
+       {"rope_freqs.weight", "[8, 1]", "[16, 1]"}},
+      {"ZeroFactor", "llama3-rope", bad_factor, {"rope_freqs.weight", "element 0"}},
+  };
+}
+
+const auto fault_name = [](const auto& fault) { return fault.param.name; };
+INSTANTIATE_TEST_SUITE_P(Metadata, Faults, testing::ValuesIn(metadata_faults()), fault_name);
+INSTANTIATE_TEST_SUITE_P(Tensors, Faults, testing::ValuesIn(tensor_faults()), fault_name);
+
+// The malformed files whose fault is the model's, not the container's.
+TEST(Malformed, IsNamed) {
+  const std::pair<const char*, const char*> files[] = {
+      {"head-count-zero", "attention.head_count"},
+      {"missing-tensor", "tensor '"},
+      {"tokens-fewer-than-embedding-rows", "tokenizer.ggml.tokens"},
+      {"nan-rms-epsilon", "layer_norm_rms_epsilon"},
+  };
+  for (const auto& [name, said] : files) {
+    const std::string path = test::golden(std::string("malformed/") + name + ".gguf");
+    ASSERT_NE(path, "") << name;
+    EXPECT_NE(record_error(path).find(said), std::string::npos) << name << ": " << record_error(path);
+  }
+}
+
+TEST(Malformed, ValidFilesAreRecorded) {
+  for (const char* name :
+       {"valid-small", "valid-bad-chat-template", "valid-alignment-64", "valid-no-alignment-key"})
+    EXPECT_EQ(record_error(test::golden(std::string("malformed/") + name + ".gguf")), "") << name;
+}
+
+}  // namespace
+}  // namespace rf
