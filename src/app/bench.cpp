@@ -8,6 +8,7 @@
 #include "app/model_summary.h"
 #include "app/table.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/team.h"
 #include "cpu/cpu.h"
 

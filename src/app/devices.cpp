@@ -10,6 +10,7 @@
 #include "app/self_test.h"
 #include "app/table.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/team.h"
 #include "cpu/cpu.h"
 

@@ -1,7 +1,6 @@
 #include "app/model_summary.h"
 
 #include <algorithm>
-#include <fstream>
 #include <map>
 
 #include "tensor/type.h"
@@ -36,16 +35,6 @@ std::string quant_of(const Gguf& file) {
   return stated != file_types.end() && stated->second.starts_with(type) ? std::string(stated->second) : type;
 }
 
-// The value of "NAME:   123 kB" in a file of /proc, in bytes.
-std::uint64_t proc_value(const char* path, std::string_view name) {
-  std::ifstream in(path);
-  std::string word;
-  std::uint64_t kilobytes = 0;
-  while (in >> word)
-    if (word == name && in >> kilobytes) return kilobytes * 1024;
-  return 0;
-}
-
 }  // namespace
 
 ModelSummary summarise(const Gguf& file) {
@@ -74,14 +63,6 @@ ModelSummary summarise(const Gguf& file) {
   summary.cache_bytes =
       limited(row, 1 << 24) * limited(key("block_count", 0), 1 << 12) * limited(summary.context, 8192) * 2;
   return summary;
-}
-
-Memory machine_memory() {
-  return {proc_value("/proc/meminfo", "MemTotal:"), proc_value("/proc/meminfo", "MemAvailable:")};
-}
-
-std::uint64_t peak_memory() {
-  return proc_value("/proc/self/status", "VmHWM:");
 }
 
 }  // namespace rf

@@ -18,12 +18,4 @@ struct ModelSummary {
 // Throws Error when the metadata contradicts itself.
 ModelSummary summarise(const Gguf& file);
 
-// Physical memory, and what of it could be used now, in bytes.
-struct Memory {
-  std::uint64_t total = 0, available = 0;
-};
-Memory machine_memory();
-
-std::uint64_t peak_memory();  // the most that this process has had resident, bytes
-
 }  // namespace rf

@@ -13,6 +13,7 @@
 #include "app/progress.h"
 #include "app/table.h"
 #include "base/error.h"
+#include "base/memory.h"
 
 namespace rf {
 namespace {

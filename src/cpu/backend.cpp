@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/mapped_file.h"
+#include "base/memory.h"
 #include "base/team.h"
 #include "cpu/cpu.h"
 #include "cpu/isa.h"
@@ -190,6 +191,13 @@ void Cpu::load(const Program& program, std::span<const int> steps, const RunLimi
   work_->layouts = cache_layouts(program, steps, limits);
 
   const MemoryNeed total = need(program, steps, limits);
+  if (const Memory memory = machine_memory(); memory.available > 0 && total.total() > memory.available)
+    fail(
+        "not enough memory: {} MB wanted (weights {}, cache {}, activations {}), {} MB available; a shorter "
+        "context, a "
+        "smaller cache type or a smaller model would fit",
+        total.total() >> 20, total.weights >> 20, total.cache >> 20, total.activations >> 20,
+        memory.available >> 20);
   weights_ = Arena(total.weights);
   cache_ = Arena(total.cache);
   activations_ = Arena(total.activations);

@@ -6,6 +6,7 @@
 #include "app/metadata.h"
 #include "app/model_summary.h"
 #include "app/self_test.h"
+#include "base/memory.h"
 #include "golden.h"
 
 namespace rf {
