@@ -60,8 +60,8 @@ void advise(std::span<const std::byte> part, int advice) {
 
 }  // namespace
 
-void MappedFile::will_need(std::span<const std::byte> part) {
-  advise(part, MADV_WILLNEED);
+void MappedFile::read_at_random(std::span<const std::byte> part) {
+  advise(part, MADV_RANDOM);
 }
 void MappedFile::release(std::span<const std::byte> part) {
   advise(part, MADV_DONTNEED);

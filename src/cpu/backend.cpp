@@ -208,6 +208,12 @@ void Cpu::load(const Program& program, std::span<const int> steps, const RunLimi
   }
   lay_out_activations(steps, limits);
   take_weights(multiplied(program, steps), progress, context);
+  for (const int s : steps) {  // rows of an embedding table are looked up in the file
+    const Step& step = program.steps[static_cast<std::size_t>(s)];
+    if (step.op != Op::embed) continue;
+    const Tensor& table = program.tensor(step.linear[0].weight);
+    MappedFile::read_at_random({table.data, table.bytes()});
+  }
 }
 
 void Cpu::lay_out_activations(std::span<const int> steps, const RunLimits& limits) {

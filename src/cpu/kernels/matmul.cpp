@@ -79,6 +79,20 @@ inline F add_group(F acc, const V* codes, GroupScale s, const PackedRows& in, st
   return acc;
 }
 
+// Decoding reads every weight once, and the hardware's own prefetching leaves a fifth of the bandwidth
+// unused: lines needed soon are asked for into the second-level cache (into the first one it is slower than
+// nothing). Tiles follow each other in memory, so what lies behind a tile's end is the next one's.
+template <class Fmt>
+void fetch_ahead(const Tile& t) {
+  constexpr int distance = 8192;
+  int f = 0;
+  for (const Field& field : Fmt::fields) {
+    if (field.bytes >= 16)
+      for (int at = 0; at < 16 * field.bytes; at += 64) __builtin_prefetch(t.field[f] + distance + at, 0, 2);
+    ++f;
+  }
+}
+
 // Few rows: codes are unpacked in registers and used at once for all of them.
 template <class Fmt, int N>
 void direct(const TiledWeight& w, const std::uint8_t* base, int half, const PackedRows& in, int first,
@@ -90,6 +104,7 @@ void direct(const TiledWeight& w, const std::uint8_t* base, int half, const Pack
   for (int c = 0; c < N; ++c) acc[c] = F::zero();
   for (int block = 0; block < blocks; ++block) {
     const Tile t = tile_at<Fmt>(w, base, block, half);
+    fetch_ahead<Fmt>(t);
     const F d = block_scale<Fmt>(t), m = block_min<Fmt>(t);
     RF_UNROLL(8)
     for (int s = 0; s < subs; ++s) {
