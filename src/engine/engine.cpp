@@ -66,14 +66,6 @@ Program checked_program(const Gguf& file, const Spec& spec) {
   return program;
 }
 
-std::unique_ptr<Tokenizer> tokenizer_for(const Gguf& file, std::int64_t vocab) {
-  auto tokenizer = Tokenizer::from(file);
-  if (tokenizer->vocab_size() != vocab)
-    fail("{}: tokenizer.ggml.tokens: expected {} entries, as the model has rows of logits, found {}",
-         file.path(), vocab, tokenizer->vocab_size());
-  return tokenizer;
-}
-
 // Held pages are let go whatever the sink does.
 struct HeldPages {
   PagePool& pages;
@@ -99,7 +91,7 @@ struct Engine::State {
         spec(read_spec(file)),
         options(resolve(given, spec)),
         program(checked_program(file, spec)),
-        tokenizer(tokenizer_for(file, program.vocab)),
+        tokenizer(Tokenizer::from(file)),
         plan(program, std::move(backends), limits_of(options), {}, options.progress),
         pages(plan.limits().cache_pages, options.page_tokens),
         scheduler(pages, plan.limits().batch),

@@ -1,6 +1,7 @@
 #include "engine/scheduler.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace rf {
 
@@ -83,7 +84,7 @@ bool Scheduler::let_in(Sequence& s) {
 // Decides how many rows each running sequence reads in this step.
 void Scheduler::share_rows() {
   std::vector<Sequence*> order = running_;
-  std::ranges::stable_sort(order, {}, &Sequence::served);
+  std::ranges::sort(order, {}, [](const Sequence* s) { return std::pair(s->served, s->id); });
   auto prompts = static_cast<int>(std::ranges::count_if(order, [](auto* s) { return s->unread() > 1; }));
   int decoding = static_cast<int>(order.size()) - prompts;
   int rows = batch_.limits().rows, wanted = batch_.limits().wanted;

@@ -17,18 +17,18 @@ float as_f16(float x) {
 void round_q8_0(float* x, int n) {
   float largest = 0;
   for (int i = 0; i < n; ++i) largest = std::max(largest, std::abs(x[i]));
-  const float d = largest / 127, inverse = d == 0 ? 0 : 1 / d;
-  for (int i = 0; i < n; ++i) x[i] = std::round(x[i] * inverse) * as_f16(d);
+  const float d = largest / 127, scale = as_f16(d), inverse = scale == 0 ? 0 : 1 / d;
+  for (int i = 0; i < n; ++i) x[i] = std::round(x[i] * inverse) * scale;
 }
 
 void round_q4_0(float* x, int n) {
   float largest = 0;  // in magnitude, with its sign
   for (int i = 0; i < n; ++i)
     if (std::abs(x[i]) > std::abs(largest)) largest = x[i];
-  const float d = largest / -8, inverse = d == 0 ? 0 : 1 / d;
+  const float d = largest / -8, scale = as_f16(d), inverse = scale == 0 ? 0 : 1 / d;
   for (int i = 0; i < n; ++i) {
     const float code = std::clamp(std::floor(x[i] * inverse + 8.5f), 0.f, 15.f);
-    x[i] = (code - 8) * as_f16(d);
+    x[i] = (code - 8) * scale;
   }
 }
 

@@ -233,7 +233,8 @@ void finish(const Partial& p, int count, float* out) {
 
 namespace {
 
-// Scale and codes of up to 32 elements: q8_0 as activations are, q4_0 by the element of largest magnitude.
+// Scale and codes of up to 32 elements: q8_0 by the largest magnitude, q4_0 by the element of that magnitude.
+// Where the f16 scale rounds to zero all codes are those of zero.
 template <class Put>
 std::uint16_t quantise(KvType type, const float* x, int n, Put put) {
   float top = 0, signed_top = 0;
@@ -242,14 +243,18 @@ std::uint16_t quantise(KvType type, const float* x, int n, Put put) {
     if (magnitude > top) top = magnitude, signed_top = x[i];
   }
   const float d = type == KvType::q8_0 ? top / 127.0f : signed_top / -8.0f;
-  const float inverse = d != 0 ? 1.0f / d : 0.0f;
+  const std::uint16_t scale = f32_to_f16(d);
+  const float inverse = (scale & 0x7fff) != 0 ? 1.0f / d : 0.0f;
   for (int i = 0; i < n; ++i) {
     const float scaled = x[i] * inverse;
-    int code = static_cast<int>(scaled + (scaled < 0 ? -0.5f : 0.5f));
-    if (type == KvType::q4_0) code = code + 8 > 15 ? 15 : code + 8 < 0 ? 0 : code + 8;
-    put(i, code);
+    if (type == KvType::q8_0) {
+      put(i, static_cast<int>(scaled + (scaled < 0 ? -0.5f : 0.5f)));
+    } else {
+      const int code = static_cast<int>(scaled + 8.5f);
+      put(i, code > 15 ? 15 : code);
+    }
   }
-  return f32_to_f16(d);
+  return scale;
 }
 
 void put_nibble(std::uint8_t* byte, bool high, int code) {

@@ -24,7 +24,7 @@ void quantise_block(const float* x, int row, int block, const PackedRows& out) {
   for (int i = 0; i < 32; i += lanes) largest_abs = max(largest_abs, abs(F::load(x + i)));
   const float top = largest(largest_abs);
   const float scale = top / 127.0f;
-  const F inverse = F::set1(top > 0 ? 127.0f / top : 0.0f);
+  const F inverse = F::set1(top > 0x1p-100f ? 127.0f / top : 0.0f);  // finite
   const auto at = static_cast<std::int64_t>(block) * out.rows + row;
   std::int8_t* codes = out.codes + 32 * at;
   for (int i = 0; i < 32; i += lanes) store_i8(codes + i, F::load(x + i) * inverse);

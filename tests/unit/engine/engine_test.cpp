@@ -130,7 +130,7 @@ TEST(Engine, SampledTokensDependOnTheSeedAndNotOnCompany) {
   std::vector<Request> requests;
   for (int i = 0; i < 6; ++i)
     requests.push_back({.prompt = some_prompt(3 + 5 * i, i % 2),
-                        .sampling = {.temperature = 1.0f, .repetition_penalty = 1.1f, .seed = 7u + i / 4},
+                        .sampling = {.temperature = 1.0f, .repetition_penalty = 1.1f, .seed = i < 4 ? 7 : 8},
                         .max_tokens = 20,
                         .ignore_eos = true});
   Engine alone = load("qwen3", {.context = 64, .page_tokens = 4});
@@ -356,13 +356,6 @@ TEST(Engine, RefusesOptionsOutOfRange) {
   EXPECT_EQ(refusal({.batch_rows = 0}), "batch_rows: expected at least 1, found 0");
   EXPECT_EQ(refusal({.context = 64, .cache_tokens = 63}), "cache_tokens: expected at least 64, found 63");
   EXPECT_NE(refusal({.parallel = 1 << 30}).find("parallel: "), std::string::npos);
-}
-
-TEST(Engine, RefusesATokenizerOfAnotherSize) {
-  std::vector<std::unique_ptr<Backend>> backends;
-  backends.push_back(make_reference());
-  const std::string path = test::golden("malformed/tokens-fewer-than-embedding-rows.gguf");
-  EXPECT_NE(error_of([&] { Engine(path, std::move(backends), {}); }).find("tokens"), std::string::npos);
 }
 
 }  // namespace

@@ -1,0 +1,247 @@
+// OpSetup: a case made into a program of one step, with random weights, and what it is fed with.
+//
+// Keys of every op but embed and attend:
+//   type (gate_up, qkv: one a matrix, joined by '+'), columns, out (qkv: three), rows, norm, bias = 0 or 1,
+//   input = exact | gauss | zeros | denormal | huge (random_data.h)
+//   matmul: add;  logits: wanted = how many rows;  gate_up: activation = silu | gelu_tanh
+// embed: type, columns, rows, scale
+// attend: heads = QUERY/KV, dims = KEY[xVALUE], norms = none | q | k | both, rope = none | adjacent | halves,
+//   rotated = whole | half, positions = plain | linear | factors | yarn, window, kv, page, input = gauss |
+//   zeros | denormal, batch = PAST+ROWS of each sequence, joined by '/'
+#pragma once
+#include <utility>
+
+#include "op_case.h"
+#include "ops/backend.h"
+#include "random_data.h"
+
+namespace rf::test {
+
+struct Feed {
+  Batch batch;
+  std::vector<float> x, add;  // rows of the step's slots, or empty
+};
+
+class OpSetup {
+ public:
+  explicit OpSetup(const OpCase& c) : random_(c.text()), input_(c.get("input", "exact")) {
+    if (c.op() == "embed")
+      embed(c);
+    else if (c.op() == "attend")
+      attend(c);
+    else
+      linears(c);
+    c.check_all_used();
+  }
+
+  Program program;  // of one step
+  RunLimits limits;
+  std::vector<Feed> feeds;  // run one after the other
+
+  const Step& step() const { return program.steps[0]; }
+  bool exact() const { return input_ == "exact" || input_ == "zeros"; }
+  std::size_t width(SlotId id) const { return id == none ? 0 : static_cast<std::size_t>(slot(id).width); }
+  int out_rows(const Batch& batch) const {
+    return slot(step().out).wanted_rows ? batch.wanted() : batch.rows();
+  }
+
+ private:
+  const Slot& slot(SlotId id) const { return program.slots[static_cast<std::size_t>(id)]; }
+  SlotId add_slot(std::int64_t width, bool wanted_rows = false) {
+    program.slots.push_back({.width = width, .wanted_rows = wanted_rows});
+    return static_cast<SlotId>(program.slots.size()) - 1;
+  }
+  std::byte* new_tensor(Type type, std::int64_t columns, std::int64_t rows) {
+    Tensor tensor{.type = type, .shape = {columns, rows, 1, 1}, .row_bytes = row_bytes(type, columns)};
+    memory_.emplace_back(tensor.bytes());
+    tensor.data = memory_.back().data();
+    program.weights.push_back({.name = "weight" + std::to_string(memory_.size()), .tensor = tensor});
+    return memory_.back().data();
+  }
+  WeightId last_weight() const { return static_cast<WeightId>(program.weights.size()) - 1; }
+  WeightId matrix(const std::string& type, std::int64_t columns, std::int64_t rows) {
+    std::byte* data = new_tensor(type_by_name(type).value(), columns, rows);
+    fill_random(random_, program.weights.back().tensor, data);
+    return last_weight();
+  }
+  WeightId vector(const std::vector<float>& values) {
+    std::memcpy(new_tensor(Type::f32, static_cast<std::int64_t>(values.size()), 1), values.data(),
+                values.size() * sizeof(float));
+    return last_weight();
+  }
+  // Norm weights; for exact inputs they are constant in a block of 32, so that normed rows are still
+  // multiples of whole numbers.
+  std::vector<float> norm_weights(std::size_t n) {
+    std::vector<float> weights = random_.gauss(n);
+    if (exact())
+      for (std::size_t i = 0; i < n; ++i) weights[i] = weights[i / 32 * 32];
+    return weights;
+  }
+
+  void embed(const OpCase& c) {
+    constexpr int vocab = 11;
+    const int columns = c.number("columns"), rows = c.number("rows");
+    Step step;
+    step.out = add_slot(columns);
+    step.scale = c.real("scale", 1);
+    step.linear[0].weight = matrix(c.get("type"), columns, vocab);
+    program.vocab = vocab;
+    program.steps.push_back(step);
+    feeds.push_back({one_sequence(rows, 0), {}, {}});
+    for (int r = 0; r < rows; ++r) feeds[0].batch.add_row(random_.integer(0, vocab - 1), r, false);
+  }
+
+  Batch one_sequence(int rows, int wanted) {
+    limits.batch = {.rows = rows + 1, .wanted = wanted + 1, .sequences = 1, .pages = 0};
+    limits.cache_pages = 0;
+    Batch batch(limits.batch);
+    batch.add_sequence({});
+    return batch;
+  }
+
+  void linears(const OpCase& c) {
+    const int columns = c.number("columns"), rows = c.number("rows");
+    const bool bias = c.number("bias") != 0, wanted_rows = c.op() == "logits";
+    const std::vector<std::string> types = split(c.get("type"), '+'), outs = split(c.get("out"), '+');
+    Step step;
+    step.op = op_of(c.op());
+    step.x = add_slot(columns);
+    std::int64_t out = 0;
+    for (std::size_t i = 0; i < types.size(); ++i) {
+      const int matrix_rows = std::stoi(outs[i % outs.size()]);
+      step.linear[i].weight = matrix(types[i], columns, matrix_rows);
+      if (bias) step.linear[i].bias = vector(random_.gauss(static_cast<std::size_t>(matrix_rows)));
+      out = step.op == Op::gate_up ? matrix_rows : out + matrix_rows;
+    }
+    if (c.number("norm") != 0) step.norm = {vector(norm_weights(static_cast<std::size_t>(columns))), 1e-5f};
+    if (step.op == Op::gate_up)
+      step.activation = c.get("activation") == "silu" ? Activation::silu : Activation::gelu_tanh;
+    if (step.op == Op::matmul && c.number("add") != 0) step.add = add_slot(out);
+    step.out = add_slot(out, wanted_rows);
+    if (wanted_rows) program.vocab = out, program.logits = step.out;
+    program.steps.push_back(step);
+    feed_rows(rows, wanted_rows ? std::min(rows, c.number("wanted", 1)) : 0);
+  }
+
+  static Op op_of(const std::string& name) {
+    for (const Op op : {Op::matmul, Op::qkv, Op::gate_up, Op::logits})
+      if (op_name(op) == name) return op;
+    throw std::runtime_error("unknown op " + name);
+  }
+
+  void feed_rows(int rows, int wanted) {
+    Feed feed{one_sequence(rows, wanted), {}, {}};
+    const std::vector<int> order = random_.shuffled(rows);
+    for (int r = 0; r < rows; ++r) feed.batch.add_row(0, r, order[static_cast<std::size_t>(r)] < wanted);
+    feed.x.resize(static_cast<std::size_t>(rows) * width(step().x));
+    for (std::size_t at = 0; at < feed.x.size(); at += width(step().x))
+      fill_row(random_, input_, std::span(feed.x).subspan(at, width(step().x)));
+    feed.add = random_.gauss(static_cast<std::size_t>(rows) * width(step().add));
+    feeds.push_back(std::move(feed));
+  }
+
+  void attend(const OpCase& c) {
+    const std::vector<std::string> heads = split(c.get("heads"), '/'), dims = split(c.get("dims"), 'x');
+    Step step;
+    step.op = Op::attend;
+    Attention& a = step.attention;
+    a.heads = std::stoi(heads[0]);
+    a.kv_heads = std::stoi(heads[1]);
+    a.key_dim = std::stoi(dims[0]);
+    a.value_dim = std::stoi(dims.back());
+    a.scale = 1 / std::sqrt(static_cast<float>(a.key_dim));
+    a.window = c.number("window");
+    a.norm_eps = 1e-6f;
+    const std::string norms = c.get("norms", "none");
+    const auto key_dim = static_cast<std::size_t>(a.key_dim);
+    if (norms == "q" || norms == "both") a.q_norm = vector(random_.gauss(key_dim));
+    if (norms == "k" || norms == "both") a.k_norm = vector(random_.gauss(key_dim));
+    a.rope = rope(c, a.key_dim);
+    a.cache = 0;
+    program.caches.push_back(
+        {.layer = 0, .kv_heads = a.kv_heads, .key_dim = a.key_dim, .value_dim = a.value_dim});
+    step.x =
+        add_slot(std::int64_t{a.heads} * a.key_dim + std::int64_t{a.kv_heads} * (a.key_dim + a.value_dim));
+    step.out = add_slot(std::int64_t{a.heads} * a.value_dim);
+    program.steps.push_back(step);
+    limits.kv = kv_by_name(c.get("kv", "f32"));
+    limits.page_tokens = c.number("page", 16);
+    feed_sequences(c.get("batch"));
+  }
+
+  Rope rope(const OpCase& c, int key_dim) {
+    Rope rope;
+    const std::string pairs = c.get("rope", "none"), rotated = c.get("rotated", "whole"),
+                      positions = c.get("positions", "plain");
+    if (pairs == "none") return rope;
+    rope.pairs = pairs == "adjacent" ? Rope::Pairs::adjacent : Rope::Pairs::halves;
+    rope.dims = rotated == "half" ? key_dim / 4 * 2 : key_dim;
+    if (positions == "linear") rope.scale = 0.25f;
+    if (positions == "factors") {
+      std::vector<float> factors(static_cast<std::size_t>(rope.dims / 2));
+      for (float& factor : factors) factor = random_.uniform(1, 8);
+      rope.factors = vector(factors);
+    }
+    if (positions == "yarn") {
+      rope.yarn_factor = 4;
+      rope.yarn_original = 128;
+      rope.magnitude = 1.125f;
+    }
+    return rope;
+  }
+
+  // One batch that brings in what each sequence has behind it, then one with the rows of all.
+  void feed_sequences(const std::string& text) {
+    struct Sequence {
+      int past, rows;
+      std::vector<std::int32_t> pages;
+    };
+    std::vector<Sequence> sequences;
+    int past = 0, rows = 0, pages = 0, longest = 0;
+    for (const std::string& part : split(text, '/')) {
+      const std::vector<std::string> counts = split(part, '+');
+      Sequence s{std::stoi(counts[0]), std::stoi(counts[1]), {}};
+      s.pages.resize(static_cast<std::size_t>((s.past + s.rows - 1) / limits.page_tokens + 1));
+      past += s.past;
+      rows += s.rows;
+      pages += static_cast<int>(s.pages.size());
+      longest = std::max(longest, static_cast<int>(s.pages.size()));
+      sequences.push_back(std::move(s));
+    }
+    limits.cache_pages = pages + 2;
+    limits.batch = {.rows = std::max(past, rows) + 1,
+                    .wanted = 1,
+                    .sequences = static_cast<int>(sequences.size()),
+                    .pages = longest};
+    const std::vector<int> order = random_.shuffled(limits.cache_pages);
+    auto next = order.begin();
+    for (Sequence& s : sequences)
+      for (std::int32_t& page : s.pages) page = *next++;
+    for (const bool before : {true, false}) {
+      Feed feed{Batch(limits.batch), {}, {}};
+      for (const Sequence& s : sequences) {
+        if (before && s.past == 0) continue;
+        feed.batch.add_sequence(s.pages);
+        for (int p = before ? 0 : s.past; p < (before ? s.past : s.past + s.rows); ++p)
+          feed.batch.add_row(0, p, false);
+      }
+      feed.x = attend_input(static_cast<std::size_t>(feed.batch.rows()) * width(step().x));
+      if (feed.batch.rows() > 0) feeds.push_back(std::move(feed));
+    }
+  }
+
+  std::vector<float> attend_input(std::size_t n) {
+    std::vector<float> x = random_.gauss(n);
+    for (std::size_t i = 0; i < n; ++i) {
+      if (input_ == "zeros") x[i] = i % 2 == 0 ? 0.0f : -0.0f;
+      if (input_ == "denormal") x[i] = std::ldexp(x[i], -140);
+    }
+    return x;
+  }
+
+  Random random_;
+  std::string input_;
+  std::vector<KeptMemory> memory_;
+};
+
+}  // namespace rf::test
