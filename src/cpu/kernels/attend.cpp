@@ -55,18 +55,18 @@ template <KvType kv, int N>
 void score_group(const CacheLayout& layout, const HeadTile& tile, int first, const std::byte* group,
                  float* scores, int stride) {
   const float* q[N];
-#pragma GCC unroll 8
+  RF_UNROLL(8)
   for (int i = 0; i < N; ++i) q[i] = query(tile, layout.key_dim, first + i);
   for (int half = 0; half < halves; ++half) {
     F acc[N];
-#pragma GCC unroll 8
+    RF_UNROLL(8)
     for (int i = 0; i < N; ++i) acc[i] = F::zero();
     for (int d = 0; d < layout.key_dim; ++d) {
       const F key = load_key<kv>(group, layout, d, half);
-#pragma GCC unroll 8
+      RF_UNROLL(8)
       for (int i = 0; i < N; ++i) acc[i] = fma(key, F::set1(q[i][d]), acc[i]);
     }
-#pragma GCC unroll 8
+    RF_UNROLL(8)
     for (int i = 0; i < N; ++i) (acc[i] * F::set1(tile.scale)).store(scores + i * stride + half * lanes);
   }
 }
@@ -79,7 +79,7 @@ void weigh_values(const CacheLayout& layout, const HeadTile& tile, int first_pos
   for (int d = 0; d < layout.value_padded;) {
     const int vectors = d + wide * lanes <= layout.value_padded ? wide : 1;
     F acc[N][wide];
-#pragma GCC unroll 8
+    RF_UNROLL(8)
     for (int i = 0; i < N; ++i)
       for (int j = 0; j < wide; ++j) acc[i][j] = F::zero();
     for (int p = first_position; p < last_position;) {
@@ -90,15 +90,15 @@ void weigh_values(const CacheLayout& layout, const HeadTile& tile, int first_pos
       for (; p < stop; ++p, row += layout.value_bytes) {
         F v[wide];
         for (int j = 0; j < wide; ++j) v[j] = load_value<kv>(row, layout, j < vectors ? d + j * lanes : d);
-#pragma GCC unroll 8
+        RF_UNROLL(8)
         for (int i = 0; i < N; ++i) {
           const F weight = F::set1(weights[i * stride + p - first_position]);
-#pragma GCC unroll 2
+          RF_UNROLL(2)
           for (int j = 0; j < wide; ++j) acc[i][j] = fma(weight, v[j], acc[i][j]);
         }
       }
     }
-#pragma GCC unroll 8
+    RF_UNROLL(8)
     for (int i = 0; i < N; ++i)
       for (int j = 0; j < vectors; ++j) acc[i][j].store(partials[i].values + d + j * lanes);
     d += vectors * lanes;

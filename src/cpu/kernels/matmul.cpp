@@ -91,17 +91,17 @@ void direct(const TiledWeight& w, const std::uint8_t* base, int half, const Pack
   for (int block = 0; block < blocks; ++block) {
     const Tile t = tile_at<Fmt>(w, base, block, half);
     const F d = block_scale<Fmt>(t), m = block_min<Fmt>(t);
-#pragma GCC unroll 8
+    RF_UNROLL(8)
     for (int s = 0; s < subs; ++s) {
       const std::int64_t at = static_cast<std::int64_t>(block * subs + s) * in.rows + first;
       const std::int64_t sum_at = 2 * static_cast<std::int64_t>(block * subs + s) * in.rows + first;
-#pragma GCC unroll 2
+      RF_UNROLL(2)
       for (int g = 0; g < D::groups; ++g) {
         V codes[D::quads];
-#pragma GCC unroll 8
+        RF_UNROLL(8)
         for (int i = 0; i < D::quads; ++i) codes[i] = Fmt::template codes<V>(t, s, g * D::quads + i);
         const GroupScale scale = group_scale<Fmt>(t, d, m, s * D::groups + g);
-#pragma GCC unroll 4
+        RF_UNROLL(4)
         for (int c = 0; c < N; ++c) acc[c] = add_group<D>(acc[c], codes, scale, in, at + c, sum_at + c, g);
       }
     }
@@ -128,12 +128,12 @@ Panel unpack(const TiledWeight& w, const std::uint8_t* base, int half, std::uint
   for (int block = 0; block < blocks; ++block) {
     const Tile t = tile_at<Fmt>(w, base, block, half);
     const F d = block_scale<Fmt>(t), m = block_min<Fmt>(t);
-#pragma GCC unroll 8
+    RF_UNROLL(8)
     for (int s = 0; s < subs; ++s) {
-#pragma GCC unroll 8
+      RF_UNROLL(8)
       for (int i = 0; i < 8; ++i, ++line)
         Fmt::template codes<V>(t, s, i).store(panel.codes + 4 * lanes * line);
-#pragma GCC unroll 2
+      RF_UNROLL(2)
       for (int g = 0; g < D::groups; ++g, ++group) {
         const GroupScale scale = group_scale<Fmt>(t, d, m, s * D::groups + g);
         scale.scale.store(panel.scales + lanes * group);
@@ -147,25 +147,25 @@ Panel unpack(const TiledWeight& w, const std::uint8_t* base, int half, std::uint
 template <class D, int N>
 void panel_columns(const Panel& panel, int blocks, const PackedRows& in, int first, float* out) {
   F acc[N];
-#pragma GCC unroll 16
+  RF_UNROLL(16)
   for (int c = 0; c < N; ++c) acc[c] = F::zero();
   for (int b = 0; b < blocks; ++b) {
     const std::int64_t at = static_cast<std::int64_t>(b) * in.rows + first;
     const std::int64_t sum_at = 2 * static_cast<std::int64_t>(b) * in.rows + first;
-#pragma GCC unroll 2
+    RF_UNROLL(2)
     for (int g = 0; g < D::groups; ++g) {
       V codes[D::quads];
-#pragma GCC unroll 8
+      RF_UNROLL(8)
       for (int i = 0; i < D::quads; ++i)
         codes[i] = V::load(panel.codes + 4 * lanes * (8 * b + g * D::quads + i));
       const int group = b * D::groups + g;
       GroupScale scale{F::load(panel.scales + lanes * group), F::zero()};
       if constexpr (D::has_min) scale.min = F::load(panel.mins + lanes * group);
-#pragma GCC unroll 16
+      RF_UNROLL(16)
       for (int c = 0; c < N; ++c) acc[c] = add_group<D>(acc[c], codes, scale, in, at + c, sum_at + c, g);
     }
   }
-#pragma GCC unroll 16
+  RF_UNROLL(16)
   for (int c = 0; c < N; ++c) acc[c].store(out + 16 * c);
 }
 
@@ -216,16 +216,16 @@ template <FloatKind kind, int N>
 void float_columns(const TiledWeight& w, const std::uint8_t* base, int half, const PackedRows& in, int first,
                    float* out) {
   F acc[N];
-#pragma GCC unroll 16
+  RF_UNROLL(16)
   for (int c = 0; c < N; ++c) acc[c] = F::zero();
   const int columns = static_cast<int>(w.columns);
   for (int k = 0; k < columns; ++k) {
     const F weight = load_weights<kind>(base, 16 * static_cast<std::int64_t>(k) + half * lanes);
     const float* a = in.values + 32 * (static_cast<std::int64_t>(k >> 5) * in.rows + first) + (k & 31);
-#pragma GCC unroll 16
+    RF_UNROLL(16)
     for (int c = 0; c < N; ++c) acc[c] = fma(weight, F::set1(a[32 * c]), acc[c]);
   }
-#pragma GCC unroll 16
+  RF_UNROLL(16)
   for (int c = 0; c < N; ++c) acc[c].store(out + 16 * c);
 }
 

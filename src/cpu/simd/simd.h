@@ -8,6 +8,15 @@
 #include "cpu/simd/scalar.h"
 #endif
 
+// Before a loop over registers. Sanitizer builds keep the loops: their instrumentation of unrolled ones takes
+// compilers minutes.
+#ifdef RF_SANITIZED
+#define RF_UNROLL(n)
+#else
+#define RF_PRAGMA(x) _Pragma(#x)
+#define RF_UNROLL(n) RF_PRAGMA(GCC unroll n)
+#endif
+
 namespace rf::RF_ISA {
 
 // e^x, relative error under 2e-7; arguments below -87 give a value under 1.7e-38, above 88 are cut there.

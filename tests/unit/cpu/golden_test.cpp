@@ -37,12 +37,17 @@ TEST_P(CpuGolden, BatchesDoNotChangeABit) {
       const std::vector<std::int32_t> first = model.ids(0), second = model.ids(1);
       const std::vector<float> whole = feeder.feed({{0, 0, first}});
       for (const std::size_t rows : {1u, 3u, 7u, 33u})
-        EXPECT_EQ(std::memcmp(feeder.feed_in_pieces(first, rows).data(), whole.data(), whole.size() * sizeof(float)), 0)
+        EXPECT_EQ(std::memcmp(feeder.feed_in_pieces(first, rows).data(), whole.data(),
+                              whole.size() * sizeof(float)),
+                  0)
             << rows << " rows a batch";
       const std::vector<float> both = feeder.feed({{1, 0, second}, {0, 0, first}});
-      EXPECT_EQ(std::memcmp(both.data() + both.size() - whole.size(), whole.data(), whole.size() * sizeof(float)), 0);
+      EXPECT_EQ(
+          std::memcmp(both.data() + both.size() - whole.size(), whole.data(), whole.size() * sizeof(float)),
+          0);
       Feeder alone(model.program, cpu(isa, 1), 16, kv);
-      EXPECT_EQ(std::memcmp(alone.feed({{0, 0, first}}).data(), whole.data(), whole.size() * sizeof(float)), 0);
+      EXPECT_EQ(std::memcmp(alone.feed({{0, 0, first}}).data(), whole.data(), whole.size() * sizeof(float)),
+                0);
     }
 }
 
@@ -50,7 +55,8 @@ TEST_P(CpuGolden, BatchesDoNotChangeABit) {
 TEST_P(CpuGolden, CacheTypesStayNear) {
   const GoldenModel model(GetParam());
   const float range = model.facts["range"];
-  for (const auto& [kv, allowed] : {std::pair{KvType::f16, 2e-3f}, {KvType::q8_0, 3e-2f}, {KvType::q4_0, 0.4f}}) {
+  for (const auto& [kv, allowed] :
+       {std::pair{KvType::f16, 2e-3f}, {KvType::q8_0, 3e-2f}, {KvType::q4_0, 0.4f}}) {
     Feeder feeder(model.program, cpu("", 2), 64, kv);
     const float difference = max_difference(feeder.feed({{0, 0, model.ids(0)}}), model.expected(0));
     EXPECT_LE(difference, allowed * range) << kv_name(kv);
