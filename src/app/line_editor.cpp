@@ -80,7 +80,8 @@ LineEditor::LineEditor(std::string history_file) : history_file_(std::move(histo
   ::el_set(editor_, EL_EDITOR, "emacs");
   ::el_set(editor_, EL_SIGNAL, 0);
   ::el_set(editor_, EL_HIST, ::history, history_);
-  ::el_set(editor_, EL_ADDFN, "rf-paste", "Insert pasted text", &LineEditor::paste);
+  // The wide form keeps these literals; the narrow one would keep copies that libedit never frees.
+  ::el_wset(editor_, EL_ADDFN, L"rf-paste", L"Insert pasted text", &LineEditor::paste);
   static constexpr const char* keys[][2] = {
       {"\\e[200~", "rf-paste"},      {"\\e[1~", "ed-move-to-beg"}, {"\\e[4~", "ed-move-to-end"},
       {"\\e[H", "ed-move-to-beg"},   {"\\e[F", "ed-move-to-end"},  {"\\e[3~", "ed-delete-next-char"},

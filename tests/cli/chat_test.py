@@ -113,6 +113,19 @@ class Interactive(CliTest):
         chat.send("\x04")
         self.assertEqual(chat.process.wait(20), 0)
 
+    def test_messages_of_several_lines(self):
+        chat = self.chat(golden("arch/llama/model.gguf"), "-n", "2", *COMMON)
+        saved = self.folder / "saved.json"
+        for typed in ("\x1b[200~pasted\rtext\x1b[201~\r", "one \\\rtwo\r", '"""\rquoted\r\rtext\r"""\r'):
+            chat.send(typed)
+            chat.expect(self.STATUS)
+            chat.expect("> ")
+        chat.send(f"/save {saved}\r")
+        chat.expect("6 messages")
+        messages = json.loads(saved.read_text())
+        self.assertEqual([m["content"] for m in messages if m["role"] == "user"],
+                         ["pasted\ntext", "one \ntwo", "quoted\n\ntext"])
+
     def test_interrupt_stops_the_answer_only(self):
         # The reference is slow enough to be caught in the middle of an answer.
         chat = self.chat(golden("arch/llama/model.gguf"), "--device", "reference", "--logit-bias", "65=1e9",
