@@ -48,23 +48,12 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   return *this;
 }
 
-namespace {
-
-// Advises on the pages that lie wholly inside `part`, so that neighbours keep theirs.
-void advise(std::span<const std::byte> part, int advice) {
+void MappedFile::release(std::span<const std::byte> part) {
+  // Only pages that lie wholly inside, so that neighbours keep theirs.
   const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
   const auto first = (reinterpret_cast<std::uintptr_t>(part.data()) + page - 1) / page * page;
   const auto last = (reinterpret_cast<std::uintptr_t>(part.data()) + part.size()) / page * page;
-  if (last > first) ::madvise(reinterpret_cast<void*>(first), last - first, advice);
-}
-
-}  // namespace
-
-void MappedFile::read_at_random(std::span<const std::byte> part) {
-  advise(part, MADV_RANDOM);
-}
-void MappedFile::release(std::span<const std::byte> part) {
-  advise(part, MADV_DONTNEED);
+  if (last > first) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
 }
 
 }  // namespace rf

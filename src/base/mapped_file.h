@@ -19,9 +19,7 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
 
-  // Tells the kernel that `part` (of bytes()) will be read here and there, so that a touched page does not
-  // bring its neighbours; or that it is not needed in memory for now.
-  static void read_at_random(std::span<const std::byte> part);
+  // Lets go of the pages of `part` (of bytes()): they come back when touched.
   static void release(std::span<const std::byte> part);
 
  private:

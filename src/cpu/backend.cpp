@@ -157,6 +157,7 @@ BufferSizes buffer_sizes(const Program& program, std::span<const int> steps, con
   need.chunks = static_cast<int>((positions + attention_chunk - 1) / attention_chunk);
   for (const int s : steps) {
     const Step& step = program.steps[static_cast<std::size_t>(s)];
+    if (step.op == Op::embed) need.embedding_row = program.tensor(step.linear[0].weight).row_bytes;
     if (step.op != Op::attend) continue;
     need.value_padded = std::max(need.value_padded, (step.attention.value_dim + 15) / 16 * 16);
     need.heads = std::max(need.heads, step.attention.heads);
@@ -208,12 +209,6 @@ void Cpu::load(const Program& program, std::span<const int> steps, const RunLimi
   }
   lay_out_activations(steps, limits);
   take_weights(multiplied(program, steps), progress, context);
-  for (const int s : steps) {  // rows of an embedding table are looked up in the file
-    const Step& step = program.steps[static_cast<std::size_t>(s)];
-    if (step.op != Op::embed) continue;
-    const Tensor& table = program.tensor(step.linear[0].weight);
-    MappedFile::read_at_random({table.data, table.bytes()});
-  }
 }
 
 void Cpu::lay_out_activations(std::span<const int> steps, const RunLimits& limits) {

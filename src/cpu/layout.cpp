@@ -36,11 +36,14 @@ BlockShape block_shape(Type type) {
   }
 }
 
-// Formats whose bits are put in another order before tiling.
-void arrange(Type type, std::byte* block) {
-  const auto apply = [block]<class F>(F*) {
-    if constexpr (requires(typename F::Block& b) { F::arrange(b); })
-      F::arrange(*reinterpret_cast<typename F::Block*>(block));
+// Formats whose bits are put in another order before tiling, and back.
+enum class Order { tile, file };
+void arrange(Type type, std::byte* block, Order order) {
+  const auto apply = [block, order]<class F>(F*) {
+    if constexpr (requires(typename F::Block& b) { F::arrange(b); }) {
+      auto& b = *reinterpret_cast<typename F::Block*>(block);
+      order == Order::tile ? F::arrange(b) : F::restore(b);
+    }
   };
   switch (static_cast<std::uint32_t>(type)) {
 #define RF_CASE(F)                   \
@@ -125,12 +128,31 @@ void write_tile(const Tensor& tensor, const TiledWeight& layout, int t, std::uin
     if (!copies || r >= present) continue;
     std::byte* copy = spare.data() + static_cast<std::size_t>(r + 1) * tensor.row_bytes;
     std::memcpy(copy, rows[r], tensor.row_bytes);
-    for (std::size_t at = 0; at < tensor.row_bytes; at += shape.bytes) arrange(tensor.type, copy + at);
+    for (std::size_t at = 0; at < tensor.row_bytes; at += shape.bytes)
+      arrange(tensor.type, copy + at, Order::tile);
     rows[r] = copy;
   }
   const std::int64_t blocks = tensor.columns() / shape.elements;
   for (std::size_t f = 0; f < shape.fields.size(); ++f)
     interleave_field(shape.fields[f], rows, blocks, shape.bytes, out + layout.field_at[f]);
+}
+
+void read_row(const TiledWeight& weight, std::int64_t row, std::byte* out) {
+  const BlockShape shape = block_shape(weight.type);
+  const std::uint8_t* tile = weight.tile(static_cast<int>(row / 16));
+  const auto lane = static_cast<std::size_t>(row % 16);
+  const auto blocks = static_cast<std::size_t>(weight.columns / shape.elements);
+  for (std::size_t f = 0; f < shape.fields.size(); ++f) {
+    const auto unit = static_cast<std::size_t>(shape.fields[f].unit);
+    const auto units = static_cast<std::size_t>(shape.fields[f].bytes) / unit;
+    const std::uint8_t* from = tile + weight.field_at[f] + lane * unit;
+    for (std::size_t b = 0; b < blocks; ++b) {
+      std::byte* to = out + b * shape.bytes + static_cast<std::size_t>(shape.fields[f].offset);
+      for (std::size_t u = 0; u < units; ++u, from += 16 * unit, to += unit) std::memcpy(to, from, unit);
+    }
+  }
+  if (needs_arranging(weight.type))
+    for (std::size_t b = 0; b < blocks; ++b) arrange(weight.type, out + b * shape.bytes, Order::file);
 }
 
 CacheLayout::CacheLayout(const Cache& cache, KvType kv, int page_tokens)

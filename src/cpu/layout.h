@@ -27,6 +27,8 @@ bool can_tile(Type type);
 TiledWeight tiled(const Tensor& tensor);
 // Writes tile `t` of `tensor` to `out` (layout.tile_bytes).
 void write_tile(const Tensor& tensor, const TiledWeight& layout, int t, std::uint8_t* out);
+// The inverse, for one row: its blocks as they lie in the file.
+void read_row(const TiledWeight& weight, std::int64_t row, std::byte* out);
 
 // One layer's cache: pages of `page` positions; in a page, for each KV head, K then V.
 // K lies transposed in groups of 16 positions, [key_dim][16], so that 16 positions are the lanes of a vector.

@@ -18,7 +18,7 @@ std::size_t BufferSizes::partials() const {
 }
 
 std::size_t BufferSizes::member() const {
-  return aligned(tile_scratch) + pack(Work::own_pack_rows) +
+  return aligned(tile_scratch) + aligned(embedding_row) + pack(Work::own_pack_rows) +
          2 * aligned(sizeof(float) * 16 * static_cast<std::size_t>(std::max(rows, 1))) +
          aligned(sizeof(float) * attention_scratch) +
          2 * aligned(sizeof(float) * max_queries * static_cast<std::size_t>(value_padded));
@@ -43,6 +43,7 @@ void Work::lay_out(const BufferSizes& sizes, std::byte* block) {
   members_.resize(static_cast<std::size_t>(team->size()));
   for (Member& m : members_) {
     m.tile_scratch = reinterpret_cast<std::uint8_t*>(take(sizes.tile_scratch));
+    m.row = take(sizes.embedding_row);
     m.pack = take(sizes.pack(own_pack_rows));
     for (float*& tile : m.tiles) tile = take_floats(16 * static_cast<std::size_t>(std::max(sizes.rows, 1)));
     m.scores = take_floats(attention_scratch);
@@ -77,7 +78,7 @@ const float* Work::vector_of(WeightId id) const {
 void Work::run_step(const Step& step, int member) {
   switch (step.op) {
     case Op::embed:
-      return embed(step);
+      return embed(step, members_[static_cast<std::size_t>(member)]);
     case Op::attend:
       return attend(step, members_[static_cast<std::size_t>(member)]);
     case Op::qkv:
@@ -88,12 +89,18 @@ void Work::run_step(const Step& step, int member) {
   }
 }
 
-void Work::embed(const Step& step) {
+void Work::embed(const Step& step, Member& member) {
   const Tensor& table = program->tensor(step.linear[0].weight);
+  const TiledWeight& tiles = weights[static_cast<std::size_t>(step.linear[0].weight)];
   float* out = slots[static_cast<std::size_t>(step.out)];
   share(batch->rows(), 4, [&](int r) {
     float* row = out + r * table.columns();
-    decode_row(table.type, table.row(batch->token(r)), table.columns(), row);
+    const std::byte* stored = table.row(batch->token(r));
+    if (tiles.data != nullptr) {  // the output matrix too: kept once, and the file's pages stay out of memory
+      read_row(tiles, batch->token(r), member.row);
+      stored = member.row;
+    }
+    decode_row(table.type, stored, table.columns(), row);
     if (step.scale != 1)
       for (std::int64_t i = 0; i < table.columns(); ++i) row[i] *= step.scale;
   });

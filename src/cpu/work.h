@@ -19,8 +19,8 @@ struct BufferSizes {
   int rows = 0, sequences = 0;
   std::int64_t widest = 0;  // columns of any matmul
   bool quantised = false, kept = false;
-  std::size_t tile_scratch = 0;
-  int chunks = 0, heads = 0, value_padded = 0;  // of attention
+  std::size_t tile_scratch = 0, embedding_row = 0;  // bytes
+  int chunks = 0, heads = 0, value_padded = 0;      // of attention
 
   std::size_t pack(int rows) const;  // bytes of a PackedRows
   std::size_t partials() const;      // bytes, shared
@@ -56,9 +56,10 @@ class Work {
   struct Member {
     std::uint8_t* tile_scratch = nullptr;
     std::byte* pack = nullptr;
-    float* tiles[2] = {};     // [rows][16] each
-    float* scores = nullptr;  // attention_scratch
-    float* values[2] = {};    // [max_queries][value_padded] each
+    float* tiles[2] = {};      // [rows][16] each
+    std::byte* row = nullptr;  // of an embedding table, as it lies in the file
+    float* scores = nullptr;   // attention_scratch
+    float* values[2] = {};     // [max_queries][value_padded] each
   };
   struct RopeTable {
     Rope rope;
@@ -67,7 +68,7 @@ class Work {
   };
   struct Heads;  // what the parts of an attention step share
 
-  void embed(const Step& step);
+  void embed(const Step& step, Member& member);
   void matmul(const Step& step, Member& member, int index);
   void attend(const Step& step, Member& member);
   PackedRows packed(std::byte* block, std::int64_t columns, int rows) const;

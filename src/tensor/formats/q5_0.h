@@ -6,15 +6,17 @@ namespace rf {
 
 // The fifth bits: bit k of the 32-bit word is element k's. In a tile bit i of byte j is element 4 i + j's, so
 // that one shift of the whole line lines them up with the nibbles.
-static inline void arrange_fifth_bits(const std::uint8_t (&in)[4], std::uint8_t (&out)[4]) {
-  for (int j = 0; j < 4; ++j) {
-    unsigned byte = 0;
-    for (int i = 0; i < 8; ++i) {
-      const int k = 4 * i + j;
-      byte |= (in[k >> 3] >> (k & 7) & 1u) << i;
-    }
-    out[j] = static_cast<std::uint8_t>(byte);
-  }
+static inline void arrange_fifth_bits(std::uint8_t (&bits)[4]) {
+  std::uint8_t out[4] = {};
+  for (int k = 0; k < 32; ++k)
+    out[k & 3] |= static_cast<std::uint8_t>((bits[k >> 3] >> (k & 7) & 1) << (k >> 2));
+  for (int j = 0; j < 4; ++j) bits[j] = out[j];
+}
+static inline void restore_fifth_bits(std::uint8_t (&bits)[4]) {
+  std::uint8_t out[4] = {};
+  for (int k = 0; k < 32; ++k)
+    out[k >> 3] |= static_cast<std::uint8_t>((bits[k & 3] >> (k >> 2) & 1) << (k & 7));
+  for (int j = 0; j < 4; ++j) bits[j] = out[j];
 }
 
 struct Q5_0 {
@@ -38,10 +40,8 @@ struct Q5_0 {
     }
   }
 
-  static void arrange(Block& b) {
-    std::uint8_t qh[4] = {b.qh[0], b.qh[1], b.qh[2], b.qh[3]};
-    arrange_fifth_bits(qh, b.qh);
-  }
+  static void arrange(Block& b) { arrange_fifth_bits(b.qh); }
+  static void restore(Block& b) { restore_fifth_bits(b.qh); }
 
   template <class V>
   static V codes(const Tile& t, int, int i) {

@@ -26,10 +26,8 @@ struct Q5_1 {
     }
   }
 
-  static void arrange(Block& b) {
-    std::uint8_t qh[4] = {b.qh[0], b.qh[1], b.qh[2], b.qh[3]};
-    arrange_fifth_bits(qh, b.qh);
-  }
+  static void arrange(Block& b) { arrange_fifth_bits(b.qh); }
+  static void restore(Block& b) { restore_fifth_bits(b.qh); }
 
   template <class V>
   static V codes(const Tile& t, int, int i) {
