@@ -93,9 +93,8 @@ void Chat::respond(const std::string& text) {
   if (static_cast<int>(request.prompt.size()) >= engine_->context()) {
     conversation_.take_back();
     fail(
-        "the conversation would take {} tokens, and the context holds {}: /reset starts over, a larger --ctx "
-        "makes "
-        "room for more",
+        "the conversation would take {} tokens, and the context holds {}: /reset starts over, "
+        "a larger --ctx makes room for more",
         request.prompt.size(), engine_->context());
   }
   request.sampling = options_.answer.sampling;

@@ -25,19 +25,9 @@ struct CpuRun : Run {
   int first, last;
 };
 
-// The tensors of a step that are multiplied, and how many of step.linear are in use.
-int linears(const Step& step) {
-  switch (step.op) {
-    case Op::qkv:
-      return 3;
-    case Op::gate_up:
-      return 2;
-    case Op::matmul:
-    case Op::logits:
-      return 1;
-    default:
-      return 0;
-  }
+// How many of step.linear are multiplied; an embedding table is only looked up.
+int multiplied_count(const Step& step) {
+  return step.op == Op::embed ? 0 : linear_count(step.op);
 }
 
 class Cpu : public Backend {
@@ -99,7 +89,7 @@ class Cpu : public Backend {
 };
 
 bool Cpu::can(const Program& program, const Step& step, std::string* why) const {
-  for (int i = 0; i < linears(step); ++i) {
+  for (int i = 0; i < multiplied_count(step); ++i) {
     const Weight& weight = program.weights[static_cast<std::size_t>(step.linear[i].weight)];
     if (can_tile(weight.tensor.type)) continue;
     if (why != nullptr)
@@ -118,7 +108,7 @@ std::vector<WeightId> multiplied(const Program& program, std::span<const int> st
   std::vector<WeightId> ids;
   for (const int s : steps) {
     const Step& step = program.steps[static_cast<std::size_t>(s)];
-    for (int i = 0; i < linears(step); ++i) ids.push_back(step.linear[i].weight);
+    for (int i = 0; i < multiplied_count(step); ++i) ids.push_back(step.linear[i].weight);
   }
   std::sort(ids.begin(), ids.end());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
@@ -194,9 +184,8 @@ void Cpu::load(const Program& program, std::span<const int> steps, const RunLimi
   const MemoryNeed total = need(program, steps, limits);
   if (const Memory memory = machine_memory(); memory.available > 0 && total.total() > memory.available)
     fail(
-        "not enough memory: {} MB wanted (weights {}, cache {}, activations {}), {} MB available; a shorter "
-        "context, a "
-        "smaller cache type or a smaller model would fit",
+        "not enough memory: {} MB wanted (weights {}, cache {}, activations {}), {} MB available; "
+        "a shorter context, a smaller cache type or a smaller model would fit",
         total.total() >> 20, total.weights >> 20, total.cache >> 20, total.activations >> 20,
         memory.available >> 20);
   weights_ = Arena(total.weights);

@@ -75,6 +75,8 @@ class Work {
   PackedRows pack_input(const Step& step, Member& member, int index, int rows);
   void store_tile(const Step& step, int linear, int tile, int rows, const Member& member);
   void store_heads(const Step& step, const Heads& heads);
+  // `rows` rows of one sequence from the batch's row `row` on, with the query heads of one KV head.
+  HeadTile head_tile(const Heads& heads, int row, int rows, int kv_head) const;
   void attend_part(const Heads& heads, int part, Member& member);
   void attend_chunk_of_row(const Heads& heads, int sequence, int chunk, int kv_head, Member& member);
   void attend_tile(const Heads& heads, int sequence, int first_row, int rows, int kv_head, Member& member);

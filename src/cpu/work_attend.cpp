@@ -91,6 +91,20 @@ void Work::store_heads(const Step& step, const Heads& heads) {
   });
 }
 
+HeadTile Work::head_tile(const Heads& heads, int row, int rows, int kv_head) const {
+  const Attention& a = heads.attention;
+  return {.q = heads.qkv + row * heads.width + static_cast<std::ptrdiff_t>(kv_head) * heads.group * a.key_dim,
+          .q_stride = heads.width,
+          .rows = rows,
+          .heads = heads.group,
+          .position = batch->position(row),
+          .pages = batch->pages(batch->sequence(row)),
+          .cache = heads.cache,
+          .kv_head = kv_head,
+          .scale = a.scale,
+          .window = a.window};
+}
+
 void Work::attend_part(const Heads& heads, int part, Member& member) {
   const int kv_heads = heads.attention.kv_heads;
   for (int s = 0; s < batch->sequences(); ++s) {
@@ -117,17 +131,7 @@ Partial Work::shared_partial(const Heads& heads, int sequence, int chunk, int he
 void Work::attend_chunk_of_row(const Heads& heads, int sequence, int chunk, int kv_head, Member& member) {
   const Attention& a = heads.attention;
   const int row = batch->first_row(sequence), first_head = kv_head * heads.group;
-  const HeadTile tile{
-      .q = heads.qkv + row * heads.width + static_cast<std::ptrdiff_t>(first_head) * a.key_dim,
-      .q_stride = heads.width,
-      .rows = 1,
-      .heads = heads.group,
-      .position = batch->position(row),
-      .pages = batch->pages(sequence),
-      .cache = heads.cache,
-      .kv_head = kv_head,
-      .scale = a.scale,
-      .window = a.window};
+  const HeadTile tile = head_tile(heads, row, 1, kv_head);
   Partial partials[max_queries];
   for (int h = 0; h < heads.group; ++h) partials[h] = shared_partial(heads, sequence, chunk, first_head + h);
   kernels->attend_chunk(heads.layout, tile, chunk, member.scores, partials);
@@ -158,17 +162,7 @@ void Work::merge_chunks(const Heads& heads, int sequence, int head) {
 void Work::attend_tile(const Heads& heads, int sequence, int first, int rows, int kv_head, Member& member) {
   const Attention& a = heads.attention;
   const int row = batch->first_row(sequence) + first, first_head = kv_head * heads.group;
-  const HeadTile tile{
-      .q = heads.qkv + row * heads.width + static_cast<std::ptrdiff_t>(first_head) * a.key_dim,
-      .q_stride = heads.width,
-      .rows = rows,
-      .heads = heads.group,
-      .position = batch->position(row),
-      .pages = batch->pages(sequence),
-      .cache = heads.cache,
-      .kv_head = kv_head,
-      .scale = a.scale,
-      .window = a.window};
+  const HeadTile tile = head_tile(heads, row, rows, kv_head);
   const int queries = rows * heads.group, padded = heads.layout.value_padded;
   Partial all[max_queries], next[max_queries];
   for (int i = 0; i < queries; ++i) {

@@ -174,6 +174,10 @@ const char* op_name(Op op) {
   return form_of(op).name;
 }
 
+int linear_count(Op op) {
+  return form_of(op).linears;
+}
+
 Cost cost_of(const Program& program, const Step& step, int rows, int wanted, double context,
              double kv_element_bytes) {
   if (step.op == Op::attend) {

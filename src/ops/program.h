@@ -25,6 +25,7 @@ enum class Op : std::uint8_t {
   logits,   // out[i] = W0 norm(x[wanted[i]]) + bias, for the wanted rows only
 };
 const char* op_name(Op op);
+int linear_count(Op op);  // how many of Step::linear it uses, from the first on
 
 // y = x * weight / sqrt(mean(x^2) + eps); weight none: no norm at all (y = x).
 struct Norm {

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "ops/backend.h"
-#include "ops/pages.h"
+#include "ops/reference_cache.h"
 #include "ops/rope.h"
 #include "tensor/decode.h"
 
@@ -107,7 +107,7 @@ class Reference : public Backend {
   std::size_t width(SlotId slot) const {
     return static_cast<std::size_t>(program_->slots[static_cast<std::size_t>(slot)].width);
   }
-  Pages& pages(CacheId cache) { return *caches_[static_cast<std::size_t>(cache)]; }
+  ReferenceCache& pages(CacheId cache) { return *caches_[static_cast<std::size_t>(cache)]; }
 
   Matrix input(const Step& step, const Batch& batch);
   void put(const Matrix& values, SlotId slot, std::size_t column = 0);
@@ -123,9 +123,9 @@ class Reference : public Backend {
 
   const Program* program_ = nullptr;
   RunLimits limits_;
-  std::vector<std::vector<float>> slots_;        // those that the loaded steps touch
-  std::vector<std::unique_ptr<Pages>> caches_;   // those of the loaded steps, others null
-  std::vector<std::vector<float>> frequencies_;  // of each attend step, else empty
+  std::vector<std::vector<float>> slots_;                // those that the loaded steps touch
+  std::vector<std::unique_ptr<ReferenceCache>> caches_;  // those of the loaded steps, others null
+  std::vector<std::vector<float>> frequencies_;          // of each attend step, else empty
 };
 
 // Which slots and caches a set of steps uses.
@@ -173,7 +173,7 @@ void Reference::load(const Program& program, std::span<const int> steps, const R
     if (used.slots[i]) slots_[i].resize(slot_floats(program.slots[i], limits));
   caches_.clear();
   for (std::size_t i = 0; i < program.caches.size(); ++i)
-    caches_.push_back(used.caches[i] ? std::make_unique<Pages>(program.caches[i], limits) : nullptr);
+    caches_.push_back(used.caches[i] ? std::make_unique<ReferenceCache>(program.caches[i], limits) : nullptr);
   frequencies_.assign(program.steps.size(), {});
   for (const int index : steps) {
     const Rope& rope = program.steps[static_cast<std::size_t>(index)].attention.rope;
@@ -334,7 +334,7 @@ void Reference::attend(std::size_t index, const Batch& batch) {
 void Reference::attend_head(const Attention& a, const double* query, int kv_head, const std::int32_t* table,
                             int position, float* out) {
   const int first = a.window > 0 ? std::max(0, position - a.window + 1) : 0;
-  Pages& cache = pages(a.cache);
+  ReferenceCache& cache = pages(a.cache);
   std::vector<double> scores;
   for (int p = first; p <= position; ++p) {
     const float* key = cache.at(table, p) + kv_head * a.key_dim;

@@ -8,9 +8,9 @@
 #include "cpu/simd/scalar.h"
 #endif
 
-// Before a loop over registers. Sanitizer builds keep the loops: their instrumentation of unrolled ones takes
-// compilers minutes.
-#ifdef RF_SANITIZED
+// Before a loop over registers. In plain C++, or with a sanitizer's code inside, unrolling would only take
+// the compiler minutes.
+#ifdef RF_KEEP_LOOPS
 #define RF_UNROLL(n)
 #else
 #define RF_PRAGMA(x) _Pragma(#x)

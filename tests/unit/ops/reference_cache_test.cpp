@@ -1,5 +1,5 @@
 // What a cache of each type gives back.
-#include "ops/pages.h"
+#include "ops/reference_cache.h"
 
 #include <gtest/gtest.h>
 
@@ -63,9 +63,9 @@ TEST(KvTypes, Q4_0) {
   EXPECT_EQ(rounded(KvType::q4_0, std::vector<float>(32, 0.f)), std::vector<float>(32, 0.f));
 }
 
-TEST(Pages, PositionsGoThroughThePageTable) {
+TEST(ReferenceCache, PositionsGoThroughThePageTable) {
   const Cache cache{.layer = 0, .kv_heads = 2, .key_dim = 1, .value_dim = 1};
-  Pages pages(cache, {.batch = {}, .kv = KvType::f32, .page_tokens = 2, .cache_pages = 3});
+  ReferenceCache pages(cache, {.batch = {}, .kv = KvType::f32, .page_tokens = 2, .cache_pages = 3});
   const std::int32_t table[] = {2, 0};
   for (int p = 0; p < 4; ++p) {
     const auto x = static_cast<float>(p);

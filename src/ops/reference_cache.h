@@ -1,4 +1,4 @@
-// Pages: the reference backend's cache of one layer, exact but for the rounding of the stored type.
+// ReferenceCache: the reference backend's cache of one layer, exact but for the rounding of the stored type.
 #pragma once
 #include <cstddef>
 #include <vector>
@@ -13,9 +13,9 @@ namespace rf {
 void round_to(KvType type, float* values, int n);
 
 // [page][position in page][K heads | V heads], values as f32 after rounding.
-class Pages {
+class ReferenceCache {
  public:
-  Pages(const Cache& cache, const RunLimits& limits);
+  ReferenceCache(const Cache& cache, const RunLimits& limits);
 
   // The K heads of a position, followed by its V heads; `pages` is its sequence's page table.
   float* at(const std::int32_t* pages, int position) {

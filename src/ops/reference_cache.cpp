@@ -1,4 +1,4 @@
-#include "ops/pages.h"
+#include "ops/reference_cache.h"
 
 #include <algorithm>
 #include <cmath>
@@ -44,7 +44,7 @@ void round_to(KvType type, float* values, int n) {
     (type == KvType::q8_0 ? round_q8_0 : round_q4_0)(values + i, std::min(block, n - i));
 }
 
-Pages::Pages(const Cache& cache, const RunLimits& limits)
+ReferenceCache::ReferenceCache(const Cache& cache, const RunLimits& limits)
     : cache_(cache),
       type_(limits.kv),
       page_tokens_(limits.page_tokens),
@@ -52,7 +52,7 @@ Pages::Pages(const Cache& cache, const RunLimits& limits)
              static_cast<std::size_t>(cache.key_dim + cache.value_dim)),
       values_(static_cast<std::size_t>(limits.cache_pages) * page_floats()) {}
 
-void Pages::store(const std::int32_t* pages, int position, const float* keys, const float* values) {
+void ReferenceCache::store(const std::int32_t* pages, int position, const float* keys, const float* values) {
   float* to = std::copy_n(keys, cache_.kv_heads * cache_.key_dim, at(pages, position));
   std::copy_n(values, cache_.kv_heads * cache_.value_dim, to);
   float* head = at(pages, position);
