@@ -6,6 +6,7 @@
 
 #include "app/answer.h"
 #include "app/commands.h"
+#include "app/constraint.h"
 #include "app/conversation.h"
 #include "app/file.h"
 #include "app/interrupt.h"
@@ -48,6 +49,7 @@ class Chat {
       : options_(options),
         engine_(load_engine(options.model, options.load)),
         conversation_(engine_->file(), engine_->tokenizer()),
+        constraints_(engine_->tokenizer()),
         styled_(::isatty(STDOUT_FILENO) == 1) {
     if (!options.system.empty()) conversation_.set_system(options.system);
   }
@@ -72,6 +74,7 @@ class Chat {
   const ChatOptions& options_;
   const std::unique_ptr<Engine> engine_;
   Conversation conversation_;
+  Constraints constraints_;
   const bool styled_;
 };
 
@@ -100,6 +103,7 @@ void Chat::respond(const std::string& text) {
   request.sampling = options_.answer.sampling;
   request.stop = options_.answer.stop;
   request.max_tokens = options_.answer.max_tokens;
+  request.constraint = constraint_of(options_.answer, constraints_);
   const Interruptible guard;
   const Answer result = answer(*engine_, std::move(request), print, [&] { return guard.interrupted(); });
   conversation_.answered(result.text, result.ids);

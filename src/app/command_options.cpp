@@ -1,6 +1,7 @@
 #include "app/command_options.h"
 
 #include <CLI/CLI.hpp>
+#include <array>
 #include <memory>
 
 #include "app/argument.h"
@@ -61,6 +62,24 @@ void add_load(CLI::App& app, LoadOptions& load) {
       ->check(CLI::Range(1, 1 << 16));
 }
 
+void add_constraint(CLI::App& app, AnswerOptions& answer) {
+  CLI::Option* schema = app.add_option("--json-schema", answer.json_schema,
+                                       "Answer with JSON that this schema allows: a file or JSON");
+  CLI::Option* grammar =
+      app.add_option("--grammar", answer.grammar, "Answer with a text of the GBNF grammar in this file");
+  CLI::Option* regex = app.add_option("--regex", answer.regex,
+                                      "Answer with a text that this regular expression matches as a whole");
+  CLI::Option* choice =
+      app.add_option("--choice", answer.choices, "Answer with this text, or another one given so");
+  choice->allow_extra_args(false);
+  const std::array options{schema, grammar, regex, choice};
+  for (CLI::Option* option : options) {
+    option->group("Answer");
+    for (CLI::Option* other : options)
+      if (other != option) option->excludes(other);
+  }
+}
+
 void add_answer(CLI::App& app, AnswerOptions& answer) {
   SamplerOptions& sampling = answer.sampling;
   const auto add = [&](const char* name, auto& value, const char* help) {
@@ -98,6 +117,7 @@ void add_answer(CLI::App& app, AnswerOptions& answer) {
   app.add_option("--stop", answer.stop, "Stop before this text; may be repeated")
       ->group("Answer")
       ->allow_extra_args(false);
+  add_constraint(app, answer);
 }
 
 // Declares one command.

@@ -26,6 +26,11 @@ struct AnswerOptions {
   SamplerOptions sampling;
   std::vector<std::string> stop;
   int max_tokens = -1;  // -1: until the context is full
+  // What the answer must be; at most one of them.
+  std::string json_schema;  // a file, or the schema itself
+  std::string grammar;      // a file
+  std::string regex;
+  std::vector<std::string> choices;
 };
 
 struct GenerateOptions {

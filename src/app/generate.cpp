@@ -3,6 +3,7 @@
 
 #include "app/answer.h"
 #include "app/commands.h"
+#include "app/constraint.h"
 #include "app/conversation.h"
 #include "app/file.h"
 #include "app/interrupt.h"
@@ -41,6 +42,8 @@ int generate(const GenerateOptions& options) {
   request.stop = options.answer.stop;
   request.max_tokens = options.answer.max_tokens;
   request.ignore_eos = options.ignore_eos;
+  Constraints constraints(engine->tokenizer());
+  request.constraint = constraint_of(options.answer, constraints);
 
   const Interruptible guard;
   const auto show = [&](std::string_view text) {

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/team.h"
 #include "engine/page_pool.h"
 #include "engine/reply.h"
 #include "engine/scheduler.h"
@@ -133,6 +134,23 @@ struct Engine::State {
     return any;
   }
 
+  // Masks of constrained replies are made on a thread of their own while the batch runs: a device does not
+  // notice, and on the CPU it costs the same as making them after the batch.
+  void run_batch() {
+    const Batch& batch = scheduler.batch();
+    constrained.clear();
+    for (const Scheduler::Piece& piece : scheduler.pieces()) {
+      Reply& reply = active.at(piece.sequence->id).reply;
+      if (piece.wanted >= 0 && reply.constrained()) constrained.push_back(&reply);
+    }
+    if (constrained.empty()) return plan.run(batch);
+    if (mask_team == nullptr) mask_team = std::make_unique<Team>(2);
+    mask_team->run([&](int member) {
+      if (member == 0) return plan.run(batch);
+      for (Reply* reply : constrained) reply->prepare();
+    });
+  }
+
   // `logits`: of the batch that ran, f32 [wanted, vocab].
   void give(const Scheduler::Piece& piece, std::span<const float> logits, std::vector<Event>& events) {
     const auto at = active.find(piece.sequence->id);
@@ -161,6 +179,8 @@ struct Engine::State {
   Scheduler scheduler;
   std::map<std::uint64_t, Active> active;  // by id; the scheduler points into it
   std::vector<std::uint64_t> cancelled;    // their last events are due
+  std::vector<Reply*> constrained;         // whose next token the batch under way gives
+  std::unique_ptr<Team> mask_team;         // from the first constrained batch on
   std::uint64_t last_id = 0;
   double load_seconds;
 };
@@ -199,9 +219,8 @@ bool Engine::step(std::vector<Event>& events) {
   State& s = *state_;
   const bool cancelled = s.give_cancelled(events);
   if (!s.scheduler.next()) return cancelled;
-  const Batch& batch = s.scheduler.batch();
-  s.plan.run(batch);
-  const std::span<const float> logits = s.plan.logits(batch.wanted());
+  s.run_batch();
+  const std::span<const float> logits = s.plan.logits(s.scheduler.batch().wanted());
   for (const Scheduler::Piece& piece : s.scheduler.advance()) s.give(piece, logits, events);
   return true;
 }

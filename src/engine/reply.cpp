@@ -20,13 +20,20 @@ Reply::Reply(const Request& request, const Tokenizer& tokenizer, int most)
       sampler_(request.sampling, tokenizer.vocab_size()),
       stops_(request.stop),
       text_(tokenizer, false, true),
+      constraint_(request.constraint),
       ignore_eos_(request.ignore_eos),
-      left_(limit_of(request, most)) {}
+      left_(limit_of(request, most)) {
+  if (constraint_ == nullptr) return;
+  matcher_ = constraint_->start();
+  allowed_.resize((static_cast<std::size_t>(tokenizer.vocab_size()) + 63) / 64);
+}
 
 void Reply::next(std::span<const float> logits, std::span<const std::int32_t> history, Event& event) {
-  event.token = sampler_.sample(logits, history);
+  event.token = sampler_.sample(logits, history, allowed_);
   --left_;
-  if (!ignore_eos_ && tokenizer_.is_end_of_generation(event.token)) {
+  if (constrained()) matcher_->accept(event.token);
+  // A constraint allows an ending token only where its text is complete, and nothing can follow that.
+  if ((!ignore_eos_ || constrained()) && tokenizer_.is_end_of_generation(event.token)) {
     event.text = rest();
     event.finish = Finish::end_of_text;
     return;
@@ -34,6 +41,9 @@ void Reply::next(std::span<const float> logits, std::span<const std::int32_t> hi
   event.text = stops_.push(text_.push(event.token));
   if (stops_.stopped()) {
     event.finish = Finish::stop_string;
+  } else if (constrained() && matcher_->ended()) {
+    event.text += rest();
+    event.finish = Finish::end_of_text;
   } else if (left_ == 0) {
     event.text += rest();
     event.finish = Finish::length;

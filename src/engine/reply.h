@@ -1,8 +1,10 @@
 // Reply: turns the logits of one request into tokens, the tokens into text, and knows when it is over.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "engine/engine.h"
 #include "engine/sampler.h"
@@ -17,6 +19,11 @@ class Reply {
   // out of range. `tokenizer` must outlive it.
   Reply(const Request& request, const Tokenizer& tokenizer, int most);
 
+  bool constrained() const { return matcher_ != nullptr; }
+  // Finds out what the next token may be, where that is constrained: to be called before next(), from any one
+  // thread.
+  void prepare() { matcher_->mask(allowed_); }
+
   // Chooses the next token from `logits` (f32 [vocab]); `history`: all tokens so far. Sets the token, the
   // text that became safe to show, and the finish.
   void next(std::span<const float> logits, std::span<const std::int32_t> history, Event& event);
@@ -28,6 +35,9 @@ class Reply {
   Sampler sampler_;
   StopMatcher stops_;
   Detokenizer text_;
+  std::shared_ptr<const TokenConstraint> constraint_;
+  std::unique_ptr<TokenMatcher> matcher_;  // none: any text
+  std::vector<std::uint64_t> allowed_;     // a bit for each token; empty: all
   bool ignore_eos_;
   int left_;  // tokens it may still give
 };

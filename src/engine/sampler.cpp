@@ -1,6 +1,7 @@
 #include "engine/sampler.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <random>
@@ -25,6 +26,13 @@ void check_finite(std::string_view field, float value) {
 double weight_of(float logit, float highest, double sharpness = 1.0) {
   if (logit == highest) return 1.0;
   return std::exp((static_cast<double>(logit) - static_cast<double>(highest)) * sharpness);
+}
+
+// The first token of a mask, 0 where it has none.
+std::int32_t lowest_of(std::span<const std::uint64_t> allowed) {
+  const auto word = std::ranges::find_if(allowed, [](std::uint64_t bits) { return bits != 0; });
+  if (word == allowed.end()) return 0;
+  return static_cast<std::int32_t>((word - allowed.begin()) * 64 + std::countr_zero(*word));
 }
 
 std::uint64_t random_seed() {
@@ -56,8 +64,10 @@ Sampler::Sampler(SamplerOptions options, std::int32_t vocab_size) : options_(std
   random_state_ = options_.seed ? *options_.seed : random_seed();
 }
 
-std::int32_t Sampler::sample(std::span<const float> logits, std::span<const std::int32_t> history) {
+std::int32_t Sampler::sample(std::span<const float> logits, std::span<const std::int32_t> history,
+                             std::span<const std::uint64_t> allowed) {
   logits_.assign(logits.begin(), logits.end());
+  ban(allowed);
   penalise(history);
   for (const auto& [token, bias] : options_.logit_bias) {
     float& logit = logits_[static_cast<std::size_t>(token)];
@@ -68,7 +78,20 @@ std::int32_t Sampler::sample(std::span<const float> logits, std::span<const std:
     collect_best(1);
   else
     cut_tail();
+  if (candidates_.empty() && !allowed.empty()) return lowest_of(allowed);
   return draw();
+}
+
+// Most words of a mask are all zeros or all ones.
+void Sampler::ban(std::span<const std::uint64_t> allowed) {
+  if (allowed.empty()) return;
+  for (std::size_t begin = 0, word = 0; begin < logits_.size(); begin += 64, ++word) {
+    const std::size_t end = std::min(begin + 64, logits_.size());
+    const std::uint64_t bits = word < allowed.size() ? allowed[word] : 0;
+    if (bits == ~std::uint64_t{0}) continue;
+    for (std::size_t i = begin; i < end; ++i)
+      if ((bits >> (i - begin) & 1) == 0) logits_[i] = minus_infinity;
+  }
 }
 
 void Sampler::penalise(std::span<const std::int32_t> history) {

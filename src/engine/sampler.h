@@ -8,7 +8,7 @@
 
 namespace rf {
 
-// Applied in this order:
+// Applied in this order, to the tokens that are allowed:
 //   1. penalties, on every token among the last penalty_last_n of the history: logits above zero are divided
 //   by
 //      repetition_penalty, the others multiplied by it (Keskar et al. 2019); then presence_penalty and, for
@@ -41,8 +41,10 @@ class Sampler {
 
   // `logits`: one for each token of the vocabulary; NaN counts as -infinity, and where all are, the answer is
   // 0. `history`: all tokens so far. About linear in the vocabulary. The same seed and inputs give the same
-  // tokens.
-  std::int32_t sample(std::span<const float> logits, std::span<const std::int32_t> history);
+  // tokens. `allowed`: bit t % 64 of word t / 64 for token t, at least one of them; empty: all are. A token
+  // that is not allowed is never the answer.
+  std::int32_t sample(std::span<const float> logits, std::span<const std::int32_t> history,
+                      std::span<const std::uint64_t> allowed = {});
 
  private:
   struct Candidate {
@@ -50,6 +52,7 @@ class Sampler {
     std::int32_t token;
   };
 
+  void ban(std::span<const std::uint64_t> allowed);
   void penalise(std::span<const std::int32_t> history);
   void collect_best(std::size_t count);
   void cut_tail();

@@ -36,6 +36,7 @@ class Scheduler {
   // Fills batch(). False when there is nothing to read.
   bool next();
   const Batch& batch() const { return batch_; }
+  std::span<const Piece> pieces() const { return pieces_; }  // that it was filled with
   // To be called when the batch has run: marks its tokens as read and publishes the pages that became full.
   // Returns what was read of whom, valid until the next call of next().
   std::span<const Piece> advance();

@@ -1,0 +1,36 @@
+#include "app/constraint.h"
+
+#include <utility>
+
+#include "app/file.h"
+#include "base/error.h"
+
+namespace rf {
+namespace {
+
+bool is_json(const std::string& text) {
+  const std::size_t first = text.find_first_not_of(" \t\r\n");
+  return first != std::string::npos && (text[first] == '{' || text == "true" || text == "false");
+}
+
+}  // namespace
+
+std::shared_ptr<const TokenConstraint> constraint_of(const AnswerOptions& options, Constraints& constraints) {
+  using Kind = ConstraintSource::Kind;
+  const auto get = [&](const std::string& name, Kind kind, std::vector<std::string> texts) {
+    try {
+      return constraints.get({kind, std::move(texts)});
+    } catch (const Error& error) {
+      fail("{}: {}", name, error.what());
+    }
+  };
+  const std::string& schema = options.json_schema;
+  if (is_json(schema)) return get("--json-schema", Kind::json_schema, {schema});
+  if (!schema.empty()) return get(schema, Kind::json_schema, {read_file(schema)});
+  if (!options.grammar.empty()) return get(options.grammar, Kind::gbnf, {read_file(options.grammar)});
+  if (!options.regex.empty()) return get("--regex", Kind::regex, {options.regex});
+  if (!options.choices.empty()) return get("--choice", Kind::choice, options.choices);
+  return nullptr;
+}
+
+}  // namespace rf

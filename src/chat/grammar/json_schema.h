@@ -1,0 +1,14 @@
+// JSON Schema (draft 2020-12) to rules: the JSON texts that a schema allows, in a bounded layout.
+// docs/structured-output.md says which keywords are understood, and what is left out of what they allow.
+#pragma once
+#include <string_view>
+
+#include "chat/grammar/rules.h"
+
+namespace rf::grammar {
+
+// `text`: the schema, JSON. Throws Error naming the place in the schema (a JSON pointer) and the keyword that
+// is wrong, contradicts others or is not supported.
+Rules parse_json_schema(std::string_view text);
+
+}  // namespace rf::grammar

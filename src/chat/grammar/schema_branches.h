@@ -1,0 +1,43 @@
+// SchemaBranches: what a schema says without $ref, allOf, anyOf and oneOf, as alternatives of plain keywords.
+#pragma once
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace rf::grammar {
+
+using Json = nlohmann::ordered_json;
+
+// A schema and the JSON pointer that errors name.
+struct Schema {
+  Json json;
+  std::string path;
+};
+
+class SchemaBranches {
+ public:
+  explicit SchemaBranches(const Json& root) : root_(root) {}
+
+  // Objects of plain keywords, one of which must hold; none where nothing is allowed. `const` has become an
+  // `enum` of one. Throws Error naming the place.
+  std::vector<Schema> of(const Schema& schema);
+
+  // The schema that a $ref at `path` points to, anywhere in the same document.
+  Schema target(const std::string& ref, const std::string& path) const;
+
+ private:
+  static constexpr std::size_t most_branches = 500;
+
+  std::vector<Schema> both(const std::vector<Schema>& a, const std::vector<Schema>& b) const;
+
+  const Json& root_;
+  std::vector<std::string> active_;  // references being followed
+};
+
+// Both schemas at once. Throws Error for keywords that cannot be combined.
+Json merged(const Json& a, const Json& b, const std::string& path);
+
+// A JSON pointer's next step.
+std::string step(const std::string& path, const std::string& key);
+
+}  // namespace rf::grammar
