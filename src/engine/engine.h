@@ -38,9 +38,6 @@ struct Request {
   bool ignore_eos = false;  // tokens that end a generation are tokens like others
   // What the text must be, over this vocabulary; none: any. An ending token ends it even with ignore_eos.
   std::shared_ptr<const TokenConstraint> constraint{};
-};  // over this vocabulary; none: any text
-  int max_tokens = -1;                                  // at least 1; -1: until the context is full
-  bool ignore_eos = false;                              // tokens that end a generation are tokens like others
 };
 
 // What one step gave one request.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "base/error.h"
@@ -59,17 +60,24 @@ PartId digits_between(Rules& rules, const std::string& low, const std::string& h
   return rules.choice(std::move(parts));
 }
 
-// Whole numbers from `low` to `high`, neither negative.
-PartId whole_between(Rules& rules, std::int64_t low, std::int64_t high) {
+// Whole numbers from `low` to `high`, neither negative, each followed by after(its number of digits).
+PartId whole_between(Rules& rules, std::int64_t low, std::int64_t high,
+                     const std::function<PartId(int)>& after) {
   std::vector<PartId> parts;
   std::int64_t begin = 0, end = 9;  // of the numbers with as many digits
-  while (low <= high && begin <= high) {
+  for (int digits = 1; low <= high && begin <= high; ++digits) {
     const std::int64_t a = std::max(low, begin), b = std::min(high, end);
-    if (a <= b) parts.push_back(digits_between(rules, std::to_string(a), std::to_string(b)));
+    if (a <= b)
+      parts.push_back(
+          rules.sequence({digits_between(rules, std::to_string(a), std::to_string(b)), after(digits)}));
     begin = end + 1;
     end = end * 10 + 9;
   }
   return rules.choice(std::move(parts));
+}
+
+PartId whole_between(Rules& rules, std::int64_t low, std::int64_t high) {
+  return whole_between(rules, low, high, [&](int) { return rules.sequence({}); });
 }
 
 // What may come after the whole part's digits, `low` and `high` being the fractions that bound it, if any.
@@ -124,24 +132,21 @@ class Fraction {
   std::size_t digits_;
 };
 
-int fraction_digits(std::int64_t whole, const Bound& low, const Bound& high) {
-  const int left = usual_digits - static_cast<int>(std::to_string(whole).size());
-  const auto asked = static_cast<int>(std::max(low.value.fraction.size(), high.value.fraction.size()));
-  return std::max({1, left, asked});
-}
-
 // Decimals between bounds that are not negative.
 PartId decimal_between(Rules& rules, const Bound& low, const Bound& high) {
   const std::int64_t a = low.value.whole, b = high.value.whole;
+  const auto asked = static_cast<int>(std::max(low.value.fraction.size(), high.value.fraction.size()));
+  const auto fraction = [&](int digits, const Bound* from, const Bound* to) {
+    return Fraction(rules, from, to, std::max({1, usual_digits - digits, asked})).part();
+  };
   const auto at = [&](std::int64_t whole, const Bound* from, const Bound* to) {
-    return rules.sequence({rules.literal(std::to_string(whole)),
-                           Fraction(rules, from, to, fraction_digits(whole, low, high)).part()});
+    const std::string digits = std::to_string(whole);
+    return rules.sequence({rules.literal(digits), fraction(static_cast<int>(digits.size()), from, to)});
   };
   if (a > b) return rules.choice({});
   if (a == b) return at(a, &low, &high);
   const PartId inside =
-      rules.sequence({whole_between(rules, a + 1, b - 1),
-                      Fraction(rules, nullptr, nullptr, fraction_digits(b, {}, {})).part()});
+      whole_between(rules, a + 1, b - 1, [&](int digits) { return fraction(digits, nullptr, nullptr); });
   return rules.choice({at(a, &low, nullptr), inside, at(b, nullptr, &high)});
 }
 

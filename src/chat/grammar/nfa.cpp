@@ -92,6 +92,7 @@ int NfaWriter::weight(PartId id) {
     case Part::Kind::bytes:
       return 1;
     case Part::Kind::call:
+      if (weights_[static_cast<std::size_t>(part.ids[0])] == under_way) return heavy;  // it calls itself
       return inlined(part.ids[0]) ? rule_weight(part.ids[0]) : 1;
     case Part::Kind::repeat:
       if (part.max == unbounded || is_long(part)) return heavy;
@@ -109,9 +110,8 @@ int NfaWriter::weight(PartId id) {
 int NfaWriter::rule_weight(RuleId rule) {
   const auto i = static_cast<std::size_t>(rule);
   if (weights_[i] >= 0) return weights_[i];
-  weights_[i] = heavy;  // while under way: a rule that calls itself is not written out
-  if (!rules_.shared(rule)) weights_[i] = weight(rules_.body(rule));
-  return weights_[i];
+  weights_[i] = under_way;
+  return weights_[i] = rules_.shared(rule) ? heavy : weight(rules_.body(rule));
 }
 
 }  // namespace rf::grammar

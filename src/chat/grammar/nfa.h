@@ -38,7 +38,7 @@ class NfaWriter {
   int rule_weight(RuleId rule);
   bool inlined(RuleId rule) { return rule_weight(rule) <= most_inlined; }
 
-  static constexpr int most_inlined = 48, heavy = 1 << 20;
+  static constexpr int most_inlined = 48, heavy = 1 << 20, under_way = -2;
   const Rules& rules_;
   const ByteSet& alphabet_;
   std::function<bool(PartId)> countable_;

@@ -105,7 +105,7 @@ TEST(JsonSchema, Refuses) {
       {R"({"allOf":[{"$ref":"#"}]})", "itself"},
       {R"({"type":"array","uniqueItems":true})", "uniqueItems"},
       {R"({"type":"integer","multipleOf":3})", "multipleOf"},
-      {R"({"type":"string","pattern":"(?=x)"})", "#/pattern"},
+      {R"j({"type":"string","pattern":"(?=x)"})j", "#/pattern"},
       {R"({"type":"string","minLength":-1})", "minLength"},
       {R"({"oneOf":[{"type":"number"},{"type":"integer"}]})", "anyOf"},
       {R"({"type":"integer","minimum":3,"maximum":2})", "matches no text"},
