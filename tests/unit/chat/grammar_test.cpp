@@ -122,7 +122,7 @@ std::string random_gbnf(std::mt19937& random) {
       for (int item = 0, items = 1 + pick(3); item < items; ++item) {
         static const char* const parts[] = {"\"a\"",  "[a-c]", "\"ab\"",
                                             "[^a\"]", "\"]\"", "(\"x\" | \"y\" \"z\"?)"};
-        static const char* const more[] = {"", "", "", "?", "*", "+", "{2}", "{0,3}", "{9,40}"};
+        static const char* const more[] = {"", "", "", "?", "*", "+", "{2}", "{0,3}", "{9,12}"};
         // Only rules further down, or itself after something: no rule begins with itself.
         const bool call = rule < 3 && pick(3) == 0;
         text += call ? "r" + std::to_string(rule + 1 + pick(3 - rule)) : parts[pick(6)];

@@ -239,6 +239,50 @@ TEST(Engine, EndOfGenerationEndsTheTextUnlessIgnored) {
   EXPECT_EQ(outcome.finish, Finish::end_of_text);
 }
 
+// Allows `ids` one after the other, then what ends a text; nothing where `end` is -1.
+class Dictation : public TokenConstraint {
+ public:
+  Dictation(Tokens ids, std::int32_t end) : ids_(std::move(ids)), end_(end) {}
+  std::unique_ptr<TokenMatcher> start() const override {
+    struct Matcher : TokenMatcher {
+      explicit Matcher(const Dictation& d) : dictation(d) {}
+      std::int32_t next() const { return at < dictation.ids_.size() ? dictation.ids_[at] : dictation.end_; }
+      void mask(std::span<std::uint64_t> allowed) override {
+        std::ranges::fill(allowed, 0);
+        allowed[static_cast<std::size_t>(next()) / 64] |= std::uint64_t{1} << (next() % 64);
+      }
+      bool accept(std::int32_t token) override { return token == next() && ++at > 0; }
+      bool ended() const override {
+        return at > dictation.ids_.size() || (at == dictation.ids_.size() && dictation.end_ < 0);
+      }
+      const Dictation& dictation;
+      std::size_t at = 0;
+    };
+    return std::make_unique<Matcher>(*this);
+  }
+
+ private:
+  Tokens ids_;
+  std::int32_t end_;
+};
+
+TEST(Engine, ConstraintsHoldOfTheirOwnRequestOnly) {
+  Engine engine = load("llama", {.context = 64, .parallel = 3});
+  const Request free = greedy(some_prompt(5), 6);
+  const std::int32_t eos = engine.tokenizer().eos();
+  Request dictated = greedy(some_prompt(9, 2), 20), endless = greedy(some_prompt(7, 3), 20);
+  dictated.constraint = std::make_shared<Dictation>(Tokens{70, 71, 72}, eos);
+  endless.constraint = std::make_shared<Dictation>(Tokens{80, 81}, -1);
+  const auto alone = run(engine, {free});
+  const auto together = run(engine, {dictated, free, endless, dictated});
+  EXPECT_EQ(together[0].tokens, (Tokens{70, 71, 72, eos}));  // though ignore_eos is set
+  EXPECT_EQ(together[0].finish, Finish::end_of_text);
+  EXPECT_EQ(together[1].tokens, alone[0].tokens);
+  EXPECT_EQ(together[2].tokens, (Tokens{80, 81}));
+  EXPECT_EQ(together[2].finish, Finish::end_of_text);
+  EXPECT_EQ(together[3].tokens, together[0].tokens);
+}
+
 TEST(Engine, LimitsEndTheText) {
   Engine engine = load("llama", {.context = 32, .page_tokens = 5});
   EXPECT_EQ(engine.context(), 32);

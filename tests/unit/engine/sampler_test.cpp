@@ -171,6 +171,24 @@ TEST(Sampler, BiasMovesAndBans) {
   EXPECT_FALSE(draws(options, {9.0f, 0.0f, 0.0f}, 1000).contains(0));
 }
 
+TEST(Sampler, OnlyAllowedTokensAreChosen) {
+  std::vector<float> logits(200, 1.0f);
+  logits[7] = 50.0f;
+  std::vector<std::uint64_t> allowed(4, 0);
+  allowed[0] = 1u << 3;
+  allowed[2] = std::uint64_t{1} << 40 | 2;  // tokens 168 and 129
+  allowed[3] = ~std::uint64_t{0};           // 192 to 199, and none beyond
+  for (const float temperature : {0.0f, 1.0f}) {
+    Sampler sampler(plain(temperature), 200);
+    for (int i = 0; i < 200; ++i) {
+      const std::int32_t token = sampler.sample(logits, {}, allowed);
+      EXPECT_TRUE(token == 3 || token == 129 || token == 168 || token >= 192) << token;
+    }
+    // Nothing else than the mask says counts where all that is allowed has no probability.
+    EXPECT_EQ(sampler.sample(std::vector<float>(200, not_a_number), {}, allowed), 3);
+  }
+}
+
 TEST(Sampler, OddLogitsNeverBreakADraw) {
   SamplerOptions options;
   options.seed = 3;
