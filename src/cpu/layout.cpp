@@ -58,7 +58,16 @@ void arrange(Type type, std::byte* block, Order order) {
 }
 
 bool needs_arranging(Type type) {
-  return type == Type::q5_0 || type == Type::q5_1;
+  const auto ask = []<class F>(F*) { return requires(typename F::Block& b) { F::arrange(b); }; };
+  switch (static_cast<std::uint32_t>(type)) {
+#define RF_CASE(F) \
+  case F::id:      \
+    return ask(static_cast<F*>(nullptr));
+    RF_FORMATS(RF_CASE)
+#undef RF_CASE
+    default:
+      return false;
+  }
 }
 
 // Interleaves `units` units of 16 rows that lie `step` apart: out[u * 16 + r] = rows[r][u * step].

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "ops/backend.h"
+#include "tensor/formats/format.h"
 #include "tensor/tensor.h"
 
 namespace rf {
@@ -14,7 +15,7 @@ struct TiledWeight {
   Type type = Type::f32;
   std::int64_t columns = 0, rows = 0;
   std::size_t tile_bytes = 0;
-  std::size_t field_at[4] = {};  // offset of each field in a tile
+  std::size_t field_at[max_fields] = {};  // offset of each field in a tile
   const std::uint8_t* data = nullptr;
 
   int tiles() const { return static_cast<int>((rows + 15) / 16); }

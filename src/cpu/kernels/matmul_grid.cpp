@@ -1,0 +1,3 @@
+#include "cpu/kernels/quantised.h"
+
+RF_DEFINE_MATMUL(grid_matmul, RF_GRID_FORMATS)

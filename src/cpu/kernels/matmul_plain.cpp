@@ -1,0 +1,3 @@
+#include "cpu/kernels/quantised.h"
+
+RF_DEFINE_MATMUL(plain_matmul, RF_PLAIN_FORMATS)
