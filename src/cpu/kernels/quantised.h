@@ -1,4 +1,5 @@
-// The matmul of quantised formats: included by the files that instantiate it for a list of them.
+// The matmul of quantised formats: included by the files that instantiate it for a list of them, after
+// RF_UNROLLED_BLOCKS is defined: how many blocks of 32 elements are spelt out, 1 or 8.
 #pragma once
 #include "cpu/kernels/dots.h"
 #include "tensor/formats/list.h"
@@ -84,7 +85,7 @@ void direct(const TiledWeight& w, const std::uint8_t* base, int half, const Pack
   for (int block = 0; block < blocks; ++block) {
     const Tile t = tile_at<Fmt>(w, base, block, half);
     const GroupScale whole = block_scale<Fmt>(t);
-    RF_UNROLL(8)
+    RF_UNROLL(RF_UNROLLED_BLOCKS)
     for (int s = 0; s < subs; ++s) {
       next.fetch_piece();
       const std::int64_t at = static_cast<std::int64_t>(block * subs + s) * in.rows + first;
@@ -121,7 +122,7 @@ Panel unpack(const TiledWeight& w, const std::uint8_t* base, int half, std::uint
   for (int block = 0; block < blocks; ++block) {
     const Tile t = tile_at<Fmt>(w, base, block, half);
     const GroupScale whole = block_scale<Fmt>(t);
-    RF_UNROLL(8)
+    RF_UNROLL(RF_UNROLLED_BLOCKS)
     for (int s = 0; s < subs; ++s) {
       V codes[8];  // all of them before any is stored: what two quads have in common is then computed once
       RF_UNROLL(8)

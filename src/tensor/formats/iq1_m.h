@@ -66,10 +66,10 @@ struct IQ1_M {
 
   template <class V>
   static V codes(const Tile& t, int s, int i) {
-    const int l = i >> 1, nibble = 16 * (s & 1) + 4 * l;
-    const V qh = V::load(t.field[3] + 64 * (s >> 1));
-    const V index = V::load(t.field[2] + 64 * s).word_bits(8 * l, 255) | qh.word_bits(nibble - 8, 0x700);
-    return (V::gather(Iq1Grid::words.word, index) | qh.if_bit(nibble + 3, 0x44444444))
+    const int l = i >> 1;
+    const V high = V::load(t.field[3] + 64 * (s >> 1)).word_bits(16 * (s & 1), 0xffff);
+    const V index = V::load(t.field[2] + 64 * s).word_bits(8 * l, 255) | high.word_bits(4 * l - 8, 0x700);
+    return (V::gather(Iq1Grid::words.word, index) | high.if_bit(4 * l + 3, 0x44444444))
         .bits(4 * (i & 1), 15)
         .lookup(V::sixteen(eighths));
   }

@@ -43,8 +43,8 @@ struct IQ1_S {
   template <class V>
   static V codes(const Tile& t, int s, int i) {
     const int l = i >> 1;
-    const V index = V::load(t.field[1] + 64 * s).word_bits(8 * l, 255) |
-                    V::load(t.field[2] + 64 * (s >> 1)).word_bits(16 * (s & 1) + 3 * l - 8, 0x700);
+    const V high = V::load(t.field[2] + 64 * (s >> 1)).word_bits(16 * (s & 1), 0xffff);
+    const V index = V::load(t.field[1] + 64 * s).word_bits(8 * l, 255) | high.word_bits(3 * l - 8, 0x700);
     return V::gather(Iq1Grid::words.word, index).bits(4 * (i & 1), 15);
   }
   template <class B>

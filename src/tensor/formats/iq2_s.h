@@ -40,7 +40,7 @@ struct IQ2_S {
   static V codes(const Tile& t, int s, int i) {
     const int l = i >> 1;
     const V index = V::load(t.field[2] + 64 * s).word_bits(8 * l, 255) |
-                    V::load(t.field[4] + 64 * (s >> 2)).word_bits(8 * (s & 3) + 2 * l - 8, 0x300);
+                    V::load(t.field[4] + 64 * (s >> 2)).word_bits(8 * (s & 3), 255).word_bits(2 * l - 8, 0x300);
     return Iq2Values::quad(grid, index, V::load(t.field[3] + 64 * s), i, i);
   }
   template <class B>

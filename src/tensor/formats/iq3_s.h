@@ -46,7 +46,7 @@ struct IQ3_S {
   template <class V>
   static V codes(const Tile& t, int s, int i) {
     const V index = V::load(t.field[2] + 64 * (2 * s + (i >> 2))).word_bits(8 * (i & 3), 255) |
-                    V::load(t.field[3] + 64 * (s >> 2)).word_bits(8 * (s & 3) + i - 8, 0x100);
+                    V::load(t.field[3] + 64 * (s >> 2)).word_bits(8 * (s & 3), 255).word_bits(i - 8, 0x100);
     return (V::gather(grid.word, index) | V::load(t.field[4] + 64 * s).moved_bit(i, 3))
         .lookup(V::sixteen(signed_codes));
   }
