@@ -54,13 +54,30 @@ GroupScale group_scale(const Tile& t, GroupScale s, int g) {
   return s;
 }
 
+template <class Fmt>
+concept Gathered = requires(Tile t, V (&out)[8]) { Fmt::codes_of_32(t, 0, out); };
+
+// Quads [first, first + n) of block s of 32 columns. Points are looked up for the whole block, when its first
+// quad is asked for.
+template <class Fmt, int n>
+inline void load_codes(const Tile& t, int s, int first, V (&codes)[8]) {
+  if constexpr (Gathered<Fmt>) {
+    if (first == 0) Fmt::codes_of_32(t, s, codes);
+  } else {
+    RF_UNROLL(8)
+    for (int i = first; i < first + n; ++i) codes[i] = Fmt::template codes<V>(t, s, i);
+  }
+}
+
 // Decoding reads every weight once. While a tile is multiplied, piece by piece the next one, which follows it
 // in memory, is asked for into the second-level cache: hardware prefetching alone leaves a third of the
 // bandwidth unused, and so do requests in bursts, over shorter distances, or into the first-level cache.
 class NextTile {
  public:
-  NextTile(const TiledWeight& w, const std::uint8_t* tile)
-      : at_(tile + w.tile_bytes), piece_(static_cast<std::int64_t>(w.tile_bytes) * 32 / w.columns) {}
+  // Each half of a tile asks for half of the next.
+  NextTile(const TiledWeight& w, const std::uint8_t* tile, int half)
+      : at_(tile + w.tile_bytes + w.tile_bytes / halves * static_cast<std::size_t>(half)),
+        piece_(static_cast<std::int64_t>(w.tile_bytes) * 32 / w.columns / halves) {}
   // Once for every 32 columns.
   void fetch_piece() {
     for (std::int64_t i = 0; i < piece_; i += 64) __builtin_prefetch(at_ + i, 0, 2);
@@ -81,7 +98,7 @@ void direct(const TiledWeight& w, const std::uint8_t* base, int half, const Pack
   const int blocks = static_cast<int>(w.columns / Fmt::elements);
   F acc[N];
   for (int c = 0; c < N; ++c) acc[c] = F::zero();
-  NextTile next(w, base);
+  NextTile next(w, base, half);
   for (int block = 0; block < blocks; ++block) {
     const Tile t = tile_at<Fmt>(w, base, block, half);
     const GroupScale whole = block_scale<Fmt>(t);
@@ -90,15 +107,14 @@ void direct(const TiledWeight& w, const std::uint8_t* base, int half, const Pack
       next.fetch_piece();
       const std::int64_t at = static_cast<std::int64_t>(block * subs + s) * in.rows + first;
       const std::int64_t sum_at = 2 * static_cast<std::int64_t>(block * subs + s) * in.rows + first;
+      V codes[8];
       RF_UNROLL(2)
       for (int g = 0; g < D::groups; ++g) {
-        V codes[D::quads];
-        RF_UNROLL(8)
-        for (int i = 0; i < D::quads; ++i) codes[i] = Fmt::template codes<V>(t, s, g * D::quads + i);
+        load_codes<Fmt, D::quads>(t, s, g * D::quads, codes);
         const GroupScale scale = group_scale<Fmt>(t, whole, s * D::groups + g);
         RF_UNROLL(4)
         for (int c = 0; c < N; ++c)
-          acc[c] = add_group<D>(acc[c], codes, scale, zero_of<Fmt>, in, at + c, sum_at + c, g);
+          acc[c] = add_group<D>(acc[c], codes + g * D::quads, scale, zero_of<Fmt>, in, at + c, sum_at + c, g);
       }
     }
   }
@@ -125,8 +141,7 @@ Panel unpack(const TiledWeight& w, const std::uint8_t* base, int half, std::uint
     RF_UNROLL(RF_UNROLLED_BLOCKS)
     for (int s = 0; s < subs; ++s) {
       V codes[8];  // all of them before any is stored: what two quads have in common is then computed once
-      RF_UNROLL(8)
-      for (int i = 0; i < 8; ++i) codes[i] = Fmt::template codes<V>(t, s, i);
+      load_codes<Fmt, 8>(t, s, 0, codes);
       RF_UNROLL(8)
       for (int i = 0; i < 8; ++i, ++line) codes[i].store(panel.codes + 4 * lanes * line);
       RF_UNROLL(2)

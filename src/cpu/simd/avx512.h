@@ -144,8 +144,20 @@ struct V {
     const __mmask16 set = _mm512_test_epi32_mask(v, _mm512_set1_epi32(static_cast<int>(1u << bit)));
     return {_mm512_maskz_mov_epi32(set, _mm512_set1_epi32(static_cast<int>(value)))};
   }
-  static V gather(const std::uint32_t* table, V index) {
-    return {_mm512_i32gather_epi32(index.v, table, 4)};
+  static void eights(const std::uint64_t* table, const V (&index)[4], V (&out)[8]) {
+    const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+    RF_UNROLL(4)
+    for (int l = 0; l < 4; ++l) {
+      const __m512i a = _mm512_i32gather_epi64(_mm512_castsi512_si256(index[l].v), table, 8);
+      const __m512i b = _mm512_i32gather_epi64(_mm512_extracti64x4_epi64(index[l].v, 1), table, 8);
+      out[2 * l].v = _mm512_permutex2var_epi32(a, even, b);
+      out[2 * l + 1].v = _mm512_permutex2var_epi32(a, odd, b);
+    }
+  }
+  static void fours(const std::uint32_t* table, const V (&index)[8], V (&out)[8]) {
+    RF_UNROLL(8)
+    for (int i = 0; i < 8; ++i) out[i].v = _mm512_i32gather_epi32(index[i].v, table, 4);
   }
   void store(std::uint8_t* p) const { _mm512_storeu_si512(p, v); }
 };

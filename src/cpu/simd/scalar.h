@@ -197,8 +197,13 @@ struct V {
   V if_bit(int bit, std::uint32_t value) const {
     return map_words([=](std::uint32_t x) { return x >> bit & 1 ? value : 0; });
   }
-  static V gather(const std::uint32_t* table, V index) {
-    return index.map_words([=](std::uint32_t x) { return table[x]; });
+  static void eights(const std::uint64_t* table, const V (&index)[4], V (&out)[8]) {
+    for (int i = 0; i < 8; ++i)
+      out[i] = index[i >> 1].map_words(
+          [=](std::uint32_t x) { return static_cast<std::uint32_t>(table[x] >> 32 * (i & 1)); });
+  }
+  static void fours(const std::uint32_t* table, const V (&index)[8], V (&out)[8]) {
+    for (int i = 0; i < 8; ++i) out[i] = index[i].map_words([=](std::uint32_t x) { return table[x]; });
   }
   void store(std::uint8_t* p) const { std::memcpy(p, v, sizeof v); }
 };

@@ -13,7 +13,8 @@
 //   step                            if there: the f16 scale is multiplied with it
 //   fields                          the parts of a block; field 0 is the f16 scale, then the f16 min if
 //                                   has_min
-//   codes<V>(tile, s, i)            codes of elements 32 s + 4 i + (0..3) of 16 rows, byte 4 r + j
+//   codes<V>(tile, s, i)            codes of elements 32 s + 4 i + (0..3) of 16 rows, byte 4 r + j; or
+//   codes_of_32<V>(tile, s, out)    out[i] for the eight i at once, which suits tables of points
 //   scale_codes<B>(tile, g), min_codes<B>(tile, g)   signed bytes of 16 rows for group g
 //   scale<F, B>(tile, g)            if there: the scale of group g, instead of all the above
 //   arrange(block), restore(block)  if there: puts a block's bits in the order for tiles, and back
@@ -24,8 +25,8 @@
 // V is a vector of four bytes a row, B of one byte a row, F of one f32 a row. V has load, bits (of every byte),
 // shl, flip, |, ^, moved_bit (one bit of every byte to another place, alone), lookup (of a byte under 16 in
 // sixteen(), a table), base3_digit (formats/tq1_0.h), and of its words, the four bytes of a row: word_bits (a
-// shift to the right, to the left if negative, and a mask), if_bit (a constant where a bit is set, else 0) and
-// gather (words of a table). B has load, of_words (bits of words), bits, shl, minus, |, lookup, without (0 in
+// shift to the right, to the left if negative, and a mask), if_bit (a constant where a bit is set, else 0),
+// and fours and eights (four or eight bytes a row from the word of a table that an index names). B has load, of_words (bits of words), bits, shl, minus, |, lookup, without (0 in
 // place of one value); F what arithmetic needs.
 #pragma once
 #include <cstdint>

@@ -4,27 +4,20 @@
 
 namespace rf {
 
-template <int n>
+template <class Word, int n>
 struct GridWords {
-  std::uint32_t word[n];
+  Word word[n];
 };
 
-// Eight coordinates of two bits become nibbles: byte j holds coordinate j in its low and j + 4 in its high one.
-template <int n>
-constexpr GridWords<n> words_of_eight(const std::uint16_t (&points)[n]) {
-  GridWords<n> out{};
+// A byte a coordinate, the first lowest, from points of eight coordinates of two bits (Word of 64 bits) or four
+// of four bits (32).
+template <class Word, int n>
+constexpr GridWords<Word, n> grid_words(const std::uint16_t (&points)[n]) {
+  constexpr int coordinates = sizeof(Word), bits = 16 / coordinates;
+  GridWords<Word, n> out{};
   for (int p = 0; p < n; ++p)
-    for (int k = 0; k < 8; ++k)
-      out.word[p] |= static_cast<std::uint32_t>(points[p] >> 2 * k & 3) << (8 * (k & 3) + 4 * (k >> 2));
-  return out;
-}
-
-// Four coordinates of four bits become bytes.
-template <int n>
-constexpr GridWords<n> words_of_four(const std::uint16_t (&points)[n]) {
-  GridWords<n> out{};
-  for (int p = 0; p < n; ++p)
-    for (int k = 0; k < 4; ++k) out.word[p] |= static_cast<std::uint32_t>(points[p] >> 4 * k & 15) << 8 * k;
+    for (int k = 0; k < coordinates; ++k)
+      out.word[p] |= static_cast<Word>(points[p] >> bits * k & ((1 << bits) - 1)) << 8 * k;
   return out;
 }
 

@@ -65,13 +65,15 @@ struct IQ1_M {
   }
 
   template <class V>
-  static V codes(const Tile& t, int s, int i) {
-    const int l = i >> 1;
+  static void codes_of_32(const Tile& t, int s, V (&out)[8]) {
+    const V low = V::load(t.field[2] + 64 * s);
     const V high = V::load(t.field[3] + 64 * (s >> 1)).word_bits(16 * (s & 1), 0xffff);
-    const V index = V::load(t.field[2] + 64 * s).word_bits(8 * l, 255) | high.word_bits(4 * l - 8, 0x700);
-    return (V::gather(Iq1Grid::words.word, index) | high.if_bit(4 * l + 3, 0x44444444))
-        .bits(4 * (i & 1), 15)
-        .lookup(V::sixteen(eighths));
+    V index[4];
+    for (int l = 0; l < 4; ++l) index[l] = low.word_bits(8 * l, 255) | high.word_bits(4 * l - 8, 0x700);
+    V::eights(Iq1Grid::words.word, index, out);
+    const V table = V::sixteen(eighths);
+    for (int i = 0; i < 8; ++i)
+      out[i] = (out[i] | high.if_bit(4 * (i >> 1) + 3, 0x04040404)).lookup(table);
   }
   template <class B>
   static B scale_codes(const Tile& t, int g) {

@@ -7,7 +7,7 @@
 namespace rf {
 
 struct Iq1Grid {
-  static constexpr auto words = words_of_eight(iq1_points);
+  static constexpr auto words = grid_words<std::uint64_t>(iq1_points);
   static int coordinate(int point, int j) { return (iq1_points[point] >> 2 * j & 3) - 1; }
 };
 
@@ -41,11 +41,12 @@ struct IQ1_S {
   }
 
   template <class V>
-  static V codes(const Tile& t, int s, int i) {
-    const int l = i >> 1;
+  static void codes_of_32(const Tile& t, int s, V (&out)[8]) {
+    const V low = V::load(t.field[1] + 64 * s);
     const V high = V::load(t.field[2] + 64 * (s >> 1)).word_bits(16 * (s & 1), 0xffff);
-    const V index = V::load(t.field[1] + 64 * s).word_bits(8 * l, 255) | high.word_bits(3 * l - 8, 0x700);
-    return V::gather(Iq1Grid::words.word, index).bits(4 * (i & 1), 15);
+    V index[4];
+    for (int l = 0; l < 4; ++l) index[l] = low.word_bits(8 * l, 255) | high.word_bits(3 * l - 8, 0x700);
+    V::eights(Iq1Grid::words.word, index, out);
   }
   template <class B>
   static B scale_codes(const Tile& t, int g) {

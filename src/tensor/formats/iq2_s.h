@@ -35,13 +35,14 @@ struct IQ2_S {
     for (int s = 0; s < 8; ++s) from_planes(b.signs + 4 * s);
   }
 
-  static constexpr auto grid = words_of_eight(iq2_s_points);
+  static constexpr auto grid = grid_words<std::uint64_t>(iq2_s_points);
   template <class V>
-  static V codes(const Tile& t, int s, int i) {
-    const int l = i >> 1;
-    const V index = V::load(t.field[2] + 64 * s).word_bits(8 * l, 255) |
-                    V::load(t.field[4] + 64 * (s >> 2)).word_bits(8 * (s & 3), 255).word_bits(2 * l - 8, 0x300);
-    return Iq2Values::quad(grid, index, V::load(t.field[3] + 64 * s), i, i);
+  static void codes_of_32(const Tile& t, int s, V (&out)[8]) {
+    const V low = V::load(t.field[2] + 64 * s);
+    const V high = V::load(t.field[4] + 64 * (s >> 2)).word_bits(8 * (s & 3), 255);
+    V index[4];
+    for (int l = 0; l < 4; ++l) index[l] = low.word_bits(8 * l, 255) | high.word_bits(2 * l - 8, 0x300);
+    Iq2Values::look_up(grid, index, V::load(t.field[3] + 64 * s), plane_of_quad, out);
   }
   template <class B>
   static B scale_codes(const Tile& t, int g) {

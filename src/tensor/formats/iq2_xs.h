@@ -51,13 +51,13 @@ struct IQ2_XS {
     }
   }
 
-  static constexpr auto grid = words_of_eight(iq2_xs_points);
+  static constexpr auto grid = grid_words<std::uint64_t>(iq2_xs_points);
   template <class V>
-  static V codes(const Tile& t, int s, int i) {
-    const V word = V::load(t.field[2] + 128 * s + 64);
-    const V index =
-        V::load(t.field[2] + 128 * s).word_bits(8 * (i >> 1), 255) | word.word_bits(20 + (i >> 1), 0x100);
-    return Iq2Values::quad(grid, index, EvenSigns::complete(word), EvenSigns::plane(i), i);
+  static void codes_of_32(const Tile& t, int s, V (&out)[8]) {
+    const V low = V::load(t.field[2] + 128 * s), word = V::load(t.field[2] + 128 * s + 64);
+    V index[4];
+    for (int l = 0; l < 4; ++l) index[l] = low.word_bits(8 * l, 255) | word.word_bits(20 + l, 0x100);
+    Iq2Values::look_up(grid, index, EvenSigns::complete(word), EvenSigns::plane, out);
   }
   template <class B>
   static B scale_codes(const Tile& t, int g) {

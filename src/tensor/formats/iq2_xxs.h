@@ -18,11 +18,13 @@ struct Iq2Values {
     const float magnitude = magnitudes[point >> 2 * j & 3];
     return signs >> j & 1 ? -magnitude : magnitude;
   }
-  // Of quad i: the points its eight has in `index`, under the signs in bit `plane`.
+  // The codes of 32 elements: four points under the signs of quad i in bit plane(i).
   template <class V, int n>
-  static V quad(const GridWords<n>& grid, V index, V signs, int plane, int i) {
-    return (V::gather(grid.word, index).bits(4 * (i & 1), 15) | signs.moved_bit(plane, 3))
-        .lookup(V::sixteen(codes));
+  static void look_up(const GridWords<std::uint64_t, n>& grid, const V (&index)[4], V signs, int (*plane)(int),
+                      V (&out)[8]) {
+    V::eights(grid.word, index, out);
+    const V table = V::sixteen(codes);
+    for (int i = 0; i < 8; ++i) out[i] = (out[i] | signs.moved_bit(plane(i), 3)).lookup(table);
   }
 };
 
@@ -58,12 +60,13 @@ struct IQ2_XXS {
     for (int s = 0; s < 8; ++s) EvenSigns::restore(b.qs + 8 * s + 4);
   }
 
-  static constexpr auto grid = words_of_eight(iq2_xxs_points);
+  static constexpr auto grid = grid_words<std::uint64_t>(iq2_xxs_points);
   template <class V>
-  static V codes(const Tile& t, int s, int i) {
-    const V index = V::load(t.field[1] + 128 * s).word_bits(8 * (i >> 1), 255);
-    const V signs = EvenSigns::complete(V::load(t.field[1] + 128 * s + 64));
-    return Iq2Values::quad(grid, index, signs, EvenSigns::plane(i), i);
+  static void codes_of_32(const Tile& t, int s, V (&out)[8]) {
+    const V low = V::load(t.field[1] + 128 * s), word = V::load(t.field[1] + 128 * s + 64);
+    V index[4];
+    for (int l = 0; l < 4; ++l) index[l] = low.word_bits(8 * l, 255);
+    Iq2Values::look_up(grid, index, EvenSigns::complete(word), EvenSigns::plane, out);
   }
   template <class B>
   static B scale_codes(const Tile& t, int g) {

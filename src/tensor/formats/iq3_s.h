@@ -42,13 +42,17 @@ struct IQ3_S {
     for (int s = 0; s < 8; ++s) from_planes(b.signs + 4 * s);
   }
 
-  static constexpr auto grid = words_of_four(iq3_s_points);
+  static constexpr auto grid = grid_words<std::uint32_t>(iq3_s_points);
   template <class V>
-  static V codes(const Tile& t, int s, int i) {
-    const V index = V::load(t.field[2] + 64 * (2 * s + (i >> 2))).word_bits(8 * (i & 3), 255) |
-                    V::load(t.field[3] + 64 * (s >> 2)).word_bits(8 * (s & 3), 255).word_bits(i - 8, 0x100);
-    return (V::gather(grid.word, index) | V::load(t.field[4] + 64 * s).moved_bit(i, 3))
-        .lookup(V::sixteen(signed_codes));
+  static void codes_of_32(const Tile& t, int s, V (&out)[8]) {
+    const V high = V::load(t.field[3] + 64 * (s >> 2)).word_bits(8 * (s & 3), 255);
+    V index[8];
+    for (int i = 0; i < 8; ++i)
+      index[i] = V::load(t.field[2] + 64 * (2 * s + (i >> 2))).word_bits(8 * (i & 3), 255) |
+                 high.word_bits(i - 8, 0x100);
+    V::fours(grid.word, index, out);
+    const V signs = V::load(t.field[4] + 64 * s), table = V::sixteen(signed_codes);
+    for (int i = 0; i < 8; ++i) out[i] = (out[i] | signs.moved_bit(i, 3)).lookup(table);
   }
   template <class B>
   static B scale_codes(const Tile& t, int g) {

@@ -40,13 +40,15 @@ struct IQ3_XXS {
     for (int s = 0; s < 8; ++s) EvenSigns::restore(b.words + 4 * s);
   }
 
-  static constexpr auto grid = words_of_four(iq3_xxs_points);
+  static constexpr auto grid = grid_words<std::uint32_t>(iq3_xxs_points);
   template <class V>
-  static V codes(const Tile& t, int s, int i) {
-    const V index = V::load(t.field[1] + 64 * (2 * s + (i >> 2))).word_bits(8 * (i & 3), 255);
-    const V signs = EvenSigns::complete(V::load(t.field[2] + 64 * s));
-    return (V::gather(grid.word, index) | signs.moved_bit(EvenSigns::plane(i), 3))
-        .lookup(V::sixteen(signed_codes));
+  static void codes_of_32(const Tile& t, int s, V (&out)[8]) {
+    V index[8];
+    for (int i = 0; i < 8; ++i)
+      index[i] = V::load(t.field[1] + 64 * (2 * s + (i >> 2))).word_bits(8 * (i & 3), 255);
+    V::fours(grid.word, index, out);
+    const V signs = EvenSigns::complete(V::load(t.field[2] + 64 * s)), table = V::sixteen(signed_codes);
+    for (int i = 0; i < 8; ++i) out[i] = (out[i] | signs.moved_bit(EvenSigns::plane(i), 3)).lookup(table);
   }
   template <class B>
   static B scale_codes(const Tile& t, int g) {
