@@ -77,25 +77,48 @@ class KeptMemory {
   std::size_t size_;
 };
 
-// Random bytes under f16 scales that bring the values to [-1, 1] or so; sometimes a scale is 0.
+// Gives a block the scale nearest to `value`, and a min of that size if it has one.
+template <class F>
+void set_scale(Random& random, std::byte* block, float value) {
+  if constexpr (F::id == Q8_K::id) {
+    std::memcpy(block, &value, sizeof value);
+  } else if constexpr (F::id == MXFP4::id) {
+    block[0] = value == 0 ? std::byte{0} : static_cast<std::byte>(128 + std::ilogb(value));
+  } else if constexpr (F::id == NVFP4::id) {
+    for (int g = 0; g < 4; ++g) {
+      const float wanted = std::abs(value) * random.uniform(0.25f, 1);
+      int bits = random.one_in(16) ? 0x7f : 0;  // which means 0
+      while (bits < 0x7e && NVFP4::scale_of(static_cast<std::uint8_t>(bits + 1)) <= wanted) ++bits;
+      block[g] = static_cast<std::byte>(bits | (random.one_in(2) ? 0x80 : 0));
+      if (block[g] == std::byte{0xff}) block[g] = std::byte{0x7f};
+    }
+  } else {
+    const std::uint16_t half = f32_to_f16(value);
+    if constexpr (F::id == IQ1_M::id) {
+      for (int i = 0; i < 4; ++i)
+        block[49 + 2 * i] = (block[49 + 2 * i] & std::byte{15}) | static_cast<std::byte>((half >> 4 * i & 15) << 4);
+      return;
+    }
+    for (int at = F::fields[0].offset; at < F::fields[0].offset + F::fields[0].bytes; at += 2) {
+      const std::uint16_t bits = at == F::fields[0].offset ? half : f32_to_f16(random.one_in(16) ? 0 : value);
+      std::memcpy(block + at, &bits, sizeof bits);
+    }
+  }
+}
+
+// Random bytes under scales that bring the values to [-1, 1] or so; sometimes a scale is 0.
 template <class F>
 void random_block(Random& random, std::byte* out) {
-  std::byte bytes[sizeof(typename F::Block)];
-  for (std::byte& byte : bytes) byte = static_cast<std::byte>(random.integer(0, 255));
-  constexpr Field scales = F::fields[0];
-  const auto set = [&](int at, float value) {
-    const std::uint16_t half = f32_to_f16(value);
-    std::memcpy(bytes + at, &half, sizeof half);
-  };
-  for (int at = scales.offset; at < scales.offset + scales.bytes; at += 2) set(at, 1);
+  for (std::size_t i = 0; i < sizeof(typename F::Block); ++i)
+    out[i] = static_cast<std::byte>(random.integer(0, 255));
+  set_scale<F>(random, out, 1);
   typename F::Block block;
   float values[F::elements], largest = 1;
-  std::memcpy(&block, bytes, sizeof block);
+  std::memcpy(&block, out, sizeof block);
   F::decode(block, values);
   for (const float value : values) largest = std::max(largest, std::abs(value));
-  for (int at = scales.offset; at < scales.offset + scales.bytes; at += 2)
-    set(at, random.one_in(16) ? 0 : random.uniform(0.25f, 1) * (random.one_in(2) ? 1.f : -1.f) / largest);
-  std::memcpy(out, bytes, sizeof bytes);
+  set_scale<F>(random, out,
+               random.one_in(16) ? 0 : random.uniform(0.25f, 1) * (random.one_in(2) ? 1.f : -1.f) / largest);
 }
 
 inline void fill_random(Random& random, const Tensor& tensor, std::byte* out) {
@@ -113,6 +136,8 @@ inline void fill_random(Random& random, const Tensor& tensor, std::byte* out) {
       return scalars(+[](float x) { return f32_to_f16(x); });
     case static_cast<std::uint32_t>(Type::bf16):
       return scalars(+[](float x) { return static_cast<std::uint16_t>(bits_of_float(x) >> 16); });
+    case static_cast<std::uint32_t>(Type::f64):
+      return scalars(+[](float x) { return static_cast<double>(x) * (1 + 0x1p-30); });
 #define RF_CASE(F)                                                                                           \
   case F::id:                                                                                                \
     for (std::size_t at = 0; at < tensor.bytes(); at += sizeof(F::Block)) random_block<F>(random, out + at); \

@@ -147,7 +147,10 @@ BufferSizes buffer_sizes(const Program& program, std::span<const int> steps, con
   need.chunks = static_cast<int>((positions + attention_chunk - 1) / attention_chunk);
   for (const int s : steps) {
     const Step& step = program.steps[static_cast<std::size_t>(s)];
-    if (step.op == Op::embed) need.embedding_row = program.tensor(step.linear[0].weight).row_bytes;
+    if (step.op == Op::embed) {
+      const TiledWeight table = tiled(program.tensor(step.linear[0].weight));
+      need.embedding_row = row_bytes(table.type, table.columns);
+    }
     if (step.op != Op::attend) continue;
     need.value_padded = std::max(need.value_padded, (step.attention.value_dim + 15) / 16 * 16);
     need.heads = std::max(need.heads, step.attention.heads);

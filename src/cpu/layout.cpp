@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "tensor/decode.h"
 #include "tensor/formats/list.h"
 
 namespace rf {
@@ -36,6 +37,11 @@ BlockShape block_shape(Type type) {
   }
 }
 
+// F64 is kept as F32: no real file has matrices of it.
+Type kept_as(Type type) {
+  return type == Type::f64 ? Type::f32 : type;
+}
+
 // Formats whose bits are put in another order before tiling, and back.
 enum class Order { tile, file };
 void arrange(Type type, std::byte* block, Order order) {
@@ -58,7 +64,16 @@ void arrange(Type type, std::byte* block, Order order) {
 }
 
 bool needs_arranging(Type type) {
-  return type == Type::q5_0 || type == Type::q5_1;
+  const auto ask = []<class F>(F*) { return requires(typename F::Block& b) { F::arrange(b); }; };
+  switch (static_cast<std::uint32_t>(type)) {
+#define RF_CASE(F) \
+  case F::id:      \
+    return ask(static_cast<F*>(nullptr));
+    RF_FORMATS(RF_CASE)
+#undef RF_CASE
+    default:
+      return false;
+  }
 }
 
 // Interleaves `units` units of 16 rows that lie `step` apart: out[u * 16 + r] = rows[r][u * step].
@@ -101,12 +116,13 @@ std::size_t round_up(std::size_t n, std::size_t unit) {
 }  // namespace
 
 bool can_tile(Type type) {
-  return block_shape(type).elements > 0;
+  return block_shape(kept_as(type)).elements > 0;
 }
 
 TiledWeight tiled(const Tensor& tensor) {
-  const BlockShape shape = block_shape(tensor.type);
-  TiledWeight layout{.type = tensor.type, .columns = tensor.columns(), .rows = tensor.rows()};
+  const Type type = kept_as(tensor.type);
+  const BlockShape shape = block_shape(type);
+  TiledWeight layout{.type = type, .columns = tensor.columns(), .rows = tensor.rows()};
   const auto blocks = static_cast<std::size_t>(tensor.columns() / shape.elements);
   for (std::size_t f = 0; f < shape.fields.size(); ++f) {
     layout.field_at[f] = layout.tile_bytes;
@@ -116,23 +132,27 @@ TiledWeight tiled(const Tensor& tensor) {
 }
 
 void write_tile(const Tensor& tensor, const TiledWeight& layout, int t, std::uint8_t* out) {
-  const BlockShape shape = block_shape(tensor.type);
+  const BlockShape shape = block_shape(layout.type);
+  const std::size_t row_bytes = rf::row_bytes(layout.type, layout.columns);
   const std::int64_t first = 16 * static_cast<std::int64_t>(t);
   const int present = static_cast<int>(std::min<std::int64_t>(16, tensor.rows() - first));
-  thread_local std::vector<std::byte> spare;  // zero rows beyond the matrix, and arranged copies
-  const bool copies = needs_arranging(tensor.type);
-  spare.assign((copies ? 17 : 1) * tensor.row_bytes, std::byte{0});
+  thread_local std::vector<std::byte> spare;  // zero rows beyond the matrix, and changed copies
+  const bool converts = layout.type != tensor.type, arranges = needs_arranging(layout.type);
+  spare.assign((converts || arranges ? 17 : 1) * row_bytes, std::byte{0});
   const std::byte* rows[16];
   for (int r = 0; r < 16; ++r) {
     rows[r] = r < present ? tensor.row(first + r) : spare.data();
-    if (!copies || r >= present) continue;
-    std::byte* copy = spare.data() + static_cast<std::size_t>(r + 1) * tensor.row_bytes;
-    std::memcpy(copy, rows[r], tensor.row_bytes);
-    for (std::size_t at = 0; at < tensor.row_bytes; at += shape.bytes)
-      arrange(tensor.type, copy + at, Order::tile);
+    if (r >= present || !(converts || arranges)) continue;
+    std::byte* copy = spare.data() + static_cast<std::size_t>(r + 1) * row_bytes;
+    if (converts)
+      decode_row(tensor.type, rows[r], layout.columns, reinterpret_cast<float*>(copy));
+    else
+      std::memcpy(copy, rows[r], row_bytes);
+    for (std::size_t at = 0; arranges && at < row_bytes; at += shape.bytes)
+      arrange(layout.type, copy + at, Order::tile);
     rows[r] = copy;
   }
-  const std::int64_t blocks = tensor.columns() / shape.elements;
+  const std::int64_t blocks = layout.columns / shape.elements;
   for (std::size_t f = 0; f < shape.fields.size(); ++f)
     interleave_field(shape.fields[f], rows, blocks, shape.bytes, out + layout.field_at[f]);
 }

@@ -4,17 +4,19 @@
 #include <cstdint>
 
 #include "ops/backend.h"
+#include "tensor/formats/format.h"
 #include "tensor/tensor.h"
 
 namespace rf {
 
 // A matrix [columns, rows] in tiles of 16 rows (tensor/formats/format.h). Float types are tiled with blocks
-// of one element. The last tile's missing rows are zero blocks. Every field starts on 64 bytes.
+// of one element; F64 becomes F32. The last tile's missing rows are zero blocks. Every field starts
+// on 64 bytes.
 struct TiledWeight {
   Type type = Type::f32;
   std::int64_t columns = 0, rows = 0;
   std::size_t tile_bytes = 0;
-  std::size_t field_at[4] = {};  // offset of each field in a tile
+  std::size_t field_at[max_fields] = {};  // offset of each field in a tile
   const std::uint8_t* data = nullptr;
 
   int tiles() const { return static_cast<int>((rows + 15) / 16); }
@@ -27,7 +29,7 @@ bool can_tile(Type type);
 TiledWeight tiled(const Tensor& tensor);
 // Writes tile `t` of `tensor` to `out` (layout.tile_bytes).
 void write_tile(const Tensor& tensor, const TiledWeight& layout, int t, std::uint8_t* out);
-// The inverse, for one row: its blocks as they lie in the file.
+// The inverse, for one row: its blocks of weight.type, as they lie in the file if that is their type there.
 void read_row(const TiledWeight& weight, std::int64_t row, std::byte* out);
 
 // One layer's cache: pages of `page` positions; in a page, for each KV head, K then V.

@@ -96,11 +96,13 @@ void Work::embed(const Step& step, Member& member) {
   share(batch->rows(), 4, [&](int r) {
     float* row = out + r * table.columns();
     const std::byte* stored = table.row(batch->token(r));
+    Type type = table.type;
     if (tiles.data != nullptr) {  // the output matrix too: kept once, and the file's pages stay out of memory
       read_row(tiles, batch->token(r), member.row);
       stored = member.row;
+      type = tiles.type;
     }
-    decode_row(table.type, stored, table.columns(), row);
+    decode_row(type, stored, table.columns(), row);
     if (step.scale != 1)
       for (std::int64_t i = 0; i < table.columns(); ++i) row[i] *= step.scale;
   });

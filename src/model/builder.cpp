@@ -102,8 +102,8 @@ WeightId Builder::weight(const std::string& name, std::int64_t columns, std::int
   if (tensor.columns() != columns || tensor.rows() != rows)
     fail("{}: tensor '{}' has shape [{}, {}], expected [{}, {}]", file_.path(), name, tensor.columns(),
          tensor.rows(), columns, rows);
-  if (!can_decode(tensor.type))
-    fail("{}: tensor '{}' has type {}, which is not supported", file_.path(), name,
+  if (!holds_weights(tensor.type))
+    fail("{}: tensor '{}' has type {}, which does not hold weights", file_.path(), name,
          type_info(tensor.type).name);
   const auto [entry, added] = taken_.try_emplace(name, static_cast<WeightId>(program_.weights.size()));
   if (added) program_.weights.push_back({name, tensor});

@@ -102,8 +102,8 @@ class Checker {
       fail("{}: {} is weight {}, of {} weights", where_, role, id, program_.weights.size());
     const Weight& weight = program_.weights[static_cast<std::size_t>(id)];
     const Tensor& tensor = weight.tensor;
-    if (!can_decode(tensor.type))
-      fail("{}: tensor '{}' has type {}, which is not supported", where_, weight.name,
+    if (!holds_weights(tensor.type))
+      fail("{}: tensor '{}' has type {}, which does not hold weights", where_, weight.name,
            type_info(tensor.type).name);
     if (tensor.data == nullptr || tensor.columns() % type_info(tensor.type).block_elements != 0 ||
         tensor.row_bytes < row_bytes(tensor.type, tensor.columns()))

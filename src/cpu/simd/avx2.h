@@ -94,12 +94,30 @@ struct B {
   }
   B shl(int n) const { return {_mm_slli_epi16(v, n)}; }
   B minus(int n) const { return {_mm_sub_epi8(v, _mm_set1_epi8(static_cast<char>(n)))}; }
+  B without(int n) const {
+    return {_mm_andnot_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8(static_cast<char>(n))), v)};
+  }
+  B lookup(const std::uint8_t (&table)[16]) const {
+    return {_mm_shuffle_epi8(_mm_load_si128(reinterpret_cast<const __m128i*>(table)), v)};
+  }
+  static B of_words(const std::uint8_t* p, int shift, int mask) {
+    const __m256i words = _mm256_srli_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)), shift);
+    const __m256i bytes = _mm256_and_si256(words, _mm256_set1_epi32(mask));
+    const __m128i low = _mm256_castsi256_si128(bytes), high = _mm256_extracti128_si256(bytes, 1);
+    const __m128i both = _mm_packs_epi32(low, high);
+    return {_mm_packus_epi16(both, both)};
+  }
 };
 inline B operator|(B a, B b) {
   return {_mm_or_si128(a.v, b.v)};
 }
 inline F to_float(B a) {
   return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(a.v))};
+}
+
+// f16 whose bits are those of `a` shifted left.
+inline F f16_of(B a, int shift) {
+  return {_mm256_cvtph_ps(_mm_slli_epi16(_mm_cvtepu8_epi16(a.v), shift))};
 }
 
 // Four unsigned bytes a lane: codes of four neighbouring elements of a row.
@@ -111,8 +129,64 @@ struct V {
   }
   V shl(int n) const { return {_mm256_slli_epi16(v, n)}; }
   V flip(int mask) const { return {_mm256_xor_si256(v, _mm256_set1_epi8(static_cast<char>(mask)))}; }
+  V moved_bit(int from, int to) const {
+    const __m256i moved = from >= to ? _mm256_srli_epi16(v, from - to) : _mm256_slli_epi16(v, to - from);
+    return {_mm256_and_si256(moved, _mm256_set1_epi8(static_cast<char>(1 << to)))};
+  }
+  static V sixteen(const std::uint8_t (&table)[16]) {
+    return {_mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(table)))};
+  }
+  V lookup(V table) const { return {_mm256_shuffle_epi8(table.v, v)}; }
+  V base3_digit(int n) const {
+    __m256i f = v;
+    for (int i = 0; i < n; ++i) f = _mm256_add_epi8(f, _mm256_add_epi8(f, f));
+    f = _mm256_subs_epu8(f, _mm256_set1_epi8(1));  // then 3 f / 4, rounded up twice, has the digit on top
+    return V{_mm256_avg_epu8(f, _mm256_avg_epu8(f, _mm256_setzero_si256()))}.bits(6, 3);
+  }
+  V word_bits(int shift, std::uint32_t mask) const {
+    const __m256i moved = shift >= 0 ? _mm256_srli_epi32(v, shift) : _mm256_slli_epi32(v, -shift);
+    return {_mm256_and_si256(moved, _mm256_set1_epi32(static_cast<int>(mask)))};
+  }
+  V if_bit(int bit, std::uint32_t value) const {
+    return {_mm256_and_si256(_mm256_srai_epi32(_mm256_slli_epi32(v, 31 - bit), 31),
+                             _mm256_set1_epi32(static_cast<int>(value)))};
+  }
+  // Entries are loaded one by one: that is twice as fast as gather instructions. Indices go through memory, which
+  // the compiler is kept from seeing through: taking them out of a vector costs twice the work.
+  static void eights(const std::uint64_t* table, const V (&index)[4], V (&out)[8]) {
+    alignas(32) std::uint32_t at[32];
+    for (int l = 0; l < 4; ++l) index[l].store(reinterpret_cast<std::uint8_t*>(at + 8 * l));
+    asm("" : "+m"(at));
+    const auto two = [&](int i) {
+      const __m128 first = _mm_castsi128_ps(_mm_cvtsi64_si128(static_cast<long long>(table[at[i]])));
+      return _mm_loadh_pi(first, reinterpret_cast<const __m64*>(table + at[i + 1]));
+    };
+    RF_UNROLL(4)
+    for (int l = 0; l < 4; ++l) {
+      const __m256 a = _mm256_set_m128(two(8 * l + 4), two(8 * l));
+      const __m256 b = _mm256_set_m128(two(8 * l + 6), two(8 * l + 2));
+      out[2 * l].v = _mm256_castps_si256(_mm256_shuffle_ps(a, b, 0x88));
+      out[2 * l + 1].v = _mm256_castps_si256(_mm256_shuffle_ps(a, b, 0xdd));
+    }
+  }
+  static void fours(const std::uint32_t* table, const V (&index)[8], V (&out)[8]) {
+    alignas(32) std::uint32_t at[64];
+    for (int i = 0; i < 8; ++i) index[i].store(reinterpret_cast<std::uint8_t*>(at + 8 * i));
+    asm("" : "+m"(at));
+    const auto four = [&](int i) {
+      __m128i words = _mm_cvtsi32_si128(static_cast<int>(table[at[i]]));
+      words = _mm_insert_epi32(words, static_cast<int>(table[at[i + 1]]), 1);
+      words = _mm_insert_epi32(words, static_cast<int>(table[at[i + 2]]), 2);
+      return _mm_insert_epi32(words, static_cast<int>(table[at[i + 3]]), 3);
+    };
+    RF_UNROLL(8)
+    for (int i = 0; i < 8; ++i) out[i].v = _mm256_set_m128i(four(8 * i + 4), four(8 * i));
+  }
   void store(std::uint8_t* p) const { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
 };
+inline V operator^(V a, V b) {
+  return {_mm256_xor_si256(a.v, b.v)};
+}
 inline V operator|(V a, V b) {
   return {_mm256_or_si256(a.v, b.v)};
 }
@@ -134,21 +208,30 @@ inline F to_float(I a) {
   return {_mm256_cvtepi32_ps(a.v)};
 }
 
-// acc + the products of four unsigned codes a lane with the four signed bytes at `quad`.
-// wide: codes use 8 bits; pairs of their products overflow 16 bits, so |code - 128| is multiplied with the
-// activation that has taken its sign, and nothing is left to take from the codes.
+// acc + the products of `quads` quads of unsigned codes a lane with the signed bytes at `a`. `fits`: how many
+// quads' products of two pairs add up within 16 bits; 0: codes use 8 bits, and not even one pair's do. Then |code
+// - 128| is multiplied with the activation that has taken its sign, and nothing is left to take from the codes.
 inline constexpr int wide_zero = 0;
-template <bool wide>
-inline I dot4(I acc, V codes, const std::int8_t* quad) {
-  __m256i a = _mm256_set1_epi32(*reinterpret_cast<const std::int32_t*>(quad));
-  __m256i c = codes.v;
-  if constexpr (wide) {
-    c = _mm256_xor_si256(c, _mm256_set1_epi8(static_cast<char>(0x80)));
-    a = _mm256_sign_epi8(a, c);
-    c = _mm256_abs_epi8(c);
+template <int fits, int quads>
+inline I dot(I acc, const V* codes, const std::int8_t* a) {
+  constexpr int chunk = fits == 0 ? 1 : fits < quads ? fits : quads;
+  RF_UNROLL(8)
+  for (int i = 0; i < quads; i += chunk) {
+    __m256i sums = _mm256_setzero_si256();
+    RF_UNROLL(8)
+    for (int j = i; j < i + chunk; ++j) {
+      __m256i x = _mm256_set1_epi32(*reinterpret_cast<const std::int32_t*>(a + 4 * j)), c = codes[j].v;
+      if constexpr (fits == 0) {
+        c = _mm256_xor_si256(c, _mm256_set1_epi8(static_cast<char>(0x80)));
+        x = _mm256_sign_epi8(x, c);
+        c = _mm256_abs_epi8(c);
+      }
+      const __m256i pairs = _mm256_maddubs_epi16(c, x);
+      sums = j == i ? pairs : _mm256_add_epi16(sums, pairs);
+    }
+    acc.v = _mm256_add_epi32(acc.v, _mm256_madd_epi16(sums, _mm256_set1_epi16(1)));
   }
-  const __m256i pairs = _mm256_maddubs_epi16(c, a);
-  return {_mm256_add_epi32(acc.v, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))};
+  return acc;
 }
 
 }  // namespace rf::RF_ISA

@@ -87,12 +87,27 @@ struct B {
   }
   B shl(int n) const { return {_mm_slli_epi16(v, n)}; }
   B minus(int n) const { return {_mm_sub_epi8(v, _mm_set1_epi8(static_cast<char>(n)))}; }
+  B without(int n) const {
+    return {_mm_andnot_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8(static_cast<char>(n))), v)};
+  }
+  B lookup(const std::uint8_t (&table)[16]) const {
+    return {_mm_shuffle_epi8(_mm_load_si128(reinterpret_cast<const __m128i*>(table)), v)};
+  }
+  static B of_words(const std::uint8_t* p, int shift, int mask) {
+    const __m512i words = _mm512_srli_epi32(_mm512_loadu_si512(p), static_cast<unsigned>(shift));
+    return {_mm_and_si128(_mm512_cvtepi32_epi8(words), _mm_set1_epi8(static_cast<char>(mask)))};
+  }
 };
 inline B operator|(B a, B b) {
   return {_mm_or_si128(a.v, b.v)};
 }
 inline F to_float(B a) {
   return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(a.v))};
+}
+
+// f16 whose bits are those of `a` shifted left.
+inline F f16_of(B a, int shift) {
+  return {_mm512_cvtph_ps(_mm256_slli_epi16(_mm256_cvtepu8_epi16(a.v), shift))};
 }
 
 // Four unsigned bytes a lane: codes of four neighbouring elements of a row.
@@ -105,8 +120,50 @@ struct V {
   }
   V shl(int n) const { return {_mm512_slli_epi16(v, static_cast<unsigned>(n))}; }
   V flip(int mask) const { return {_mm512_xor_si512(v, _mm512_set1_epi8(static_cast<char>(mask)))}; }
+  V moved_bit(int from, int to) const {
+    const __m512i moved = from >= to ? _mm512_srli_epi16(v, static_cast<unsigned>(from - to))
+                                     : _mm512_slli_epi16(v, static_cast<unsigned>(to - from));
+    return {_mm512_and_si512(moved, _mm512_set1_epi8(static_cast<char>(1 << to)))};
+  }
+  static V sixteen(const std::uint8_t (&table)[16]) {
+    return {_mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(table)))};
+  }
+  V lookup(V table) const { return {_mm512_shuffle_epi8(table.v, v)}; }
+  V base3_digit(int n) const {
+    __m512i f = v;
+    for (int i = 0; i < n; ++i) f = _mm512_add_epi8(f, _mm512_add_epi8(f, f));
+    f = _mm512_subs_epu8(f, _mm512_set1_epi8(1));  // then 3 f / 4, rounded up twice, has the digit on top
+    return V{_mm512_avg_epu8(f, _mm512_avg_epu8(f, _mm512_setzero_si512()))}.bits(6, 3);
+  }
+  V word_bits(int shift, std::uint32_t mask) const {
+    const __m512i moved = shift >= 0 ? _mm512_srli_epi32(v, static_cast<unsigned>(shift))
+                                     : _mm512_slli_epi32(v, static_cast<unsigned>(-shift));
+    return {_mm512_and_si512(moved, _mm512_set1_epi32(static_cast<int>(mask)))};
+  }
+  V if_bit(int bit, std::uint32_t value) const {
+    const __mmask16 set = _mm512_test_epi32_mask(v, _mm512_set1_epi32(static_cast<int>(1u << bit)));
+    return {_mm512_maskz_mov_epi32(set, _mm512_set1_epi32(static_cast<int>(value)))};
+  }
+  static void eights(const std::uint64_t* table, const V (&index)[4], V (&out)[8]) {
+    const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+    RF_UNROLL(4)
+    for (int l = 0; l < 4; ++l) {
+      const __m512i a = _mm512_i32gather_epi64(_mm512_castsi512_si256(index[l].v), table, 8);
+      const __m512i b = _mm512_i32gather_epi64(_mm512_extracti64x4_epi64(index[l].v, 1), table, 8);
+      out[2 * l].v = _mm512_permutex2var_epi32(a, even, b);
+      out[2 * l + 1].v = _mm512_permutex2var_epi32(a, odd, b);
+    }
+  }
+  static void fours(const std::uint32_t* table, const V (&index)[8], V (&out)[8]) {
+    RF_UNROLL(8)
+    for (int i = 0; i < 8; ++i) out[i].v = _mm512_i32gather_epi32(index[i].v, table, 4);
+  }
   void store(std::uint8_t* p) const { _mm512_storeu_si512(p, v); }
 };
+inline V operator^(V a, V b) {
+  return {_mm512_xor_si512(a.v, b.v)};
+}
 inline V operator|(V a, V b) {
   return {_mm512_or_si512(a.v, b.v)};
 }
@@ -128,29 +185,41 @@ inline F to_float(I a) {
   return {_mm512_cvtepi32_ps(a.v)};
 }
 
-// acc + the products of four unsigned codes a lane with the four signed bytes at `quad`.
-// wide: codes use 8 bits. What is then to be taken from every code is `wide_zero`.
+// acc + the products of `quads` quads of unsigned codes a lane with the signed bytes at `a`. `fits`: how many
+// quads' products of two pairs add up within 16 bits; 0: codes use 8 bits, and not even one pair's do. What is
+// then to be taken from every code is `wide_zero`.
 #ifdef __AVX512VNNI__
 inline constexpr int wide_zero = 128;
-template <bool wide>
-inline I dot4(I acc, V codes, const std::int8_t* quad) {
-  return {
-      _mm512_dpbusd_epi32(acc.v, codes.v, _mm512_set1_epi32(*reinterpret_cast<const std::int32_t*>(quad)))};
+template <int fits, int quads>
+inline I dot(I acc, const V* codes, const std::int8_t* a) {
+  RF_UNROLL(8)
+  for (int i = 0; i < quads; ++i)
+    acc.v = _mm512_dpbusd_epi32(acc.v, codes[i].v,
+                                _mm512_set1_epi32(*reinterpret_cast<const std::int32_t*>(a + 4 * i)));
+  return acc;
 }
 #else
 inline constexpr int wide_zero = 0;
-template <bool wide>
-inline I dot4(I acc, V codes, const std::int8_t* quad) {
-  __m512i a = _mm512_set1_epi32(*reinterpret_cast<const std::int32_t*>(quad));
-  __m512i c = codes.v;
-  if constexpr (wide) {  // pairs of 8-bit products overflow 16 bits: |code| times the activation with the
-                         // code's sign
-    c = _mm512_xor_si512(c, _mm512_set1_epi8(static_cast<char>(0x80)));
-    a = _mm512_mask_sub_epi8(a, _mm512_movepi8_mask(c), _mm512_setzero_si512(), a);
-    c = _mm512_abs_epi8(c);
+template <int fits, int quads>
+inline I dot(I acc, const V* codes, const std::int8_t* a) {
+  constexpr int chunk = fits == 0 ? 1 : fits < quads ? fits : quads;
+  RF_UNROLL(8)
+  for (int i = 0; i < quads; i += chunk) {
+    __m512i sums = _mm512_setzero_si512();
+    RF_UNROLL(8)
+    for (int j = i; j < i + chunk; ++j) {
+      __m512i x = _mm512_set1_epi32(*reinterpret_cast<const std::int32_t*>(a + 4 * j)), c = codes[j].v;
+      if constexpr (fits == 0) {  // |code - 128| times the activation with its sign
+        c = _mm512_xor_si512(c, _mm512_set1_epi8(static_cast<char>(0x80)));
+        x = _mm512_mask_sub_epi8(x, _mm512_movepi8_mask(c), _mm512_setzero_si512(), x);
+        c = _mm512_abs_epi8(c);
+      }
+      const __m512i pairs = _mm512_maddubs_epi16(c, x);
+      sums = j == i ? pairs : _mm512_add_epi16(sums, pairs);
+    }
+    acc.v = _mm512_add_epi32(acc.v, _mm512_madd_epi16(sums, _mm512_set1_epi16(1)));
   }
-  const __m512i pairs = _mm512_maddubs_epi16(c, a);
-  return {_mm512_add_epi32(acc.v, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))};
+  return acc;
 }
 #endif
 

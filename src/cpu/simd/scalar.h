@@ -112,6 +112,21 @@ struct B {
   B minus(int n) const {
     return map([=](int x) { return x - n; });
   }
+  B without(int n) const {
+    return map([=](int x) { return x == n ? 0 : x; });
+  }
+  B lookup(const std::uint8_t (&table)[16]) const {
+    return map([&](int x) { return table[x]; });
+  }
+  static B of_words(const std::uint8_t* p, int shift, int mask) {
+    B r;
+    for (int i = 0; i < lanes; ++i) {
+      std::uint32_t word;
+      std::memcpy(&word, p + 4 * i, sizeof word);
+      r.v[i] = static_cast<std::uint8_t>(word >> shift & static_cast<std::uint32_t>(mask));
+    }
+    return r;
+  }
 };
 inline B operator|(B a, B b) {
   for (int i = 0; i < lanes; ++i) a.v[i] = static_cast<std::uint8_t>(a.v[i] | b.v[i]);
@@ -119,6 +134,11 @@ inline B operator|(B a, B b) {
 }
 inline F to_float(B a) {
   return each([&](int i) { return static_cast<float>(static_cast<std::int8_t>(a.v[i])); });
+}
+
+// f16 whose bits are those of `a` shifted left.
+inline F f16_of(B a, int shift) {
+  return each([&](int i) { return f16_to_f32(static_cast<std::uint16_t>(a.v[i] << shift)); });
 }
 
 // Four unsigned bytes a lane: codes of four neighbouring elements of a row.
@@ -144,8 +164,53 @@ struct V {
   V flip(int mask) const {
     return map([=](int x) { return x ^ mask; });
   }
+  V moved_bit(int from, int to) const {
+    return map([=](int x) { return (x >> from & 1) << to; });
+  }
+  static V sixteen(const std::uint8_t (&table)[16]) {
+    static_assert(sizeof(V) == sizeof table);
+    return load(table);
+  }
+  V lookup(V table) const {
+    return map([&](int x) { return table.v[x]; });
+  }
+  V base3_digit(int n) const {
+    return map([=](int x) {
+      for (int i = 0; i < n; ++i) x = 3 * x & 255;
+      return 3 * x >> 8;
+    });
+  }
+  template <class Each>
+  V map_words(Each f) const {
+    V r;
+    for (int i = 0; i < lanes; ++i) {
+      std::uint32_t word;
+      std::memcpy(&word, v + 4 * i, sizeof word);
+      word = f(word);
+      std::memcpy(r.v + 4 * i, &word, sizeof word);
+    }
+    return r;
+  }
+  V word_bits(int shift, std::uint32_t mask) const {
+    return map_words([=](std::uint32_t x) { return (shift >= 0 ? x >> shift : x << -shift) & mask; });
+  }
+  V if_bit(int bit, std::uint32_t value) const {
+    return map_words([=](std::uint32_t x) { return x >> bit & 1 ? value : 0; });
+  }
+  static void eights(const std::uint64_t* table, const V (&index)[4], V (&out)[8]) {
+    for (int i = 0; i < 8; ++i)
+      out[i] = index[i >> 1].map_words(
+          [=](std::uint32_t x) { return static_cast<std::uint32_t>(table[x] >> 32 * (i & 1)); });
+  }
+  static void fours(const std::uint32_t* table, const V (&index)[8], V (&out)[8]) {
+    for (int i = 0; i < 8; ++i) out[i] = index[i].map_words([=](std::uint32_t x) { return table[x]; });
+  }
   void store(std::uint8_t* p) const { std::memcpy(p, v, sizeof v); }
 };
+inline V operator^(V a, V b) {
+  for (int i = 0; i < 4 * lanes; ++i) a.v[i] = static_cast<std::uint8_t>(a.v[i] ^ b.v[i]);
+  return a;
+}
 inline V operator|(V a, V b) {
   for (int i = 0; i < 4 * lanes; ++i) a.v[i] = static_cast<std::uint8_t>(a.v[i] | b.v[i]);
   return a;
@@ -170,12 +235,13 @@ inline F to_float(I a) {
   return each([&](int i) { return static_cast<float>(a.v[i]); });
 }
 
-// acc + the products of four unsigned codes a lane with the four signed bytes at `quad`.
+// acc + the products of `quads` quads of unsigned codes a lane with the signed bytes at `a`.
 inline constexpr int wide_zero = 128;
-template <bool wide>
-inline I dot4(I acc, V codes, const std::int8_t* quad) {
-  for (int i = 0; i < lanes; ++i)
-    for (int j = 0; j < 4; ++j) acc.v[i] += codes.v[4 * i + j] * quad[j];
+template <int fits, int quads>
+inline I dot(I acc, const V* codes, const std::int8_t* a) {
+  for (int q = 0; q < quads; ++q)
+    for (int i = 0; i < lanes; ++i)
+      for (int j = 0; j < 4; ++j) acc.v[i] += codes[q].v[4 * i + j] * a[4 * q + j];
   return acc;
 }
 

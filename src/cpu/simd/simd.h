@@ -1,13 +1,5 @@
 // The vector types of the instruction set that this file is compiled for: RF_ISA names its namespace.
 #pragma once
-#if defined(__AVX512F__)
-#include "cpu/simd/avx512.h"
-#elif defined(__AVX2__)
-#include "cpu/simd/avx2.h"
-#else
-#include "cpu/simd/scalar.h"
-#endif
-
 // Before a loop over registers. In plain C++, or with a sanitizer's code inside, unrolling would only take
 // the compiler minutes.
 #ifdef RF_KEEP_LOOPS
@@ -15,6 +7,14 @@
 #else
 #define RF_PRAGMA(x) _Pragma(#x)
 #define RF_UNROLL(n) RF_PRAGMA(GCC unroll n)
+#endif
+
+#if defined(__AVX512F__)
+#include "cpu/simd/avx512.h"
+#elif defined(__AVX2__)
+#include "cpu/simd/avx2.h"
+#else
+#include "cpu/simd/scalar.h"
 #endif
 
 namespace rf::RF_ISA {

@@ -6,8 +6,8 @@ namespace rf {
 
 struct Q2_K {
   static constexpr std::uint32_t id = 10;
-  static constexpr int elements = 256, group = 16, zero = 0;
-  static constexpr bool wide = false, has_min = true, sub_scales = true;
+  static constexpr int elements = 256, group = 16, zero = 0, top = 3;
+  static constexpr bool has_min = true, sub_scales = true;
   static constexpr float min_sign = -1;
   struct Block {
     std::uint8_t scales[16];  // low nibble scale, high nibble min

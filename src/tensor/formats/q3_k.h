@@ -6,8 +6,8 @@ namespace rf {
 
 struct Q3_K {
   static constexpr std::uint32_t id = 11;
-  static constexpr int elements = 256, group = 16, zero = 4;
-  static constexpr bool wide = false, has_min = false, sub_scales = true;
+  static constexpr int elements = 256, group = 16, zero = 4, top = 7;
+  static constexpr bool has_min = false, sub_scales = true;
   struct Block {
     std::uint8_t hmask[32];   // byte l, bit s: third bit of element 32 s + l
     std::uint8_t qs[64];      // 32 (s / 4) + l, bits 2 (s % 4): element 32 s + l
@@ -30,7 +30,7 @@ struct Q3_K {
   template <class V>
   static V codes(const Tile& t, int s, int i) {
     return V::load(t.field[2] + 64 * (8 * (s >> 2) + i)).bits(2 * (s & 3), 3) |
-           V::load(t.field[3] + 64 * i).bits(s, 1).shl(2);
+           V::load(t.field[3] + 64 * i).moved_bit(s, 2);
   }
   template <class B>
   static B scale_codes(const Tile& t, int g) {

@@ -6,8 +6,8 @@ namespace rf {
 
 struct Q4_0 {
   static constexpr std::uint32_t id = 2;
-  static constexpr int elements = 32, group = 32, zero = 8;
-  static constexpr bool wide = false, has_min = false, sub_scales = false;
+  static constexpr int elements = 32, group = 32, zero = 8, top = 15;
+  static constexpr bool has_min = false, sub_scales = false;
   struct Block {
     std::uint16_t d;
     std::uint8_t qs[16];  // elements i (low nibble) and i + 16 (high)

@@ -6,8 +6,8 @@ namespace rf {
 
 struct Q4_1 {
   static constexpr std::uint32_t id = 3;
-  static constexpr int elements = 32, group = 32, zero = 0;
-  static constexpr bool wide = false, has_min = true, sub_scales = false;
+  static constexpr int elements = 32, group = 32, zero = 0, top = 15;
+  static constexpr bool has_min = true, sub_scales = false;
   static constexpr float min_sign = 1;
   struct Block {
     std::uint16_t d, m;

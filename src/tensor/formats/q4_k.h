@@ -28,8 +28,8 @@ struct SixBitScales {
 
 struct Q4_K {
   static constexpr std::uint32_t id = 12;
-  static constexpr int elements = 256, group = 32, zero = 0;
-  static constexpr bool wide = false, has_min = true, sub_scales = true;
+  static constexpr int elements = 256, group = 32, zero = 0, top = 15;
+  static constexpr bool has_min = true, sub_scales = true;
   static constexpr float min_sign = -1;
   struct Block {
     std::uint16_t d, dmin;

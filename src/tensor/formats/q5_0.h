@@ -1,28 +1,14 @@
 // Q5_0: 32 elements, d * (code - 16).
 #pragma once
+#include "tensor/formats/bit_planes.h"
 #include "tensor/formats/format.h"
 
 namespace rf {
 
-// The fifth bits: bit k of the 32-bit word is element k's. In a tile bit i of byte j is element 4 i + j's, so
-// that one shift of the whole line lines them up with the nibbles.
-static inline void arrange_fifth_bits(std::uint8_t (&bits)[4]) {
-  std::uint8_t out[4] = {};
-  for (int k = 0; k < 32; ++k)
-    out[k & 3] |= static_cast<std::uint8_t>((bits[k >> 3] >> (k & 7) & 1) << (k >> 2));
-  for (int j = 0; j < 4; ++j) bits[j] = out[j];
-}
-static inline void restore_fifth_bits(std::uint8_t (&bits)[4]) {
-  std::uint8_t out[4] = {};
-  for (int k = 0; k < 32; ++k)
-    out[k >> 3] |= static_cast<std::uint8_t>((bits[k & 3] >> (k >> 2) & 1) << (k & 7));
-  for (int j = 0; j < 4; ++j) bits[j] = out[j];
-}
-
 struct Q5_0 {
   static constexpr std::uint32_t id = 6;
-  static constexpr int elements = 32, group = 32, zero = 16;
-  static constexpr bool wide = false, has_min = false, sub_scales = false;
+  static constexpr int elements = 32, group = 32, zero = 16, top = 31;
+  static constexpr bool has_min = false, sub_scales = false;
   struct Block {
     std::uint16_t d;
     std::uint8_t qh[4];
@@ -40,12 +26,12 @@ struct Q5_0 {
     }
   }
 
-  static void arrange(Block& b) { arrange_fifth_bits(b.qh); }
-  static void restore(Block& b) { restore_fifth_bits(b.qh); }
+  static void arrange(Block& b) { to_planes(b.qh); }
+  static void restore(Block& b) { from_planes(b.qh); }
 
   template <class V>
   static V codes(const Tile& t, int, int i) {
-    return V::load(t.field[2] + 64 * (i & 3)).bits(4 * (i >> 2), 15) | V::load(t.field[1]).bits(i, 1).shl(4);
+    return V::load(t.field[2] + 64 * (i & 3)).bits(4 * (i >> 2), 15) | V::load(t.field[1]).moved_bit(i, 4);
   }
 };
 

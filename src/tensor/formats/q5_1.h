@@ -1,13 +1,14 @@
 // Q5_1: 32 elements, d * code + m, five bits a code.
 #pragma once
-#include "tensor/formats/q5_0.h"
+#include "tensor/formats/bit_planes.h"
+#include "tensor/formats/format.h"
 
 namespace rf {
 
 struct Q5_1 {
   static constexpr std::uint32_t id = 7;
-  static constexpr int elements = 32, group = 32, zero = 0;
-  static constexpr bool wide = false, has_min = true, sub_scales = false;
+  static constexpr int elements = 32, group = 32, zero = 0, top = 31;
+  static constexpr bool has_min = true, sub_scales = false;
   static constexpr float min_sign = 1;
   struct Block {
     std::uint16_t d, m;
@@ -26,12 +27,12 @@ struct Q5_1 {
     }
   }
 
-  static void arrange(Block& b) { arrange_fifth_bits(b.qh); }
-  static void restore(Block& b) { restore_fifth_bits(b.qh); }
+  static void arrange(Block& b) { to_planes(b.qh); }
+  static void restore(Block& b) { from_planes(b.qh); }
 
   template <class V>
   static V codes(const Tile& t, int, int i) {
-    return V::load(t.field[2] + 64 * (i & 3)).bits(4 * (i >> 2), 15) | V::load(t.field[1]).bits(i, 1).shl(4);
+    return V::load(t.field[2] + 64 * (i & 3)).bits(4 * (i >> 2), 15) | V::load(t.field[1]).moved_bit(i, 4);
   }
 };
 

@@ -6,8 +6,8 @@ namespace rf {
 
 struct Q5_K {
   static constexpr std::uint32_t id = 13;
-  static constexpr int elements = 256, group = 32, zero = 0;
-  static constexpr bool wide = false, has_min = true, sub_scales = true;
+  static constexpr int elements = 256, group = 32, zero = 0, top = 31;
+  static constexpr bool has_min = true, sub_scales = true;
   static constexpr float min_sign = -1;
   struct Block {
     std::uint16_t d, dmin;
@@ -33,7 +33,7 @@ struct Q5_K {
   template <class V>
   static V codes(const Tile& t, int s, int i) {
     return V::load(t.field[3] + 64 * (8 * (s >> 1) + i)).bits(4 * (s & 1), 15) |
-           V::load(t.field[2] + 64 * i).bits(s, 1).shl(4);
+           V::load(t.field[2] + 64 * i).moved_bit(s, 4);
   }
   template <class B>
   static B scale_codes(const Tile& t, int g) {

@@ -6,8 +6,8 @@ namespace rf {
 
 struct Q6_K {
   static constexpr std::uint32_t id = 14;
-  static constexpr int elements = 256, group = 16, zero = 32;
-  static constexpr bool wide = false, has_min = false, sub_scales = true;
+  static constexpr int elements = 256, group = 16, zero = 32, top = 63;
+  static constexpr bool has_min = false, sub_scales = true;
   struct Block {
     std::uint8_t ql[128];  // 64 (s / 4) + 32 (s % 2) + l, nibble s / 2 % 2: element 32 s + l
     std::uint8_t qh[64];   // 32 (s / 4) + l, bits 2 (s % 4)

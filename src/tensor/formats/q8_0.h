@@ -6,8 +6,8 @@ namespace rf {
 
 struct Q8_0 {
   static constexpr std::uint32_t id = 8;
-  static constexpr int elements = 32, group = 32, zero = 128;
-  static constexpr bool wide = true, has_min = false, sub_scales = false;
+  static constexpr int elements = 32, group = 32, zero = 128, top = 255;
+  static constexpr bool has_min = false, sub_scales = false;
   struct Block {
     std::uint16_t d;
     std::int8_t qs[32];

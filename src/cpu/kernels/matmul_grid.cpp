@@ -1,0 +1,4 @@
+#define RF_UNROLLED_BLOCKS 1
+#include "cpu/kernels/quantised.h"
+
+RF_DEFINE_MATMUL(grid_matmul, RF_GRID_FORMATS)

@@ -1,0 +1,4 @@
+#define RF_UNROLLED_BLOCKS 1
+#include "cpu/kernels/quantised.h"
+
+RF_DEFINE_MATMUL(plain_matmul, RF_PLAIN_FORMATS)

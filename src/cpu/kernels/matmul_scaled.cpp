@@ -1,0 +1,4 @@
+#define RF_UNROLLED_BLOCKS 8
+#include "cpu/kernels/quantised.h"
+
+RF_DEFINE_MATMUL(scaled_matmul, RF_SCALED_FORMATS)

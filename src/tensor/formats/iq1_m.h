@@ -1,0 +1,86 @@
+// IQ1_M: as IQ1_S, with 16 scales and a sign of the 1/8 for every point.
+#pragma once
+#include "tensor/formats/iq1_s.h"
+
+namespace rf {
+
+struct IQ1_M {
+  static constexpr std::uint32_t id = 29;
+  static constexpr int elements = 256, group = 16, zero = 9, top = 18;
+  static constexpr bool has_min = false, sub_scales = true;
+  static constexpr float step = 0.125f;
+  struct Block {
+    std::uint8_t qs[32];     // low bytes of the points
+    std::uint8_t qh[16];     // nibble e: the upper three bits of point e, and a minus before its 1/8
+    std::uint8_t scales[8];  // four words of four 3-bit scales and, on top, a nibble of d
+  };
+  static_assert(sizeof(Block) == 56);
+  static constexpr Field fields[] = {{48, 2, 2}, {50, 6, 1}, {0, 32, 4}, {32, 16, 4}};
+  // Eighths, plus 9, by the coordinate's two bits and the minus above them.
+  alignas(16) static constexpr std::uint8_t eighths[16] = {2, 10, 18, 0, 0, 8, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+
+  static int word(const Block& b, int w) { return b.scales[2 * w] | b.scales[2 * w + 1] << 8; }
+  static std::uint16_t d_bits(const Block& b) {
+    return static_cast<std::uint16_t>(word(b, 0) >> 12 | word(b, 1) >> 12 << 4 | word(b, 2) >> 12 << 8 |
+                                      word(b, 3) >> 12 << 12);
+  }
+  static int scale_bits(const Block& b, int g) { return word(b, g >> 2) >> 3 * (g & 3) & 7; }
+
+  static void decode(const Block& b, float* y) {
+    const float d = f16_to_f32(d_bits(b));
+    for (int e = 0; e < 32; ++e) {
+      const float scale = d * static_cast<float>(2 * scale_bits(b, e >> 1) + 1);
+      const int high = b.qh[e >> 1] >> 4 * (e & 1) & 15, point = b.qs[e] | (high & 7) << 8;
+      const float delta = high & 8 ? -step : step;
+      for (int j = 0; j < 8; ++j)
+        y[8 * e + j] = scale * (static_cast<float>(Iq1Grid::coordinate(point, j)) + delta);
+    }
+  }
+
+  // In a tile the scales' eight bytes are d, the low two bits of scale g in byte 2 + g % 4 at 2 (g / 4), and its
+  // third bit in byte 6 + g % 2 at g / 2.
+  static void arrange(Block& b) {
+    const std::uint16_t d = d_bits(b);
+    std::uint8_t out[8] = {static_cast<std::uint8_t>(d), static_cast<std::uint8_t>(d >> 8)};
+    for (int g = 0; g < 16; ++g) {
+      std::uint8_t &low = out[2 + (g & 3)], &high = out[6 + (g & 1)];
+      low = static_cast<std::uint8_t>(low | (scale_bits(b, g) & 3) << 2 * (g >> 2));
+      high = static_cast<std::uint8_t>(high | scale_bits(b, g) >> 2 << (g >> 1));
+    }
+    for (int i = 0; i < 8; ++i) b.scales[i] = out[i];
+  }
+  static void restore(Block& b) {
+    std::uint8_t out[8] = {};
+    for (int w = 0; w < 4; ++w) {
+      int word = (b.scales[w >> 1] >> 4 * (w & 1) & 15) << 12;
+      for (int i = 0; i < 4; ++i) {
+        const int g = 4 * w + i;
+        const int low = b.scales[2 + i] >> 2 * w & 3, high = b.scales[6 + (g & 1)] >> (g >> 1) & 1;
+        word |= (low | high << 2) << 3 * i;
+      }
+      out[2 * w] = static_cast<std::uint8_t>(word);
+      out[2 * w + 1] = static_cast<std::uint8_t>(word >> 8);
+    }
+    for (int i = 0; i < 8; ++i) b.scales[i] = out[i];
+  }
+
+  template <class V>
+  static void codes_of_32(const Tile& t, int s, V (&out)[8]) {
+    const V low = V::load(t.field[2] + 64 * s);
+    const V high = V::load(t.field[3] + 64 * (s >> 1)).word_bits(16 * (s & 1), 0xffff);
+    V index[4];
+    for (int l = 0; l < 4; ++l) index[l] = low.word_bits(8 * l, 255) | high.word_bits(4 * l - 8, 0x700);
+    V::eights(Iq1Grid::words.word, index, out);
+    const V table = V::sixteen(eighths);
+    for (int i = 0; i < 8; ++i)
+      out[i] = (out[i] | high.if_bit(4 * (i >> 1) + 3, 0x04040404)).lookup(table);
+  }
+  template <class B>
+  static B scale_codes(const Tile& t, int g) {
+    const B low = B::load(t.field[1] + 16 * (g & 3)).bits(2 * (g >> 2), 3);
+    const B high = B::load(t.field[1] + 16 * (4 + (g & 1))).bits(g >> 1, 1);
+    return (low | high.shl(2)).shl(1).minus(-1);
+  }
+};
+
+}  // namespace rf
