@@ -38,6 +38,7 @@ void read_row(const TiledWeight& weight, std::int64_t row, std::byte* out);
 struct CacheLayout {
   KvType type = KvType::f16;
   int kv_heads = 0, key_dim = 0, value_dim = 0, page = 0;
+  bool key_is_value = false;  // no V: values are the first value_dim rows of K
   int value_padded = 0;
   std::size_t group_bytes = 0, group_scales = 0;  // of a K group; offset of its scales [key blocks][16]
   std::size_t value_bytes = 0, value_scales = 0;  // of a V row; offset of its scales [value blocks]
