@@ -19,7 +19,7 @@ struct PackedRows {
 };
 
 struct NormView {
-  Norm::Kind kind = Norm::Kind::none;
+  Norm::Kind kind = Norm::Kind::off;
   const float* weight = nullptr;  // as long as what is normed, or null; so is bias
   const float* bias = nullptr;
   float eps = 0;
@@ -33,6 +33,7 @@ struct PackOptions {
 struct HeadTile {  // queries that share one KV head: `rows` rows of a sequence, `heads` query heads each
   const float* q = nullptr;   // first row's first head, already rotated
   std::int64_t q_stride = 0;  // floats from row to row
+  int head_stride = 0;        // floats from head to head
   int rows = 0, heads = 0;
   int position = 0;  // of the first row
   const std::int32_t* pages = nullptr;
@@ -56,11 +57,12 @@ struct Partial {
 inline constexpr int attention_chunk = 256;  // positions that one Partial covers
 inline constexpr int max_queries = 64;       // rows * heads of a HeadTile
 
-// What becomes of a product v: (activation(v + bias), cut off at +-clamp unless that is 0, * scale, capped, + add)
+// What becomes of a product v: (activation(v + bias), cut off at +-clamp unless that is 0, * scale, capped, +
+// add)
 // * out_scale.
 struct Epilogue {
   const float* bias = nullptr;  // [count], or null
-  Activation activation = Activation::none;
+  Activation activation = Activation::identity;
   float clamp = 0, scale = 1, softcap = 0;
   const float* add = nullptr;  // with out's stride, or null
   float out_scale = 1;
@@ -93,7 +95,8 @@ struct Kernels {
                        Partial* partials);
   // into = the two partial results together, in that order.
   void (*merge)(Partial& into, const Partial& next, int count);
-  // out[i] = p.values[i] / (p.weight + that of one more score, `sink`), times sigmoid(gate[i]) unless that is null.
+  // out[i] = p.values[i] / (p.weight + that of one more score, `sink`), times sigmoid(gate[i]) unless that is
+  // null.
   void (*finish)(const Partial& p, int count, float sink, const float* gate, float* out);
 };
 

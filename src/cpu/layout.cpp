@@ -106,7 +106,10 @@ bool can_tile(Type type) {
 
 TiledWeight tiled(const Tensor& tensor) {
   const BlockShape shape = block_shape(tensor.type);
-  TiledWeight layout{.type = tensor.type, .columns = tensor.columns(), .rows = tensor.rows()};
+  TiledWeight layout{.type = tensor.type,
+                     .columns = tensor.columns(),
+                     .rows = tensor.rows(),
+                     .matrices = static_cast<int>(tensor.shape[2])};
   const auto blocks = static_cast<std::size_t>(tensor.columns() / shape.elements);
   for (std::size_t f = 0; f < shape.fields.size(); ++f) {
     layout.field_at[f] = layout.tile_bytes;
@@ -117,8 +120,8 @@ TiledWeight tiled(const Tensor& tensor) {
 
 void write_tile(const Tensor& tensor, const TiledWeight& layout, int t, std::uint8_t* out) {
   const BlockShape shape = block_shape(tensor.type);
-  const std::int64_t first = 16 * static_cast<std::int64_t>(t);
-  const int present = static_cast<int>(std::min<std::int64_t>(16, tensor.rows() - first));
+  const std::int64_t first = layout.first_row(t);
+  const int present = layout.rows_in(t);
   thread_local std::vector<std::byte> spare;  // zero rows beyond the matrix, and arranged copies
   const bool copies = needs_arranging(tensor.type);
   spare.assign((copies ? 17 : 1) * tensor.row_bytes, std::byte{0});

@@ -12,12 +12,22 @@ namespace rf {
 // of one element. The last tile's missing rows are zero blocks. Every field starts on 64 bytes.
 struct TiledWeight {
   Type type = Type::f32;
-  std::int64_t columns = 0, rows = 0;
+  std::int64_t columns = 0, rows = 0;  // rows of all matrices
+  int matrices = 1;                    // each begins with a tile of its own
   std::size_t tile_bytes = 0;
   std::size_t field_at[4] = {};  // offset of each field in a tile
   const std::uint8_t* data = nullptr;
 
-  int tiles() const { return static_cast<int>((rows + 15) / 16); }
+  int tiles_of_one() const { return static_cast<int>((rows / matrices + 15) / 16); }
+  int tiles() const { return matrices * tiles_of_one(); }
+  // The rows that a tile holds.
+  std::int64_t first_row(int t) const {
+    return t / tiles_of_one() * (rows / matrices) + t % tiles_of_one() * 16;
+  }
+  int rows_in(int t) const {
+    const std::int64_t left = rows / matrices - std::int64_t{16} * (t % tiles_of_one());
+    return static_cast<int>(left < 16 ? left : 16);
+  }
   std::size_t bytes() const { return static_cast<std::size_t>(tiles()) * tile_bytes; }
   const std::uint8_t* tile(int t) const { return data + static_cast<std::size_t>(t) * tile_bytes; }
 };

@@ -138,7 +138,8 @@ void Work::embed(const Step& step, Member& member) {
       table_row(step.linear[table], table == 1 ? batch->position(r) : 0, member.embedding);
       for (std::int64_t i = 0; i < columns; ++i) row[i] += member.embedding[i];
     }
-    if (step.norm.kind != Norm::Kind::none) kernels->normalise(norm_of(step.norm), row, static_cast<int>(columns), row);
+    if (step.norm.kind != Norm::Kind::off)
+      kernels->normalise(norm_of(step.norm), row, static_cast<int>(columns), row);
   });
 }
 
@@ -217,7 +218,7 @@ void Work::matmul(const Step& step, Member& member, int index) {
     kernels->tile_matmul(weight, t, in, rows, member.tile_scratch, member.tiles[0]);
     store_tile(step, l, t, rows, member);
   });
-  if (step.post.kind == Norm::Kind::none) return;
+  if (step.post.kind == Norm::Kind::off) return;
   next_phase();
   finish_rows(step, static_cast<int>(program->tensor(step.linear[0].weight).rows()), 1);
 }
@@ -233,7 +234,7 @@ void Work::store_tile(const Step& step, int linear, int tile, int rows, const Me
   const int count = static_cast<int>(std::min<std::int64_t>(16, rows_of(linear) - first));
   Epilogue epilogue{.bias = bias(linear), .activation = step.activation, .clamp = step.clamp};
   // Rows that need another look as a whole wait for it.
-  if (step.op == Op::route || step.post.kind != Norm::Kind::none)
+  if (step.op == Op::route || step.post.kind != Norm::Kind::off)
     return kernels->store(member.tiles[0], rows, count, epilogue, temporary_ + first, rows_of(0));
   std::int64_t column = step.first_column + first;
   if (step.op == Op::qkv)
@@ -257,14 +258,14 @@ void Work::finish_rows(const Step& step, int columns, int terms) {
     for (int k = 1; k < terms; ++k)
       for (int i = 0; i < columns; ++i) sum[i] += sum[k * columns + i];
     const NormView post = norm_of(step.post);
-    if (!step.post_last && post.kind != Norm::Kind::none) kernels->normalise(post, sum, columns, sum);
+    if (!step.post_last && post.kind != Norm::Kind::off) kernels->normalise(post, sum, columns, sum);
     float* out = slots[static_cast<std::size_t>(step.out)] + r * width + step.first_column;
     const float* add = step.add != none ? slots[static_cast<std::size_t>(step.add)] + r * width : nullptr;
     for (int i = 0; i < columns; ++i) {
       const float scaled = sum[i] * step.scale;
       out[i] = (add != nullptr ? scaled + add[i] : scaled) * step.out_scale;
     }
-    if (step.post_last && post.kind != Norm::Kind::none) kernels->normalise(post, out, columns, out);
+    if (step.post_last && post.kind != Norm::Kind::off) kernels->normalise(post, out, columns, out);
   });
 }
 

@@ -18,18 +18,18 @@ inline std::size_t aligned(std::size_t bytes) {
 
 struct BufferSizes {
   int rows = 0, sequences = 0;
-  std::int64_t widest = 0;        // columns of any matmul
-  std::size_t cells = 0;          // blocks of 32 columns that one step packs, of all its rows
-  std::size_t temporary = 0;      // floats that one step keeps between two of its phases
-  std::size_t embedding = 0;      // floats of a row of an embedding step with several tables
+  std::int64_t widest = 0;    // columns of any matmul
+  std::size_t cells = 0;      // blocks of 32 columns that one step packs, of all its rows
+  std::size_t temporary = 0;  // floats that one step keeps between two of its phases
+  std::size_t embedding = 0;  // floats of a row of an embedding step with several tables
   bool quantised = false, kept = false;
   std::size_t tile_scratch = 0, embedding_row = 0;  // bytes
   int chunks = 0, heads = 0, value_padded = 0;      // of attention
 
   std::size_t pack(std::size_t cells) const;  // bytes of a PackedRows
   std::size_t own_pack() const;               // of a member's own
-  std::size_t partials() const;      // bytes, shared
-  std::size_t member() const;        // bytes of one member's buffers
+  std::size_t partials() const;               // bytes, shared
+  std::size_t member() const;                 // bytes of one member's buffers
   std::size_t total(int members) const;
 };
 
@@ -64,8 +64,8 @@ class Work {
     float* tiles[2] = {};      // [rows][16] each
     std::byte* row = nullptr;  // of an embedding table, as it lies in the file
     float* embedding = nullptr;
-    float* scores = nullptr;   // attention_scratch
-    float* values[2] = {};     // [max_queries][value_padded] each
+    float* scores = nullptr;  // attention_scratch
+    float* values[2] = {};    // [max_queries][value_padded] each
   };
   struct RopeTable {
     Rope rope;
@@ -91,7 +91,7 @@ class Work {
   void sort_routes(const Step& step, std::vector<Group>& groups, std::vector<int>& order) const;
   // Multiplies each group with its matrix of `weight`: store(group, tile, first product [rows][16]).
   template <class Store>
-  void multiply_groups(const TiledWeight& first, const TiledWeight* second, int count, const std::vector<Group>& groups,
+  void multiply_groups(const TiledWeight& first, const TiledWeight* second, const std::vector<Group>& groups,
                        const PackedRows& in, Member& member, Store store);
   void attend(const Step& step, Member& member);
   NormView norm_of(const Norm& norm, std::int64_t skip = 0) const;
@@ -100,6 +100,10 @@ class Work {
   PackedRows pack_input(const Step& step, Member& member, int index, int rows);
   void store_tile(const Step& step, int linear, int tile, int rows, const Member& member);
   void store_heads(const Step& step, const Heads& heads);
+  bool shared_norm(const Norm& norm, int dim) const;  // one head's weights serve all
+  void prepare_heads(const Attention& attention, int row, float* first, int count, int stride, int number,
+                     int normed, const Norm& norm);
+  void finish_head(const Heads& heads, const Partial& partial, int row, int head);
   // `rows` rows of one sequence from the batch's row `row` on, with the query heads of one KV head.
   HeadTile head_tile(const Heads& heads, int row, int rows, int kv_head) const;
   void attend_part(const Heads& heads, int part, Member& member);

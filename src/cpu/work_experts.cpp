@@ -1,5 +1,5 @@
-// Steps whose rows go through one matrix of many: experts, and heads with a matrix each. The rows are sorted by
-// matrix and packed in that order, so that each matrix multiplies its own rows in one go.
+// Steps whose rows go through one matrix of many: experts, and heads with a matrix each. The rows are sorted
+// by matrix and packed in that order, so that each matrix multiplies its own rows in one go.
 #include <algorithm>
 
 #include "cpu/work.h"
@@ -47,9 +47,10 @@ void Work::sort_routes(const Step& step, std::vector<Group>& groups, std::vector
 }
 
 template <class Store>
-void Work::multiply_groups(const TiledWeight& first, const TiledWeight* second, int count,
-                           const std::vector<Group>& groups, const PackedRows& in, Member& member, Store store) {
-  const int tiles = first.tiles() / count;
+void Work::multiply_groups(const TiledWeight& first, const TiledWeight* second,
+                           const std::vector<Group>& groups, const PackedRows& in, Member& member,
+                           Store store) {
+  const int tiles = first.tiles_of_one();
   share_evenly(static_cast<int>(groups.size()) * tiles, [&](int i) {
     const Group& group = groups[static_cast<std::size_t>(i / tiles)];
     const int tile = i % tiles, at = group.matrix * tiles + tile;
@@ -92,7 +93,7 @@ void Work::experts_up(const Step& step, Member& member, int index) {
   const TiledWeight& gate = weights[static_cast<std::size_t>(step.linear[0].weight)];
   const TiledWeight& up = weights[static_cast<std::size_t>(step.linear[1].weight)];
   const auto ffn = static_cast<int>(gate.rows / routing.experts);
-  multiply_groups(gate, &up, routing.experts, groups, in, member, [&](const Group& group, int tile) {
+  multiply_groups(gate, &up, groups, in, member, [&](const Group& group, int tile) {
     const int first = 16 * tile, n = std::min(16, ffn - first);
     const auto bias = [&](int l) {
       const float* all = vector_of(step.linear[l].bias);
@@ -100,9 +101,9 @@ void Work::experts_up(const Step& step, Member& member, int index) {
     };
     for (int r = 0; r < group.rows; ++r) {
       const int pair = order[static_cast<std::size_t>(group.first + r)];
-      kernels->store_gated(step.activation, member.tiles[0] + 16 * r, member.tiles[1] + 16 * r, 1, n, bias(0), bias(1),
-                           slots[static_cast<std::size_t>(step.out)] + static_cast<std::ptrdiff_t>(pair) * ffn + first,
-                           ffn);
+      kernels->store_gated(
+          step.activation, member.tiles[0] + 16 * r, member.tiles[1] + 16 * r, 1, n, bias(0), bias(1),
+          slots[static_cast<std::size_t>(step.out)] + static_cast<std::ptrdiff_t>(pair) * ffn + first, ffn);
     }
   });
 }
@@ -124,7 +125,7 @@ void Work::experts_down(const Step& step, Member& member, int index) {
   next_phase();
 
   const float* routes = slots[static_cast<std::size_t>(step.routes)];
-  multiply_groups(down, nullptr, routing.experts, groups, in, member, [&](const Group& group, int tile) {
+  multiply_groups(down, nullptr, groups, in, member, [&](const Group& group, int tile) {
     const int first = 16 * tile, n = std::min(16, out - first);
     const float* bias = vector_of(step.linear[0].bias);
     if (bias != nullptr) bias += static_cast<std::ptrdiff_t>(group.matrix) * out + first;
@@ -154,7 +155,8 @@ void Work::heads(const Step& step, Member& member, int index) {
   };
   for (int i = rows * count * index / team->size(); i < rows * count * (index + 1) / team->size(); ++i) {
     const int head = i / rows, row = i % rows;
-    const float* x = slots[static_cast<std::size_t>(step.x)] + row * width + static_cast<std::ptrdiff_t>(head) * in_head;
+    const float* x =
+        slots[static_cast<std::size_t>(step.x)] + row * width + static_cast<std::ptrdiff_t>(head) * in_head;
     kernels->pack(x, columns, options, i, in);
     std::copy_n(x + columns, rest, out(row, head) + made);
   }
@@ -162,9 +164,10 @@ void Work::heads(const Step& step, Member& member, int index) {
 
   std::vector<Group> groups;
   for (int h = 0; h < count; ++h) groups.push_back({h, h * rows, rows});
-  multiply_groups(weight, nullptr, count, groups, in, member, [&](const Group& group, int tile) {
+  multiply_groups(weight, nullptr, groups, in, member, [&](const Group& group, int tile) {
     const int first = 16 * tile;
-    kernels->store(member.tiles[0], rows, std::min(16, made - first), {}, out(0, group.matrix) + first, out_width);
+    kernels->store(member.tiles[0], rows, std::min(16, made - first), {}, out(0, group.matrix) + first,
+                   out_width);
   });
 }
 

@@ -60,8 +60,8 @@ RunLimits limits_of(const EngineOptions& options) {
 }
 
 // Programs are checked before anything is allocated for them.
-Program checked_program(const Gguf& file, const Spec& spec) {
-  Program program = record(file, spec);
+Program checked_program(const Gguf& file, const Spec& spec, int context) {
+  Program program = record(file, spec, context);
   check(program);
   return program;
 }
@@ -90,7 +90,7 @@ struct Engine::State {
         file(Gguf::open(path)),
         spec(read_spec(file)),
         options(resolve(given, spec)),
-        program(checked_program(file, spec)),
+        program(checked_program(file, spec, options.context)),
         tokenizer(Tokenizer::from(file)),
         plan(program, std::move(backends), limits_of(options), {}, options.progress),
         pages(plan.limits().cache_pages, options.page_tokens),

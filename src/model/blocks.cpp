@@ -41,8 +41,10 @@ SlotId feed_forward(Builder& b, SlotId x, const Layer& w, const LayerOptions& op
 
 SlotId transformer_layer(Builder& b, SlotId x, const Layer& w, const Attention& attention,
                          const LayerOptions& options) {
-  if (!options.parallel)
-    return feed_forward(b, x = attention_block(b, x, w, attention, options, none), w, options, x);
+  if (!options.parallel) {
+    x = attention_block(b, x, w, attention, options, none);
+    return feed_forward(b, x, w, options, x);
+  }
   const SlotId sum = attention_block(b, x, w, attention, options, b.slot("parallel", b.spec().hidden));
   return feed_forward(b, x, w, options, sum);
 }

@@ -14,7 +14,7 @@ struct LayerOptions {
   bool post_last = false;    // the norms after follow the addition
   float residual_scale = 1;  // of what is added to x
   float clamp = 0;           // of queries, keys and values
-  Routing routing;           // where the layer has experts
+  Routing routing{};         // where the layer has experts
 };
 
 // Attention with `attention` between qkv and attn_output.

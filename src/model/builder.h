@@ -78,7 +78,7 @@ class Builder {
     std::string_view norm = "", post = "";
     bool post_last = false;  // `post` comes after the addition
     float scale = 1, out_scale = 1;
-    Activation activation = Activation::none;
+    Activation activation = Activation::identity;
     std::int64_t first_column = none;  // the part of `out` that it writes, when not the whole
   };
   SlotId matmul(SlotId in, const Layer& layer, std::string_view name, const MatmulOptions& options);
@@ -116,12 +116,13 @@ class Builder {
 
  private:
   struct Rows {  // a part of a tensor; count 0: the whole
-    std::int64_t first = 0, count = 0;
+    std::int64_t first, count;
   };
+  static constexpr Rows whole{0, 0};
 
-  WeightId weight(const std::string& name, std::int64_t columns, std::int64_t rows, Rows part = {});
-  WeightId vector(const std::string& name, std::int64_t elements, Rows part = {});  // F32
-  Linear linear(const std::string& name, std::int64_t columns, std::int64_t rows, Rows part = {});
+  WeightId weight(const std::string& name, std::int64_t columns, std::int64_t rows, Rows part = whole);
+  WeightId vector(const std::string& name, std::int64_t elements, Rows part = whole);  // F32
+  Linear linear(const std::string& name, std::int64_t columns, std::int64_t rows, Rows part = whole);
   Linear matrices(const std::string& name, std::int64_t columns, std::int64_t rows, std::int64_t count);
   Norm head_norm(const std::string& name, std::int64_t dim, std::int64_t heads);
   WeightId rope_factors(const Layer& layer);

@@ -8,14 +8,15 @@ namespace rf {
 double alibi_slope(const Attention& attention, int head) {
   if (attention.alibi <= 0) return 0;
   const auto power = static_cast<int>(std::bit_floor(static_cast<unsigned>(attention.heads)));
-  return head < power ? std::exp2(-attention.alibi * (head + 1) / power)
-                      : std::exp2(-attention.alibi / 2 * (2 * (head - power) + 1) / power);
+  const double alibi = attention.alibi, heads = power;
+  return head < power ? std::exp2(-alibi * (head + 1) / heads)
+                      : std::exp2(-alibi / 2 * (2 * (head - power) + 1) / heads);
 }
 
 double query_temperature(const Attention& attention, int position) {
   if (attention.temperature == 0) return 1;
-  const double steps =
-      std::floor(static_cast<double>(position + attention.temperature_offset) / attention.temperature_length);
+  const double steps = std::floor((position + attention.temperature_offset) /
+                                  static_cast<double>(attention.temperature_length));
   return 1 + attention.temperature * std::log1p(steps);
 }
 

@@ -149,7 +149,7 @@ class Checker {
   }
 
   void norm(const Norm& n, std::int64_t elements) const {
-    if (n.kind == Norm::Kind::none && (n.weight != none || n.bias != none))
+    if (n.kind == Norm::Kind::off && (n.weight != none || n.bias != none))
       fail("{}: a norm of no kind has weights", where_);
     vector(n.weight, elements, "norm");
     vector(n.bias, elements, "norm's bias");

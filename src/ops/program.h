@@ -37,8 +37,8 @@ int linear_count(Op op);  // how many of Step::linear it can use, from the first
 // rms: y = x * weight / sqrt(mean(x^2) + eps); layer: y = (x - mean(x)) * weight / sqrt(var(x) + eps) + bias.
 // Weight and bias are optional.
 struct Norm {
-  enum class Kind : std::uint8_t { none, rms, layer };
-  Kind kind = Kind::none;
+  enum class Kind : std::uint8_t { off, rms, layer };
+  Kind kind = Kind::off;
   WeightId weight = none, bias = none;
   float eps = 0;
 };
@@ -49,7 +49,7 @@ struct Linear {
 };
 
 enum class Activation : std::uint8_t {
-  none,       // identity
+  identity,
   silu,       // x sigmoid(x)
   gelu_tanh,  // the tanh form of GELU (arXiv:1606.08415)
   gelu,       // with the error function
@@ -95,11 +95,11 @@ struct Attention {
   float alibi = 0;        // largest ALiBi bias: slopes of arXiv:2108.12409, 2^(-alibi * i / heads); 0: none
   WeightId sinks = none;  // f32 [heads]
   // Weights for one head, that serve all, or for all heads one after the other.
-  Norm q_norm, k_norm, v_norm;
+  Norm q_norm{}, k_norm{}, v_norm{};
   NormOver norm_over = NormOver::head;
   int key_normed = 0;  // of a key's elements, from the first on; 0: all
   bool norm_after_rope = false;
-  Rope rope;
+  Rope rope{};
   // Queries at position p are multiplied by 1 + temperature * ln(1 + floor((p + offset) / length)).
   float temperature = 0, temperature_length = 1;
   int temperature_offset = 0;
@@ -135,7 +135,7 @@ struct Step {
   Norm norm, post;
   bool post_last = false;  // post is applied after the addition
   Linear linear[3];
-  Activation activation = Activation::none;
+  Activation activation = Activation::identity;
   Attention attention;
   Routing routing;  // of route, experts_up and experts_down
   int heads = 0;    // of heads

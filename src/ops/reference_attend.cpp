@@ -16,7 +16,7 @@ namespace {
 // Norms `heads` rows of `all`, each over its first `width` elements.
 void normalise_heads(const Program& program, const Norm& norm, Attention::NormOver over, std::size_t width,
                      Matrix& all) {
-  if (norm.kind == Norm::Kind::none) return;
+  if (norm.kind == Norm::Kind::off) return;
   if (over == Attention::NormOver::row)
     return oracle::normalise(program, norm, all.row(0), all.values.size());
   const bool shared =

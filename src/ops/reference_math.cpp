@@ -14,7 +14,7 @@ const float* floats(const Program& program, WeightId id) {
 }
 
 void normalise(const Program& program, const Norm& norm, double* x, std::size_t n, std::size_t skip) {
-  if (norm.kind == Norm::Kind::none) return;
+  if (norm.kind == Norm::Kind::off) return;
   const float* weight = floats(program, norm.weight);
   const float* bias = floats(program, norm.bias);
   const auto count = static_cast<double>(n);
@@ -58,7 +58,7 @@ double activate(Activation activation, double x) {
       return std::max(x, 0.0);
     case Activation::relu_squared:
       return std::max(x, 0.0) * std::max(x, 0.0);
-    case Activation::none:
+    case Activation::identity:
     case Activation::swiglu_clamped:
       break;
   }

@@ -47,8 +47,8 @@ const std::byte* head_of(const CacheLayout& layout, const HeadTile& tile, int pa
          static_cast<std::size_t>(tile.kv_head) * layout.head_bytes;
 }
 
-const float* query(const HeadTile& tile, int key_dim, int i) {
-  return tile.q + i / tile.heads * tile.q_stride + i % tile.heads * key_dim;
+const float* query(const HeadTile& tile, int i) {
+  return tile.q + i / tile.heads * tile.q_stride + i % tile.heads * tile.head_stride;
 }
 
 // Raw scores of N queries against one group of 16 positions.
@@ -57,7 +57,7 @@ void score_group(const CacheLayout& layout, const HeadTile& tile, int first, con
                  float* scores, int stride) {
   const float* q[N];
   RF_UNROLL(8)
-  for (int i = 0; i < N; ++i) q[i] = query(tile, layout.key_dim, first + i);
+  for (int i = 0; i < N; ++i) q[i] = query(tile, first + i);
   for (int half = 0; half < halves; ++half) {
     F acc[N];
     RF_UNROLL(8)
@@ -106,7 +106,8 @@ void weigh_values(const CacheLayout& layout, const HeadTile& tile, int first_pos
   }
 }
 
-// The same where a value is the beginning of its key: keys lie transposed, so every element is a dot of its own.
+// The same where a value is the beginning of its key: keys lie transposed, so every element is a dot of its
+// own.
 template <KvType kv, int N>
 void weigh_keys(const CacheLayout& layout, const HeadTile& tile, int first_position, int last_position,
                 const float* weights, int stride, Partial* partials) {
@@ -117,7 +118,8 @@ void weigh_keys(const CacheLayout& layout, const HeadTile& tile, int first_posit
     int count = 16 - skip;
     if (count > layout.page - in_page) count = layout.page - in_page;
     if (count > last_position - p) count = last_position - p;
-    const std::byte* group = head_of(layout, tile, page) + static_cast<std::size_t>(in_page / 16) * layout.group_bytes;
+    const std::byte* group =
+        head_of(layout, tile, page) + static_cast<std::size_t>(in_page / 16) * layout.group_bytes;
     alignas(64) float some[N][16] = {};
     for (int i = 0; i < N; ++i)
       for (int j = 0; j < count; ++j) some[i][skip + j] = weights[i * stride + p - first_position + j];
@@ -198,7 +200,8 @@ void chunk_of(const CacheLayout& layout, const HeadTile& tile, int first, int fi
     p += count;
   }
   for (int i = 0; i < N; ++i)
-    soften(tile, first + i, first_position, last_position - first_position, scratch + i * stride, partials[i]);
+    soften(tile, first + i, first_position, last_position - first_position, scratch + i * stride,
+           partials[i]);
   if (layout.key_is_value)
     return weigh_keys<kv, N>(layout, tile, first_position, last_position, scratch, stride, partials);
   weigh_values<kv, N>(layout, tile, first_position, last_position, scratch, stride, partials);
@@ -211,7 +214,8 @@ void attend(const CacheLayout& layout, const HeadTile& tile, int chunk, float* s
   int i = 0;
   const auto go = [&]<int N>() {
     // What the first query sees begins first, what the last one sees ends last.
-    const int from = visible_positions(tile.sees, tile.window, tile.position + i / tile.heads, tile.length).first;
+    const int from =
+        visible_positions(tile.sees, tile.window, tile.position + i / tile.heads, tile.length).first;
     int last_position =
         visible_positions(tile.sees, tile.window, tile.position + (i + N - 1) / tile.heads, tile.length).end;
     if (last_position > first_position + attention_chunk) last_position = first_position + attention_chunk;

@@ -26,7 +26,7 @@ struct Moments {
 
 Moments moments(const NormView& norm, const float* x, int n) {
   Moments m;
-  if (norm.kind == Norm::Kind::none) return m;
+  if (norm.kind == Norm::Kind::off) return m;
   if (norm.kind == Norm::Kind::layer) m.mean = sum_of(x, n, 0, false) / static_cast<float>(n);
   m.inverse = 1.0f / __builtin_sqrtf(sum_of(x, n, m.mean, true) / static_cast<float>(n) + norm.eps);
   return m;
@@ -38,7 +38,7 @@ void norm_piece(const NormView& norm, const Moments& m, const float* x, int firs
   for (; i + lanes <= n; i += lanes) {
     F v = F::load(x + first + i);
     if (norm.kind == Norm::Kind::layer) v = v - F::set1(m.mean);
-    if (norm.kind != Norm::Kind::none) v = v * F::set1(m.inverse);
+    if (norm.kind != Norm::Kind::off) v = v * F::set1(m.inverse);
     if (norm.weight != nullptr) v = v * F::load(norm.weight + first + i);
     if (norm.bias != nullptr) v = v + F::load(norm.bias + first + i);
     v.store(out + i);
@@ -46,7 +46,7 @@ void norm_piece(const NormView& norm, const Moments& m, const float* x, int firs
   for (; i < n; ++i) {
     float v = x[first + i];
     if (norm.kind == Norm::Kind::layer) v -= m.mean;
-    if (norm.kind != Norm::Kind::none) v *= m.inverse;
+    if (norm.kind != Norm::Kind::off) v *= m.inverse;
     if (norm.weight != nullptr) v *= norm.weight[first + i];
     if (norm.bias != nullptr) v += norm.bias[first + i];
     out[i] = v;
@@ -128,7 +128,7 @@ F activate(Activation kind, F x) {
       const F positive = max(x, F::zero());
       return positive * positive;
     }
-    case Activation::none:
+    case Activation::identity:
     case Activation::swiglu_clamped:
       break;
   }
@@ -142,7 +142,7 @@ F gated(Activation kind, F gate, F up) {
 }
 
 F finished(const Epilogue& epilogue, F v) {
-  if (epilogue.activation != Activation::none) v = activate(epilogue.activation, v);
+  if (epilogue.activation != Activation::identity) v = activate(epilogue.activation, v);
   if (epilogue.clamp > 0) v = max(min(v, F::set1(epilogue.clamp)), F::set1(-epilogue.clamp));
   if (epilogue.scale != 1) v = v * F::set1(epilogue.scale);
   if (epilogue.softcap > 0) v = capped(v, epilogue.softcap);

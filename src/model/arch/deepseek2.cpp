@@ -57,7 +57,8 @@ void record_deepseek2(Builder& b) {
   SlotId x = b.embed({});
   for (int i = 0; i < b.layers(); ++i) {
     const Layer w = b.layer(i);
-    x = feed_forward(b, x = latent_attention(b, x, w), w, options, x);
+    x = latent_attention(b, x, w);
+    x = feed_forward(b, x, w, options, x);
   }
   b.logits(x, {});
 }
