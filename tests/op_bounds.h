@@ -20,7 +20,7 @@ struct Estimate {
 struct NormedRow {
   NormedRow(const OpSetup& setup, const float* x)
       : values(x, x + setup.width(setup.step().x)), variance((values.size() + 31) / 32) {
-    if (setup.step().norm.weight != none) {
+    if (setup.step().norm.kind == Norm::Kind::rms) {
       const auto* weight =
           reinterpret_cast<const float*>(setup.program.tensor(setup.step().norm.weight).data);
       double squares = 0;
@@ -100,7 +100,7 @@ inline std::vector<double> linear_errors(const OpSetup& setup, const Feed& feed)
 inline double attend_error(const OpSetup& setup, double largest_value) {
   const Attention& a = setup.step().attention;
   double error = 4e-6;
-  if (a.k_norm != none || a.rope.dims > 0) {
+  if (a.k_norm.kind != Norm::Kind::off || a.rope.dims > 0) {
     if (setup.limits.kv == KvType::f16) error = 1e-3;
     if (setup.limits.kv == KvType::q8_0) error = 0.03;
     if (setup.limits.kv == KvType::q4_0) error = 0.4;

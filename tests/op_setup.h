@@ -113,7 +113,11 @@ class OpSetup {
       if (bias) step.linear[i].bias = vector(random_.gauss(static_cast<std::size_t>(matrix_rows)));
       out = step.op == Op::gate_up ? matrix_rows : out + matrix_rows;
     }
-    if (c.number("norm") != 0) step.norm = {vector(norm_weights(static_cast<std::size_t>(columns))), 1e-5f};
+    if (c.number("norm") != 0) {
+      step.norm.kind = Norm::Kind::rms;
+      step.norm.weight = vector(norm_weights(static_cast<std::size_t>(columns)));
+      step.norm.eps = 1e-5f;
+    }
     if (step.op == Op::gate_up)
       step.activation = c.get("activation") == "silu" ? Activation::silu : Activation::gelu_tanh;
     if (step.op == Op::matmul && c.number("add") != 0) step.add = add_slot(out);
@@ -151,11 +155,11 @@ class OpSetup {
     a.value_dim = std::stoi(dims.back());
     a.scale = 1 / std::sqrt(static_cast<float>(a.key_dim));
     a.window = c.number("window");
-    a.norm_eps = 1e-6f;
     const std::string norms = c.get("norms", "none");
     const auto key_dim = static_cast<std::size_t>(a.key_dim);
-    if (norms == "q" || norms == "both") a.q_norm = vector(random_.gauss(key_dim));
-    if (norms == "k" || norms == "both") a.k_norm = vector(random_.gauss(key_dim));
+    for (const auto& [name, norm] : {std::pair{"q", &a.q_norm}, {"k", &a.k_norm}})
+      if (norms == name || norms == "both")
+        *norm = {.kind = Norm::Kind::rms, .weight = vector(random_.gauss(key_dim)), .eps = 1e-6f};
     a.rope = rope(c, a.key_dim);
     a.cache = 0;
     program.caches.push_back(

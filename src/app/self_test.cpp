@@ -61,7 +61,9 @@ Step& TinyModel::step(Op op, SlotId x, SlotId out, const std::array<Linear, 3>& 
 
 TinyModel::TinyModel() {
   values_.reserve(16);  // tensors view these vectors' memory, which moving a vector keeps
-  const auto norm = [&](const char* name) { return Norm{weight(name, hidden, 1, 0.2f, 1), 1e-5f}; };
+  const auto norm = [&](const char* name) {
+    return Norm{.kind = Norm::Kind::rms, .weight = weight(name, hidden, 1, 0.2f, 1), .eps = 1e-5f};
+  };
   const auto linear = [&](const char* name, int in, int out) {
     return Linear{weight(name, in, out, 0.2f), none};
   };

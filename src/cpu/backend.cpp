@@ -90,6 +90,7 @@ class Cpu : public Backend {
 
 bool Cpu::can(const Program& program, const Step& step, std::string* why) const {
   for (int i = 0; i < multiplied_count(step); ++i) {
+    if (step.linear[i].weight == none) continue;
     const Weight& weight = program.weights[static_cast<std::size_t>(step.linear[i].weight)];
     if (can_tile(weight.tensor.type)) continue;
     if (why != nullptr)
@@ -108,7 +109,8 @@ std::vector<WeightId> multiplied(const Program& program, std::span<const int> st
   std::vector<WeightId> ids;
   for (const int s : steps) {
     const Step& step = program.steps[static_cast<std::size_t>(s)];
-    for (int i = 0; i < multiplied_count(step); ++i) ids.push_back(step.linear[i].weight);
+    for (int i = 0; i < multiplied_count(step); ++i)
+      if (step.linear[i].weight != none) ids.push_back(step.linear[i].weight);
   }
   std::sort(ids.begin(), ids.end());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
@@ -131,6 +133,39 @@ std::int64_t slot_rows(const Slot& slot, const RunLimits& limits) {
   return slot.wanted_rows ? limits.batch.wanted : limits.batch.rows;
 }
 
+// What one step that multiplies or embeds asks for.
+void add_step(const Program& program, const Step& step, BufferSizes& need) {
+  const auto rows = static_cast<std::size_t>(need.rows);
+  const auto width = [&](SlotId slot) {
+    return static_cast<std::size_t>(program.slots[static_cast<std::size_t>(slot)].width);
+  };
+  if (step.op == Op::embed) {
+    for (const Linear& table : step.linear)
+      if (table.weight != none) {
+        const TiledWeight stored = tiled(program.tensor(table.weight));
+        need.embedding_row = std::max(need.embedding_row, row_bytes(stored.type, stored.columns));
+      }
+    if (step.linear[1].weight != none || step.linear[2].weight != none)
+      need.embedding = std::max(need.embedding, width(step.out));
+    return;
+  }
+  if (multiplied_count(step) == 0 || step.linear[0].weight == none) return;
+  const Tensor& first = program.tensor(step.linear[0].weight);
+  const auto used = static_cast<std::size_t>(std::max(step.routing.used, 1));
+  const bool routed = step.op == Op::experts_up || step.op == Op::experts_down;
+  const std::size_t packed = rows * (routed                 ? used
+                                     : step.op == Op::heads ? static_cast<std::size_t>(step.heads)
+                                                            : 1);
+  need.cells = std::max(need.cells, static_cast<std::size_t>((first.columns() + 31) / 32) * packed);
+  std::size_t temporary = 0;
+  if (step.op == Op::route) temporary = rows * static_cast<std::size_t>(step.routing.experts);
+  if (step.op == Op::matmul && step.post.kind != Norm::Kind::off)
+    temporary = rows * static_cast<std::size_t>(first.rows());
+  if (step.op == Op::experts_up && step.routing.weigh_input) temporary = packed * width(step.x);
+  if (step.op == Op::experts_down) temporary = packed * width(step.out);
+  need.temporary = std::max(need.temporary, temporary);
+}
+
 // What steps share: packed rows, partial attention results, and each member's scratch.
 BufferSizes buffer_sizes(const Program& program, std::span<const int> steps, const RunLimits& limits,
                          const Kernels& kernels) {
@@ -147,10 +182,7 @@ BufferSizes buffer_sizes(const Program& program, std::span<const int> steps, con
   need.chunks = static_cast<int>((positions + attention_chunk - 1) / attention_chunk);
   for (const int s : steps) {
     const Step& step = program.steps[static_cast<std::size_t>(s)];
-    if (step.op == Op::embed) {
-      const TiledWeight table = tiled(program.tensor(step.linear[0].weight));
-      need.embedding_row = row_bytes(table.type, table.columns);
-    }
+    add_step(program, step, need);
     if (step.op != Op::attend) continue;
     need.value_padded = std::max(need.value_padded, (step.attention.value_dim + 15) / 16 * 16);
     need.heads = std::max(need.heads, step.attention.heads);
@@ -237,8 +269,8 @@ void Cpu::take_weights(const std::vector<WeightId>& wanted, void (*progress)(voi
         const int last = std::min(t + piece, weight.tiles());
         for (int i = t; i < last; ++i)
           write_tile(tensor, weight, i, to + static_cast<std::size_t>(i) * weight.tile_bytes);
-        const std::int64_t first_row = 16 * static_cast<std::int64_t>(t),
-                           end = std::min<std::int64_t>(16 * last, tensor.rows());
+        const std::int64_t first_row = weight.first_row(t),
+                           end = weight.first_row(last - 1) + weight.rows_in(last - 1);
         MappedFile::release(
             {tensor.row(first_row), static_cast<std::size_t>(end - first_row) * tensor.row_bytes});
       }

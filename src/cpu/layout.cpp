@@ -122,7 +122,10 @@ bool can_tile(Type type) {
 TiledWeight tiled(const Tensor& tensor) {
   const Type type = kept_as(tensor.type);
   const BlockShape shape = block_shape(type);
-  TiledWeight layout{.type = type, .columns = tensor.columns(), .rows = tensor.rows()};
+  TiledWeight layout{.type = type,
+                     .columns = tensor.columns(),
+                     .rows = tensor.rows(),
+                     .matrices = static_cast<int>(tensor.shape[2])};
   const auto blocks = static_cast<std::size_t>(tensor.columns() / shape.elements);
   for (std::size_t f = 0; f < shape.fields.size(); ++f) {
     layout.field_at[f] = layout.tile_bytes;
@@ -134,8 +137,8 @@ TiledWeight tiled(const Tensor& tensor) {
 void write_tile(const Tensor& tensor, const TiledWeight& layout, int t, std::uint8_t* out) {
   const BlockShape shape = block_shape(layout.type);
   const std::size_t row_bytes = rf::row_bytes(layout.type, layout.columns);
-  const std::int64_t first = 16 * static_cast<std::int64_t>(t);
-  const int present = static_cast<int>(std::min<std::int64_t>(16, tensor.rows() - first));
+  const std::int64_t first = layout.first_row(t);
+  const int present = layout.rows_in(t);
   thread_local std::vector<std::byte> spare;  // zero rows beyond the matrix, and changed copies
   const bool converts = layout.type != tensor.type, arranges = needs_arranging(layout.type);
   spare.assign((converts || arranges ? 17 : 1) * row_bytes, std::byte{0});
@@ -180,7 +183,8 @@ CacheLayout::CacheLayout(const Cache& cache, KvType kv, int page_tokens)
       kv_heads(cache.kv_heads),
       key_dim(cache.key_dim),
       value_dim(cache.value_dim),
-      page(page_tokens) {
+      page(page_tokens),
+      key_is_value(cache.key_is_value) {
   value_padded = (value_dim + 15) / 16 * 16;
   const auto blocks = [](int n) { return static_cast<std::size_t>((n + 31) / 32); };
   const auto codes = [this, blocks](int n) {
@@ -200,8 +204,10 @@ CacheLayout::CacheLayout(const Cache& cache, KvType kv, int page_tokens)
   const bool quantised = type == KvType::q8_0 || type == KvType::q4_0;
   group_scales = 16 * codes(key_dim);
   group_bytes = round_up(group_scales + (quantised ? 32 * blocks(key_dim) : 0), 64);
-  value_scales = codes(value_padded);
-  value_bytes = round_up(value_scales + (quantised ? 2 * blocks(value_dim) : 0), 16);
+  if (!key_is_value) {
+    value_scales = codes(value_padded);
+    value_bytes = round_up(value_scales + (quantised ? 2 * blocks(value_dim) : 0), 16);
+  }
   values_at = static_cast<std::size_t>((page + 15) / 16) * group_bytes;
   head_bytes = round_up(values_at + static_cast<std::size_t>(page) * value_bytes, 64);
   page_bytes = static_cast<std::size_t>(kv_heads) * head_bytes;

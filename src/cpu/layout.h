@@ -14,12 +14,22 @@ namespace rf {
 // on 64 bytes.
 struct TiledWeight {
   Type type = Type::f32;
-  std::int64_t columns = 0, rows = 0;
+  std::int64_t columns = 0, rows = 0;  // rows of all matrices
+  int matrices = 1;                    // each begins with a tile of its own
   std::size_t tile_bytes = 0;
   std::size_t field_at[max_fields] = {};  // offset of each field in a tile
   const std::uint8_t* data = nullptr;
 
-  int tiles() const { return static_cast<int>((rows + 15) / 16); }
+  int tiles_of_one() const { return static_cast<int>((rows / matrices + 15) / 16); }
+  int tiles() const { return matrices * tiles_of_one(); }
+  // The rows that a tile holds.
+  std::int64_t first_row(int t) const {
+    return t / tiles_of_one() * (rows / matrices) + t % tiles_of_one() * 16;
+  }
+  int rows_in(int t) const {
+    const std::int64_t left = rows / matrices - std::int64_t{16} * (t % tiles_of_one());
+    return static_cast<int>(left < 16 ? left : 16);
+  }
   std::size_t bytes() const { return static_cast<std::size_t>(tiles()) * tile_bytes; }
   const std::uint8_t* tile(int t) const { return data + static_cast<std::size_t>(t) * tile_bytes; }
 };
@@ -40,6 +50,7 @@ void read_row(const TiledWeight& weight, std::int64_t row, std::byte* out);
 struct CacheLayout {
   KvType type = KvType::f16;
   int kv_heads = 0, key_dim = 0, value_dim = 0, page = 0;
+  bool key_is_value = false;  // no V: values are the first value_dim rows of K
   int value_padded = 0;
   std::size_t group_bytes = 0, group_scales = 0;  // of a K group; offset of its scales [key blocks][16]
   std::size_t value_bytes = 0, value_scales = 0;  // of a V row; offset of its scales [value blocks]

@@ -7,9 +7,12 @@
 
 namespace rf {
 
-std::size_t BufferSizes::pack(int row_count) const {
-  const auto cells = static_cast<std::size_t>((widest + 31) / 32) * static_cast<std::size_t>(row_count);
-  return aligned(cells * ((quantised ? 32 + 4 + 8 : 0) + (kept ? 128 : 0)) + 256);
+std::size_t BufferSizes::pack(std::size_t count) const {
+  return aligned(count * ((quantised ? 32 + 4 + 8 : 0) + (kept ? 128 : 0)) + 256);
+}
+
+std::size_t BufferSizes::own_pack() const {
+  return pack(static_cast<std::size_t>((widest + 31) / 32) * Work::own_pack_rows);
 }
 
 std::size_t BufferSizes::partials() const {
@@ -18,14 +21,15 @@ std::size_t BufferSizes::partials() const {
 }
 
 std::size_t BufferSizes::member() const {
-  return aligned(tile_scratch) + aligned(embedding_row) + pack(Work::own_pack_rows) +
+  return aligned(tile_scratch) + aligned(embedding_row) + aligned(sizeof(float) * embedding) + own_pack() +
          2 * aligned(sizeof(float) * 16 * static_cast<std::size_t>(std::max(rows, 1))) +
          aligned(sizeof(float) * attention_scratch) +
          2 * aligned(sizeof(float) * max_queries * static_cast<std::size_t>(value_padded));
 }
 
 std::size_t BufferSizes::total(int members) const {
-  return pack(rows) + partials() + static_cast<std::size_t>(members) * member();
+  return pack(cells) + partials() + aligned(sizeof(float) * temporary) +
+         static_cast<std::size_t>(members) * member();
 }
 
 void Work::lay_out(const BufferSizes& sizes, std::byte* block) {
@@ -38,13 +42,15 @@ void Work::lay_out(const BufferSizes& sizes, std::byte* block) {
   const auto take_floats = [&take](std::size_t count) {
     return reinterpret_cast<float*>(take(sizeof(float) * count));
   };
-  pack_ = take(sizes.pack(sizes.rows));
+  pack_ = take(sizes.pack(sizes.cells));
   partials_ = reinterpret_cast<float*>(take(sizes.partials()));
+  temporary_ = take_floats(sizes.temporary);
   members_.resize(static_cast<std::size_t>(team->size()));
   for (Member& m : members_) {
     m.tile_scratch = reinterpret_cast<std::uint8_t*>(take(sizes.tile_scratch));
     m.row = take(sizes.embedding_row);
-    m.pack = take(sizes.pack(own_pack_rows));
+    m.embedding = take_floats(sizes.embedding);
+    m.pack = take(sizes.own_pack());
     for (float*& tile : m.tiles) tile = take_floats(16 * static_cast<std::size_t>(std::max(sizes.rows, 1)));
     m.scores = take_floats(attention_scratch);
     for (float*& values : m.values)
@@ -75,36 +81,76 @@ const float* Work::vector_of(WeightId id) const {
   return id == none ? nullptr : reinterpret_cast<const float*>(program->tensor(id).data);
 }
 
-void Work::run_step(const Step& step, int member) {
+NormView Work::norm_of(const Norm& norm, std::int64_t skip) const {
+  const float* weight = vector_of(norm.weight);
+  const float* bias = vector_of(norm.bias);
+  return {.kind = norm.kind,
+          .weight = weight != nullptr ? weight + skip : nullptr,
+          .bias = bias != nullptr ? bias + skip : nullptr,
+          .eps = norm.eps};
+}
+
+void Work::run_step(const Step& step, int index) {
+  Member& member = members_[static_cast<std::size_t>(index)];
   switch (step.op) {
     case Op::embed:
-      return embed(step, members_[static_cast<std::size_t>(member)]);
+      return embed(step, member);
     case Op::attend:
-      return attend(step, members_[static_cast<std::size_t>(member)]);
+      return attend(step, member);
     case Op::qkv:
     case Op::matmul:
     case Op::gate_up:
+      return matmul(step, member, index);
     case Op::logits:
-      return matmul(step, members_[static_cast<std::size_t>(member)], member);
+      return step.linear[0].weight == none ? norm_only(step) : matmul(step, member, index);
+    case Op::heads:
+      return heads(step, member, index);
+    case Op::route:
+      matmul(step, member, index);
+      next_phase();
+      return route(step);
+    case Op::experts_up:
+      return experts_up(step, member, index);
+    case Op::experts_down:
+      return experts_down(step, member, index);
   }
 }
 
 void Work::embed(const Step& step, Member& member) {
-  const Tensor& table = program->tensor(step.linear[0].weight);
-  const TiledWeight& tiles = weights[static_cast<std::size_t>(step.linear[0].weight)];
-  float* out = slots[static_cast<std::size_t>(step.out)];
-  share(batch->rows(), 4, [&](int r) {
-    float* row = out + r * table.columns();
-    const std::byte* stored = table.row(batch->token(r));
+  const std::int64_t columns = program->slots[static_cast<std::size_t>(step.out)].width;
+  const auto table_row = [&](const Linear& linear, std::int64_t which, float* out) {
+    const Tensor& table = program->tensor(linear.weight);
+    const TiledWeight& tiles = weights[static_cast<std::size_t>(linear.weight)];
+    const std::byte* stored = table.row(which);
     Type type = table.type;
     if (tiles.data != nullptr) {  // the output matrix too: kept once, and the file's pages stay out of memory
-      read_row(tiles, batch->token(r), member.row);
+      read_row(tiles, which, member.row);
       stored = member.row;
       type = tiles.type;
     }
-    decode_row(type, stored, table.columns(), row);
+    decode_row(type, stored, columns, out);
+  };
+  share(batch->rows(), 4, [&](int r) {
+    float* row = slots[static_cast<std::size_t>(step.out)] + r * columns;
+    table_row(step.linear[0], batch->token(r), row);
     if (step.scale != 1)
-      for (std::int64_t i = 0; i < table.columns(); ++i) row[i] *= step.scale;
+      for (std::int64_t i = 0; i < columns; ++i) row[i] *= step.scale;
+    for (int table = 1; table < 3; ++table) {
+      if (step.linear[table].weight == none) continue;
+      table_row(step.linear[table], table == 1 ? batch->position(r) : 0, member.embedding);
+      for (std::int64_t i = 0; i < columns; ++i) row[i] += member.embedding[i];
+    }
+    if (step.norm.kind != Norm::Kind::off)
+      kernels->normalise(norm_of(step.norm), row, static_cast<int>(columns), row);
+  });
+}
+
+void Work::norm_only(const Step& step) {
+  const std::int64_t columns = program->slots[static_cast<std::size_t>(step.x)].width;
+  share(batch->wanted(), 1, [&](int i) {
+    kernels->normalise(norm_of(step.norm),
+                       slots[static_cast<std::size_t>(step.x)] + batch->wanted_row(i) * columns,
+                       static_cast<int>(columns), slots[static_cast<std::size_t>(step.out)] + i * columns);
   });
 }
 
@@ -121,16 +167,21 @@ PackedRows Work::packed(std::byte* block, std::int64_t columns, int rows) const 
   return out;
 }
 
+PackOptions Work::pack_options(const Step& step) const {
+  PackOptions options{.norm = norm_of(step.norm)};
+  for (const Linear& linear : step.linear)
+    if (linear.weight != none)
+      (type_info(program->tensor(linear.weight).type).block_elements > 1 ? options.quantise : options.keep) =
+          true;
+  return options;
+}
+
 // The step's input rows, normed and packed; complete for this member when it returns.
 PackedRows Work::pack_input(const Step& step, Member& member, int index, int rows) {
   const std::int64_t columns = program->tensor(step.linear[0].weight).columns();
   const std::int64_t width = program->slots[static_cast<std::size_t>(step.x)].width;
   const float* x = slots[static_cast<std::size_t>(step.x)];
-  PackOptions options{.norm = vector_of(step.norm.weight), .eps = step.norm.eps};
-  for (const Linear& linear : step.linear)
-    if (linear.weight != none)
-      (type_info(program->tensor(linear.weight).type).block_elements > 1 ? options.quantise : options.keep) =
-          true;
+  const PackOptions options = pack_options(step);
   const bool own = rows <= own_pack_rows;
   const PackedRows out = packed(own ? member.pack : pack_, columns, rows);
   const int first = own ? 0 : rows * index / team->size(),
@@ -150,7 +201,7 @@ void Work::matmul(const Step& step, Member& member, int index) {
   if (step.op == Op::gate_up) {
     const TiledWeight& gate = weights[static_cast<std::size_t>(step.linear[0].weight)];
     const TiledWeight& up = weights[static_cast<std::size_t>(step.linear[1].weight)];
-    share(gate.tiles(), std::max(1, gate.tiles() / (8 * team->size())), [&](int t) {
+    share_evenly(gate.tiles(), [&](int t) {
       kernels->tile_matmul(gate, t, in, rows, member.tile_scratch, member.tiles[0]);
       kernels->tile_matmul(up, t, in, rows, member.tile_scratch, member.tiles[1]);
       store_tile(step, 0, t, rows, member);
@@ -163,12 +214,15 @@ void Work::matmul(const Step& step, Member& member, int index) {
       total += weights[static_cast<std::size_t>(step.linear[l].weight)].tiles();
     ends[l] = total;
   }
-  share(total, std::max(1, total / (8 * team->size())), [&](int i) {
+  share_evenly(total, [&](int i) {
     const int l = i < ends[0] ? 0 : i < ends[1] ? 1 : 2, t = i - (l > 0 ? ends[l - 1] : 0);
     const TiledWeight& weight = weights[static_cast<std::size_t>(step.linear[l].weight)];
     kernels->tile_matmul(weight, t, in, rows, member.tile_scratch, member.tiles[0]);
     store_tile(step, l, t, rows, member);
   });
+  if (step.post.kind == Norm::Kind::off) return;
+  next_phase();
+  finish_rows(step, static_cast<int>(program->tensor(step.linear[0].weight).rows()), 1);
 }
 
 void Work::store_tile(const Step& step, int linear, int tile, int rows, const Member& member) {
@@ -179,16 +233,42 @@ void Work::store_tile(const Step& step, int linear, int tile, int rows, const Me
     const float* whole = vector_of(step.linear[l].bias);
     return whole != nullptr ? whole + first : nullptr;
   };
-  std::int64_t column = first;
-  if (step.op != Op::gate_up)
-    for (int l = 0; l < linear; ++l) column += rows_of(l);
   const int count = static_cast<int>(std::min<std::int64_t>(16, rows_of(linear) - first));
+  Epilogue epilogue{.bias = bias(linear), .activation = step.activation, .clamp = step.clamp};
+  // Rows that need another look as a whole wait for it.
+  if (step.op == Op::route || step.post.kind != Norm::Kind::off)
+    return kernels->store(member.tiles[0], rows, count, epilogue, temporary_ + first, rows_of(0));
+  std::int64_t column = step.first_column + first;
+  if (step.op == Op::qkv)
+    for (int l = 0; l < linear; ++l) column += rows_of(l);
   float* out = slots[static_cast<std::size_t>(step.out)] + column;
   if (step.op == Op::gate_up)
     return kernels->store_gated(step.activation, member.tiles[0], member.tiles[1], rows, count, bias(0),
                                 bias(1), out, width);
-  const float* add = step.add != none ? slots[static_cast<std::size_t>(step.add)] + column : nullptr;
-  kernels->store(member.tiles[0], rows, count, bias(linear), add, out, width);
+  epilogue.scale = step.scale;
+  epilogue.softcap = step.softcap;
+  epilogue.add = step.add != none ? slots[static_cast<std::size_t>(step.add)] + column : nullptr;
+  epilogue.out_scale = step.out_scale;
+  kernels->store(member.tiles[0], rows, count, epilogue, out, width);
+}
+
+// The rest of matmul and experts_down: row r of `out` from the sum of `terms` rows of the temporary.
+void Work::finish_rows(const Step& step, int columns, int terms) {
+  const std::int64_t width = program->slots[static_cast<std::size_t>(step.out)].width;
+  share(batch->rows(), 1, [&](int r) {
+    float* sum = temporary_ + static_cast<std::ptrdiff_t>(r) * terms * columns;
+    for (int k = 1; k < terms; ++k)
+      for (int i = 0; i < columns; ++i) sum[i] += sum[k * columns + i];
+    const NormView post = norm_of(step.post);
+    if (!step.post_last && post.kind != Norm::Kind::off) kernels->normalise(post, sum, columns, sum);
+    float* out = slots[static_cast<std::size_t>(step.out)] + r * width + step.first_column;
+    const float* add = step.add != none ? slots[static_cast<std::size_t>(step.add)] + r * width : nullptr;
+    for (int i = 0; i < columns; ++i) {
+      const float scaled = sum[i] * step.scale;
+      out[i] = (add != nullptr ? scaled + add[i] : scaled) * step.out_scale;
+    }
+    if (step.post_last && post.kind != Norm::Kind::off) kernels->normalise(post, out, columns, out);
+  });
 }
 
 }  // namespace rf

@@ -1,5 +1,6 @@
 // Work: one loaded program on the CPU, and how each step is done by the members of the team.
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <vector>
@@ -17,14 +18,18 @@ inline std::size_t aligned(std::size_t bytes) {
 
 struct BufferSizes {
   int rows = 0, sequences = 0;
-  std::int64_t widest = 0;  // columns of any matmul
+  std::int64_t widest = 0;    // columns of any matmul
+  std::size_t cells = 0;      // blocks of 32 columns that one step packs, of all its rows
+  std::size_t temporary = 0;  // floats that one step keeps between two of its phases
+  std::size_t embedding = 0;  // floats of a row of an embedding step with several tables
   bool quantised = false, kept = false;
   std::size_t tile_scratch = 0, embedding_row = 0;  // bytes
   int chunks = 0, heads = 0, value_padded = 0;      // of attention
 
-  std::size_t pack(int rows) const;  // bytes of a PackedRows
-  std::size_t partials() const;      // bytes, shared
-  std::size_t member() const;        // bytes of one member's buffers
+  std::size_t pack(std::size_t cells) const;  // bytes of a PackedRows
+  std::size_t own_pack() const;               // of a member's own
+  std::size_t partials() const;               // bytes, shared
+  std::size_t member() const;                 // bytes of one member's buffers
   std::size_t total(int members) const;
 };
 
@@ -58,8 +63,9 @@ class Work {
     std::byte* pack = nullptr;
     float* tiles[2] = {};      // [rows][16] each
     std::byte* row = nullptr;  // of an embedding table, as it lies in the file
-    float* scores = nullptr;   // attention_scratch
-    float* values[2] = {};     // [max_queries][value_padded] each
+    float* embedding = nullptr;
+    float* scores = nullptr;  // attention_scratch
+    float* values[2] = {};    // [max_queries][value_padded] each
   };
   struct RopeTable {
     Rope rope;
@@ -68,13 +74,36 @@ class Work {
   };
   struct Heads;  // what the parts of an attention step share
 
+  // Rows that go through one matrix of many: an expert's or a head's.
+  struct Group {
+    int matrix, first, rows;  // rows [first, first + rows) of those packed
+  };
+
   void embed(const Step& step, Member& member);
   void matmul(const Step& step, Member& member, int index);
+  void norm_only(const Step& step);
+  void finish_rows(const Step& step, int columns, int terms);
+  void route(const Step& step);
+  void experts_up(const Step& step, Member& member, int index);
+  void experts_down(const Step& step, Member& member, int index);
+  void heads(const Step& step, Member& member, int index);
+  // The rows and their experts, sorted by expert: groups and, for each packed row, row * used + k.
+  void sort_routes(const Step& step, std::vector<Group>& groups, std::vector<int>& order) const;
+  // Multiplies each group with its matrix of `weight`: store(group, tile, first product [rows][16]).
+  template <class Store>
+  void multiply_groups(const TiledWeight& first, const TiledWeight* second, const std::vector<Group>& groups,
+                       const PackedRows& in, Member& member, Store store);
   void attend(const Step& step, Member& member);
+  NormView norm_of(const Norm& norm, std::int64_t skip = 0) const;
+  PackOptions pack_options(const Step& step) const;
   PackedRows packed(std::byte* block, std::int64_t columns, int rows) const;
   PackedRows pack_input(const Step& step, Member& member, int index, int rows);
   void store_tile(const Step& step, int linear, int tile, int rows, const Member& member);
   void store_heads(const Step& step, const Heads& heads);
+  bool shared_norm(const Norm& norm, int dim) const;  // one head's weights serve all
+  void prepare_heads(const Attention& attention, int row, float* first, int count, int stride, int number,
+                     int normed, const Norm& norm);
+  void finish_head(const Heads& heads, const Partial& partial, int row, int head);
   // `rows` rows of one sequence from the batch's row `row` on, with the query heads of one KV head.
   HeadTile head_tile(const Heads& heads, int row, int rows, int kv_head) const;
   void attend_part(const Heads& heads, int part, Member& member);
@@ -90,6 +119,16 @@ class Work {
          i = next_.fetch_add(piece, std::memory_order_relaxed))
       for (int j = i; j < i + piece && j < count; ++j) each(j);
   }
+  // The same in pieces that shrink towards the end, so that nobody waits long for the last one.
+  template <class Each>
+  void share_evenly(int count, Each each) {
+    for (int i = next_.load(std::memory_order_relaxed); i < count;) {
+      const int piece = std::max(1, (count - i) / (4 * team->size()));
+      if (!next_.compare_exchange_weak(i, i + piece, std::memory_order_relaxed)) continue;
+      for (int j = i; j < i + piece; ++j) each(j);
+      i = next_.load(std::memory_order_relaxed);
+    }
+  }
   void next_phase() {
     team->barrier([this] { restart(); });
   }
@@ -97,6 +136,7 @@ class Work {
   BufferSizes sizes_;
   std::byte* pack_ = nullptr;
   float* partials_ = nullptr;
+  float* temporary_ = nullptr;
   std::vector<Member> members_;
   std::vector<RopeTable> ropes_;
   alignas(64) std::atomic<int> next_{0};

@@ -61,9 +61,11 @@ RunLimits limits_of(const EngineOptions& options) {
 }
 
 // Programs are checked before anything is allocated for them.
-Program checked_program(const Gguf& file, const Spec& spec) {
-  Program program = record(file, spec);
+Program checked_program(const Gguf& file, const Spec& spec, int context) {
+  Program program = record(file, spec, context);
   check(program);
+  if (program.slots[static_cast<std::size_t>(program.logits)].width != program.vocab)
+    fail("{}: this model embeds text and gives no logits to generate from", file.path());
   return program;
 }
 
@@ -91,7 +93,7 @@ struct Engine::State {
         file(Gguf::open(path)),
         spec(read_spec(file)),
         options(resolve(given, spec)),
-        program(checked_program(file, spec)),
+        program(checked_program(file, spec, options.context)),
         tokenizer(Tokenizer::from(file)),
         plan(program, std::move(backends), limits_of(options), {}, options.progress),
         pages(plan.limits().cache_pages, options.page_tokens),

@@ -9,9 +9,46 @@ namespace rf {
 namespace {
 
 constexpr std::array families{
-    Family{"llama", Rope::Pairs::adjacent, true, record_llama},
-    Family{"qwen2", Rope::Pairs::halves, false, record_qwen2},
-    Family{"qwen3", Rope::Pairs::halves, false, record_qwen3},
+    Family{"llama", Rope::Pairs::adjacent, 1, record_llama},
+    Family{"llama4", Rope::Pairs::adjacent, 0, record_llama4},
+    Family{"mistral3", Rope::Pairs::adjacent, 0, record_mistral3},
+    Family{"qwen2", Rope::Pairs::halves, 0, record_llama},
+    Family{"qwen2moe", Rope::Pairs::halves, 0, record_qwen2moe},
+    Family{"qwen3", Rope::Pairs::halves, 0, record_llama},
+    Family{"qwen3moe", Rope::Pairs::halves, 0, record_llama},
+    Family{"gemma", Rope::Pairs::halves, 0, record_gemma},
+    Family{"gemma2", Rope::Pairs::halves, 2, record_gemma2},
+    Family{"gemma3", Rope::Pairs::halves, 6, record_gemma3},
+    Family{"phi2", Rope::Pairs::halves, 0, record_phi2},
+    Family{"phi3", Rope::Pairs::halves, 1, record_llama},
+    Family{"glm4", Rope::Pairs::adjacent, 0, record_glm4},
+    Family{"glm4moe", Rope::Pairs::halves, 0, record_glm4moe},
+    Family{"chatglm", Rope::Pairs::adjacent, 0, record_llama},
+    Family{"deepseek2", Rope::Pairs::adjacent, 0, record_deepseek2},
+    Family{"gpt-oss", Rope::Pairs::halves, 2, record_gpt_oss},
+    Family{"gpt2", Rope::Pairs::halves, 0, record_gpt2},
+    Family{"gptneox", Rope::Pairs::halves, 0, record_gptneox},
+    Family{"falcon", Rope::Pairs::halves, 0, record_falcon},
+    Family{"starcoder2", Rope::Pairs::halves, 1, record_starcoder2},
+    Family{"stablelm", Rope::Pairs::halves, 0, record_stablelm},
+    Family{"bloom", Rope::Pairs::halves, 0, record_bloom},
+    Family{"mpt", Rope::Pairs::halves, 0, record_mpt},
+    Family{"nemotron", Rope::Pairs::halves, 0, record_nemotron},
+    Family{"olmo2", Rope::Pairs::halves, 4, record_olmo2},
+    Family{"olmoe", Rope::Pairs::halves, 0, record_olmoe},
+    Family{"granite", Rope::Pairs::adjacent, 0, record_granite},
+    Family{"granitemoe", Rope::Pairs::adjacent, 0, record_granite},
+    Family{"minicpm", Rope::Pairs::adjacent, 0, record_minicpm},
+    Family{"command-r", Rope::Pairs::adjacent, 0, record_command_r},
+    Family{"cohere2", Rope::Pairs::adjacent, 4, record_cohere2},
+    Family{"internlm2", Rope::Pairs::adjacent, 0, record_llama},
+    Family{"exaone", Rope::Pairs::halves, 0, record_llama},
+    Family{"exaone4", Rope::Pairs::halves, 4, record_exaone4},
+    Family{"smollm3", Rope::Pairs::adjacent, 0, record_smollm3},
+    Family{"ernie4_5", Rope::Pairs::adjacent, 0, record_ernie},
+    Family{"ernie4_5-moe", Rope::Pairs::adjacent, 0, record_ernie},
+    Family{"hunyuan-dense", Rope::Pairs::halves, 0, record_hunyuan},
+    Family{"hunyuan-moe", Rope::Pairs::halves, 0, record_hunyuan},
 };
 
 }  // namespace
@@ -28,8 +65,8 @@ const Family& family_of(const Gguf& file) {
        architecture, names);
 }
 
-Program record(const Gguf& file, const Spec& spec) {
-  Builder builder(file, spec);
+Program record(const Gguf& file, const Spec& spec, int context) {
+  Builder builder(file, spec, context > 0 ? context : spec.context);
   family_of(file).record(builder);
   return builder.finish();
 }

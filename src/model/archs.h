@@ -9,15 +9,44 @@ namespace rf {
 struct Family {
   std::string_view name;  // general.architecture
   Rope::Pairs pairs;      // how the family's files order the rotated elements of a head
-  bool window;            // attention.sliding_window applies to every layer
+  // Which layers attention.sliding_window applies to where the file does not say: all but each `every`-th
+  // one, the last of each `every` layers; 1: all, 0: none.
+  int every;
   void (*record)(Builder&);
 };
 
 // The family of the file's general.architecture. Throws Error listing the supported ones for another.
 const Family& family_of(const Gguf& file);
 
+void record_bloom(Builder& b);
+void record_cohere2(Builder& b);
+void record_command_r(Builder& b);
+void record_deepseek2(Builder& b);
+void record_ernie(Builder& b);
+void record_exaone4(Builder& b);
+void record_falcon(Builder& b);
+void record_gemma(Builder& b);
+void record_gemma2(Builder& b);
+void record_gemma3(Builder& b);
+void record_glm4(Builder& b);
+void record_glm4moe(Builder& b);
+void record_gpt2(Builder& b);
+void record_gpt_oss(Builder& b);
+void record_gptneox(Builder& b);
+void record_granite(Builder& b);
+void record_hunyuan(Builder& b);
 void record_llama(Builder& b);
-void record_qwen2(Builder& b);
-void record_qwen3(Builder& b);
+void record_llama4(Builder& b);
+void record_minicpm(Builder& b);
+void record_mistral3(Builder& b);
+void record_mpt(Builder& b);
+void record_nemotron(Builder& b);
+void record_olmo2(Builder& b);
+void record_olmoe(Builder& b);
+void record_phi2(Builder& b);
+void record_qwen2moe(Builder& b);
+void record_smollm3(Builder& b);
+void record_stablelm(Builder& b);
+void record_starcoder2(Builder& b);
 
 }  // namespace rf

@@ -4,10 +4,27 @@
 
 namespace rf {
 
-// One pre-norm transformer layer: attention, then a gated feed-forward network, each added to x.
-inline SlotId dense_layer(Builder& b, SlotId x, const Layer& w, const Builder::AttendOptions& options) {
-  x = b.matmul(b.attend(b.qkv(x, w), w, options), w, "attn_output", x);
-  return b.matmul(b.gate_up(x, w, Activation::silu), w, "ffn_down", x);
-}
+// A transformer layer: attention and a feed-forward network, each normed before, after, or both, and added to
+// the residual stream. The defaults are Llama's.
+struct LayerOptions {
+  std::string_view attention_norm = "attn_norm", attention_post = "";
+  std::string_view ffn_norm = "ffn_norm", ffn_post = "";
+  Activation activation = Activation::silu;
+  bool parallel = false;     // both read the same x
+  bool post_last = false;    // the norms after follow the addition
+  float residual_scale = 1;  // of what is added to x
+  float clamp = 0;           // of queries, keys and values
+  Routing routing{};         // where the layer has experts
+};
+
+// Attention with `attention` between qkv and attn_output.
+SlotId attention_block(Builder& b, SlotId x, const Layer& w, const Attention& attention,
+                       const LayerOptions& options, SlotId out);
+// A dense network, or experts where the layer has ffn_gate_inp, with the shared experts (suffix _shexp) that
+// it has.
+SlotId feed_forward(Builder& b, SlotId x, const Layer& w, const LayerOptions& options, SlotId add);
+// Both.
+SlotId transformer_layer(Builder& b, SlotId x, const Layer& w, const Attention& attention,
+                         const LayerOptions& options);
 
 }  // namespace rf

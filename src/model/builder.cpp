@@ -1,5 +1,6 @@
 #include "model/builder.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -13,133 +14,200 @@ std::string Layer::operator[](std::string_view name) const {
   return fmt::format("blk.{}.{}", index, name);
 }
 
-Builder::Builder(const Gguf& file, const Spec& spec) : file_(file), spec_(spec) {
-  const std::int64_t heads = spec.heads, kv_heads = spec.kv_heads;
+Builder::Builder(const Gguf& file, const Spec& spec, int context)
+    : file_(file), spec_(spec), context_(context) {
   program_.vocab = spec.vocab;
-  x_ = slot(spec.hidden);
-  qkv_ = slot(heads * spec.key_dim + kv_heads * (spec.key_dim + spec.value_dim));
-  attention_ = slot(heads * spec.value_dim);
-  gate_ = slot(spec.ffn);
-  program_.logits = slot(spec.vocab, true);
 }
 
-void Builder::refuse(std::string_view key, std::string_view what) const {
-  const std::string full = fmt::format("{}.{}", spec_.architecture, key);
-  if (file_.get<std::uint64_t>(full, 0) != 0)
-    fail("{}: not supported yet: {} (key '{}')", file_.path(), what, full);
+SlotId Builder::embed(const EmbedOptions& options) {
+  Step& step = record(Op::embed, nullptr, none, slot("residual", spec_.hidden));
+  step.linear[0] = linear("token_embd", spec_.hidden, spec_.vocab);
+  if (options.positions) {
+    const std::int64_t rows = file_.tensor("position_embd.weight").rows();
+    step.linear[1].weight = weight("position_embd.weight", spec_.hidden, rows);
+    if (rows < context_)
+      fail("{}: tensor 'position_embd.weight' has {} positions, fewer than the context of {}", file_.path(),
+           rows, context_);
+  }
+  if (options.types)
+    step.linear[2].weight =
+        weight("token_types.weight", spec_.hidden, file_.tensor("token_types.weight").rows(), {0, 1});
+  if (!options.norm.empty()) step.norm = norm(std::string(options.norm), spec_.hidden);
+  step.scale = options.scale;
+  return step.out;
 }
 
-SlotId Builder::embed() {
-  record(Op::embed, nullptr, none, x_).linear[0] = linear("token_embd", spec_.hidden, spec_.vocab);
-  return x_;
+Attention Builder::attention(const Layer& layer) {
+  Attention a{.heads = layer->heads,
+              .kv_heads = layer->kv_heads,
+              .key_dim = layer->key_dim,
+              .value_dim = layer->value_dim,
+              .scale = static_cast<float>(1 / std::sqrt(static_cast<double>(layer->key_dim))),
+              .window = layer->window,
+              .rope = layer->rope};
+  a.rope.factors = rope_factors(layer);
+  if (has(layer["attn_q_norm"])) a.q_norm = head_norm(layer["attn_q_norm"], a.key_dim, a.heads);
+  if (has(layer["attn_k_norm"])) a.k_norm = head_norm(layer["attn_k_norm"], a.key_dim, a.kv_heads);
+  if (has(layer["attn_sinks"])) a.sinks = vector(layer["attn_sinks"] + ".weight", a.heads);
+  return a;
 }
 
-SlotId Builder::qkv(SlotId x, const Layer& layer) {
-  const std::int64_t keys = std::int64_t{spec_.kv_heads} * spec_.key_dim;
-  Step& step = record(Op::qkv, &layer, x, qkv_);
-  step.norm = norm(layer["attn_norm"], x);
-  step.linear[0] = linear(layer["attn_q"], width(x), std::int64_t{spec_.heads} * spec_.key_dim);
+SlotId Builder::qkv(SlotId x, const Layer& layer, const Attention& a, const QkvOptions& options) {
+  const std::int64_t queries = a.query_width(), keys = std::int64_t{a.kv_heads} * a.key_dim,
+                     values = std::int64_t{a.kv_heads} * a.value_dim;
+  Step& step = record(Op::qkv, &layer, x, slot("qkv", a.row_width()));
+  if (!options.norm.empty()) step.norm = norm(layer[options.norm], width(x));
+  step.clamp = options.clamp;
+  if (has(layer["attn_qkv"])) {
+    const std::string name = layer["attn_qkv"];
+    const std::int64_t all = queries + keys + values;
+    step.linear[0] = linear(name, width(x), all, {0, queries});
+    step.linear[1] = linear(name, width(x), all, {queries, keys});
+    step.linear[2] = linear(name, width(x), all, {queries + keys, values});
+    return step.out;
+  }
+  step.linear[0] = linear(layer["attn_q"], width(x), queries);
+  if (!a.stores) return step.out;
   step.linear[1] = linear(layer["attn_k"], width(x), keys);
-  step.linear[2] = linear(layer["attn_v"], width(x), std::int64_t{spec_.kv_heads} * spec_.value_dim);
-  return qkv_;
+  step.linear[2] = linear(layer["attn_v"], width(x), values);
+  return step.out;
 }
 
-SlotId Builder::attend(SlotId qkv, const Layer& layer, const AttendOptions& options) {
-  Attention a{.heads = spec_.heads,
-              .kv_heads = spec_.kv_heads,
-              .key_dim = spec_.key_dim,
-              .value_dim = spec_.value_dim,
-              .scale = static_cast<float>(1 / std::sqrt(static_cast<double>(spec_.key_dim))),
-              .window = spec_.window,
-              .norm_eps = spec_.norm_eps,
-              .rope = spec_.rope,
-              .cache = static_cast<CacheId>(program_.caches.size())};
-  if (!options.q_norm.empty()) a.q_norm = vector(options.q_norm + ".weight", spec_.key_dim);
-  if (!options.k_norm.empty()) a.k_norm = vector(options.k_norm + ".weight", spec_.key_dim);
-  a.rope.factors = rope_factors();
-  program_.caches.push_back({layer.index, a.kv_heads, a.key_dim, a.value_dim});
-  record(Op::attend, &layer, qkv, attention_).attention = a;
-  return attention_;
+SlotId Builder::attend(SlotId qkv, const Layer& layer, Attention attention) {
+  if (attention.cache == none) {
+    attention.cache = static_cast<CacheId>(program_.caches.size());
+    program_.caches.push_back(
+        {layer.index, attention.kv_heads, attention.key_dim, attention.value_dim, attention.key_is_value});
+  }
+  Step& step =
+      record(Op::attend, &layer, qkv, slot("attention", std::int64_t{attention.heads} * attention.value_dim));
+  step.attention = attention;
+  return step.out;
 }
 
-SlotId Builder::gate_up(SlotId x, const Layer& layer, Activation activation) {
-  Step& step = record(Op::gate_up, &layer, x, gate_);
-  step.norm = norm(layer["ffn_norm"], x);
-  step.linear[0] = linear(layer["ffn_gate"], width(x), spec_.ffn);
-  step.linear[1] = linear(layer["ffn_up"], width(x), spec_.ffn);
-  step.activation = activation;
-  return gate_;
+SlotId Builder::gate_up(SlotId x, const Layer& layer, const GateUpOptions& options) {
+  const std::string suffix(options.suffix), gate = layer["ffn_gate" + suffix], up = layer["ffn_up" + suffix];
+  const std::int64_t rows = file_.tensor(up + ".weight").rows();
+  const bool separate = has(gate), joined = !separate && rows == 2 * std::int64_t{layer->ffn};
+  const std::int64_t ffn = joined ? rows / 2 : rows;
+  Step& step = record(separate || joined ? Op::gate_up : Op::matmul, &layer, x, slot("ffn", ffn));
+  if (!options.norm.empty()) step.norm = norm(layer[options.norm], width(x));
+  step.activation = options.activation;
+  step.linear[0] = linear(separate ? gate : up, width(x), rows, {0, joined ? ffn : 0});
+  if (separate) step.linear[1] = linear(up, width(x), rows);
+  if (joined) step.linear[1] = linear(up, width(x), rows, {ffn, ffn});
+  return step.out;
 }
 
-SlotId Builder::matmul(SlotId in, const Layer& layer, std::string_view name, SlotId add) {
-  Step& step = record(Op::matmul, &layer, in, add);
-  step.linear[0] = linear(layer[name], width(in), width(add));
-  step.add = add;
-  return add;
+SlotId Builder::matmul(SlotId in, const Layer& layer, std::string_view name, const MatmulOptions& options) {
+  const std::int64_t rows = file_.tensor(layer[name] + ".weight").rows();
+  Step& step = record(Op::matmul, &layer, in, none);
+  step.linear[0] = linear(layer[name], width(in), rows);
+  if (!options.norm.empty()) step.norm = norm(layer[options.norm], width(in));
+  step.activation = options.activation;
+  finish_sum(step, options, layer);
+  if (options.first_column != none) step.first_column = options.first_column, step.columns = rows;
+  return step.out;
 }
 
-void Builder::logits(SlotId x) {
+void Builder::finish_sum(Step& step, const MatmulOptions& options, const Layer& layer) {
+  step.add = options.add;
+  step.out = options.out != none ? options.out : options.add;
+  step.scale = options.scale;
+  step.out_scale = options.out_scale;
+  step.post_last = options.post_last;
+  if (!options.post.empty()) step.post = norm(layer[options.post], width(step.out));
+}
+
+SlotId Builder::heads(SlotId in, const Layer& layer, std::string_view name, int count, SlotId out) {
+  const Tensor& tensor = file_.tensor(layer[name] + ".weight");
+  const std::int64_t rows = tensor.rows() / count, rest = width(in) / count - tensor.columns();
+  Step& step = record(Op::heads, &layer, in, none);
+  step.linear[0] = matrices(layer[name], tensor.columns(), rows, count);
+  const std::int64_t columns = count * (rows + rest);
+  step.out = out != none ? out : slot(std::string(name), columns);
+  if (width(step.out) != columns) step.columns = columns;
+  step.heads = count;
+  return step.out;
+}
+
+Routing Builder::routing() const {
+  Routing routing{.experts = size("expert_count"), .used = size("expert_used_count")};
+  routing.groups = size("expert_group_count", 1);
+  routing.groups_used = size("expert_group_used_count", routing.groups);
+  routing.normalise = flag("expert_weights_norm", false);
+  if (const float scale = number("expert_weights_scale", 1); scale != 0) routing.scale = scale;
+  const int gating = has_key("expert_gating_func") ? size("expert_gating_func") : 1;
+  if (gating < 1 || gating > 3)
+    bad_key("expert_gating_func", "1 (softmax), 2 (sigmoid) or 3 (softmax of the chosen)");
+  routing.gating = gating == 1   ? Routing::Gating::softmax
+                   : gating == 2 ? Routing::Gating::sigmoid
+                                 : Routing::Gating::softmax_of_chosen;
+  return routing;
+}
+
+SlotId Builder::experts(SlotId x, const Layer& layer, Routing routing, const GateUpOptions& up,
+                        const MatmulOptions& down) {
+  const std::string suffix = up.suffix.empty() ? "_exps" : std::string(up.suffix);
+  const std::string router = up.suffix.empty() ? "ffn_gate_inp" : "ffn_gate_inp" + suffix;
+  if (up.suffix.empty() && file_.find(layer["exp_probs_b.bias"]) != nullptr)
+    routing.bias = vector(layer["exp_probs_b.bias"], routing.experts);
+  const SlotId routes = slot("routes", 2 * std::int64_t{routing.used});
+  const Norm input_norm = up.norm.empty() ? Norm{} : norm(layer[up.norm], width(x));
+  Step& route = record(Op::route, &layer, x, routes);
+  route.norm = input_norm;
+  route.linear[0] = linear(layer[router], width(x), routing.experts);
+  route.routing = routing;
+
+  const std::string gates = layer["ffn_gate" + suffix], ups = layer["ffn_up" + suffix],
+                    downs = layer["ffn_down" + suffix];
+  const std::int64_t ffn = file_.tensor(ups + ".weight").rows() / routing.experts;
+  Step& first = record(Op::experts_up, &layer, x, slot("experts", routing.used * ffn));
+  first.norm = input_norm;
+  first.linear[0] = matrices(gates, width(x), ffn, routing.experts);
+  first.linear[1] = matrices(ups, width(x), ffn, routing.experts);
+  first.activation = up.activation;
+  first.routes = routes;
+  first.routing = routing;
+
+  Step& last = record(Op::experts_down, &layer, slot("experts", routing.used * ffn), none);
+  last.linear[0] = matrices(downs, ffn, spec_.hidden, routing.experts);
+  last.routes = routes;
+  last.routing = routing;
+  finish_sum(last, down, layer);
+  return last.out;
+}
+
+void Builder::logits(SlotId x, const LogitsOptions& options) {
+  program_.logits = static_cast<SlotId>(program_.slots.size());
+  program_.slots.push_back({spec_.vocab, true});
   Step& step = record(Op::logits, nullptr, x, program_.logits);
-  step.norm = norm("output_norm", x);
-  const bool tied = file_.find("output.weight") == nullptr;
-  step.linear[0] = linear(tied ? "token_embd" : "output", width(x), spec_.vocab);
+  step.norm = norm(std::string(options.norm), width(x));
+  step.linear[0] = linear(has("output") ? "output" : "token_embd", width(x), spec_.vocab);
+  step.scale = options.scale;
+  step.softcap = options.softcap;
+}
+
+void Builder::hidden(SlotId x, std::string_view norm_name) {
+  program_.logits = static_cast<SlotId>(program_.slots.size());
+  program_.slots.push_back({width(x), true});
+  Step& step = record(Op::logits, nullptr, x, program_.logits);
+  if (!norm_name.empty()) step.norm = norm(std::string(norm_name), width(x));
 }
 
 Program Builder::finish() {
   for (const auto& [name, tensor] : file_.tensors())
-    if (!taken_.contains(std::string(name))) spdlog::debug("{}: tensor '{}' is not used", file_.path(), name);
+    if (const auto at = taken_.lower_bound({std::string(name), 0});
+        at == taken_.end() || at->first.first != name)
+      spdlog::debug("{}: tensor '{}' is not used", file_.path(), name);
   check(program_);
   return std::move(program_);
 }
 
-SlotId Builder::slot(std::int64_t width, bool wanted_rows) {
-  program_.slots.push_back({width, wanted_rows});
-  return static_cast<SlotId>(program_.slots.size() - 1);
-}
-
-WeightId Builder::weight(const std::string& name, std::int64_t columns, std::int64_t rows) {
-  const Tensor& tensor = file_.tensor(name);
-  if (tensor.columns() != columns || tensor.rows() != rows)
-    fail("{}: tensor '{}' has shape [{}, {}], expected [{}, {}]", file_.path(), name, tensor.columns(),
-         tensor.rows(), columns, rows);
-  if (!holds_weights(tensor.type))
-    fail("{}: tensor '{}' has type {}, which does not hold weights", file_.path(), name,
-         type_info(tensor.type).name);
-  const auto [entry, added] = taken_.try_emplace(name, static_cast<WeightId>(program_.weights.size()));
-  if (added) program_.weights.push_back({name, tensor});
-  return entry->second;
-}
-
-WeightId Builder::vector(const std::string& name, std::int64_t elements) {
-  const WeightId id = weight(name, elements, 1);
-  if (program_.tensor(id).type != Type::f32)
-    fail("{}: tensor '{}' has type {}, expected F32", file_.path(), name,
-         type_info(program_.tensor(id).type).name);
-  return id;
-}
-
-Linear Builder::linear(const std::string& name, std::int64_t columns, std::int64_t rows) {
-  Linear linear{.weight = weight(name + ".weight", columns, rows)};
-  if (file_.find(name + ".bias") != nullptr) linear.bias = vector(name + ".bias", rows);
-  return linear;
-}
-
-Norm Builder::norm(const std::string& name, SlotId x) {
-  return {vector(name + ".weight", width(x)), spec_.norm_eps};
-}
-
-// Llama 3 files bake their stretched frequencies into one vector for all layers.
-WeightId Builder::rope_factors() {
-  const std::string name = "rope_freqs.weight";
-  if (file_.find(name) == nullptr) return none;
-  const int count = spec_.rope.dims / 2;
-  const WeightId id = vector(name, count);
-  const auto* factors = reinterpret_cast<const float*>(program_.tensor(id).data);
-  for (int i = 0; i < count; ++i)
-    if (!std::isfinite(factors[i]) || factors[i] <= 0)
-      fail("{}: tensor '{}' has element {} = {}, expected positive numbers", file_.path(), name, i,
-           factors[i]);
-  return id;
+SlotId Builder::slot(const std::string& kind, std::int64_t slot_width) {
+  const auto [at, added] = slots_.try_emplace({kind, slot_width}, static_cast<SlotId>(program_.slots.size()));
+  if (added) program_.slots.push_back({slot_width, false});
+  return at->second;
 }
 
 Step& Builder::record(Op op, const Layer* layer, SlotId x, SlotId out) {

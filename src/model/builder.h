@@ -3,64 +3,140 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "model/model.h"
 
 namespace rf {
 
-// Names of one layer's tensors, without ".weight" and ".bias".
+// Names of one layer's tensors, without ".weight" and ".bias", and its shape.
 struct Layer {
   int index = 0;
+  const LayerSpec* spec = nullptr;
   std::string operator[](std::string_view name) const;  // "blk.INDEX.NAME"
+  const LayerSpec* operator->() const { return spec; }
 };
 
 // Tensors are taken by name and checked against the shapes that the Spec gives; every call throws Error
-// naming a tensor that is missing or not as expected. Biases are taken wherever the file has them. The
-// activations live in a few slots that all layers share, so a step's result is valid until the same kind of
-// step is recorded again; only the residual stream x outlives a layer.
+// naming a tensor that is missing or not as expected. Biases are taken wherever the file has them. Norms are
+// of the kind that the Spec gives, "" standing for none. The activations live in a few slots that all layers
+// share, so a step's result is valid until the same kind of step is recorded again; only the residual stream
+// x outlives a layer.
 class Builder {
  public:
-  Builder(const Gguf& file, const Spec& spec);
+  Builder(const Gguf& file, const Spec& spec, int context);
 
   const Spec& spec() const { return spec_; }
-  Layer layer(int index) const { return {index}; }
+  int context() const { return context_; }  // positions a sequence will have at most
+  int layers() const { return static_cast<int>(spec_.layers.size()); }
+  Layer layer(int index) const { return {index, &spec_.layers[static_cast<std::size_t>(index)]}; }
+  bool has(const std::string& name) const { return file_.find(name + ".weight") != nullptr; }
+
+  // Values under the architecture's keys. Sizes are from 1 to 1 << 20, numbers finite; throws Error naming
+  // the key.
+  bool has_key(std::string_view key) const;
+  int size(std::string_view key) const;
+  int size(std::string_view key, int fallback) const { return has_key(key) ? size(key) : fallback; }
+  float number(std::string_view key, float fallback) const;
+  bool flag(std::string_view key, bool fallback) const;
   // Throws Error naming `key` if the file has it with another value than 0.
   void refuse(std::string_view key, std::string_view what) const;
 
-  struct AttendOptions {
-    std::string q_norm, k_norm;  // RMS norms of every head, "" for none
+  struct EmbedOptions {
+    float scale = 1;
+    std::string_view norm = "";  // of the result
+    bool positions = false;      // position_embd is added
+    bool types = false;          // the first row of token_types is added
   };
-  // The tensors each takes, in the layer where it has one: token_embd.
-  SlotId embed();
-  // attn_norm, attn_q, attn_k, attn_v.
-  SlotId qkv(SlotId x, const Layer& layer);
-  // Makes the layer's cache.
-  SlotId attend(SlotId qkv, const Layer& layer, const AttendOptions& options = {});
-  // ffn_norm, ffn_gate, ffn_up.
-  SlotId gate_up(SlotId x, const Layer& layer, Activation activation);
-  // add + W in + bias, written in add's place.
-  SlotId matmul(SlotId in, const Layer& layer, std::string_view name, SlotId add);
-  // output_norm and output, or token_embd where the file has no output.weight.
-  void logits(SlotId x);
+  SlotId embed(const EmbedOptions& options);  // token_embd
+
+  // Attention in the layer's shape: its heads, window and rotation, scale 1 / sqrt(key_dim), and the norms of
+  // queries and keys (attn_q_norm, attn_k_norm), the layer's own factors of rotation and sinks (attn_sinks)
+  // where the file has them.
+  Attention attention(const Layer& layer);
+  struct QkvOptions {
+    std::string_view norm = "attn_norm";
+    float clamp = 0;
+  };
+  // attn_q, attn_k, attn_v, or attn_qkv that holds them one after the other.
+  SlotId qkv(SlotId x, const Layer& layer, const Attention& attention, const QkvOptions& options);
+  // Makes the layer's cache, unless `attention` names another's.
+  SlotId attend(SlotId qkv, const Layer& layer, Attention attention);
+
+  struct GateUpOptions {
+    std::string_view norm = "ffn_norm";
+    Activation activation = Activation::silu;
+    std::string_view suffix = "";  // of the tensors' names, for shared experts
+  };
+  // ffn_gate and ffn_up; ffn_up that holds both one after the other; or ffn_up alone: activation(W x),
+  // ungated.
+  SlotId gate_up(SlotId x, const Layer& layer, const GateUpOptions& options);
+
+  struct MatmulOptions {
+    SlotId add = none;
+    SlotId out = none;  // none: in the place of `add`
+    std::string_view norm = "", post = "";
+    bool post_last = false;  // `post` comes after the addition
+    float scale = 1, out_scale = 1;
+    Activation activation = Activation::identity;
+    std::int64_t first_column = none;  // the part of `out` that it writes, when not the whole
+  };
+  SlotId matmul(SlotId in, const Layer& layer, std::string_view name, const MatmulOptions& options);
+  // The product of each head with its own matrix; the rest of each head, where it is wider, is passed on. It
+  // writes the first columns of `out`; none: a slot of their width.
+  SlotId heads(SlotId in, const Layer& layer, std::string_view name, int count, SlotId out);
+
+  // Of the file's keys: expert_count, expert_used_count, expert_group_count, expert_group_used_count,
+  // expert_gating_func, expert_weights_norm, expert_weights_scale.
+  Routing routing() const;
+  // ffn_gate_inp, with exp_probs_b where the file has it; ffn_gate_exps, ffn_up_exps (or ffn_gate_up_exps,
+  // which holds both); ffn_down_exps. `options` are those of the last step.
+  SlotId experts(SlotId x, const Layer& layer, Routing routing, const GateUpOptions& up,
+                 const MatmulOptions& down);
+
+  struct LogitsOptions {
+    float scale = 1, softcap = 0;
+    std::string_view norm = "output_norm";
+  };
+  // output, or token_embd where the file has no output.weight.
+  void logits(SlotId x, const LogitsOptions& options);
+  // The normed rows themselves are the result: a model that embeds.
+  void hidden(SlotId x, std::string_view norm);
+
+  // A slot of its own kind: the same for the same kind and width.
+  SlotId slot(const std::string& kind, std::int64_t width);
+  std::int64_t width(SlotId slot) const { return program_.slots[static_cast<std::size_t>(slot)].width; }
+  std::int64_t rows_of(const std::string& name) const { return file_.tensor(name + ".weight").rows(); }
+  Norm norm(const std::string& name, std::int64_t elements);
+  // One F32 number: tensor `name`.
+  float scalar(const std::string& name);
 
   // Hands over the checked program and logs the file's tensors that it does not use.
   Program finish();
 
  private:
-  SlotId slot(std::int64_t width, bool wanted_rows = false);
-  std::int64_t width(SlotId slot) const { return program_.slots[static_cast<std::size_t>(slot)].width; }
-  WeightId weight(const std::string& name, std::int64_t columns, std::int64_t rows);
-  WeightId vector(const std::string& name, std::int64_t elements);  // F32
-  Linear linear(const std::string& name, std::int64_t columns, std::int64_t rows);
-  Norm norm(const std::string& name, SlotId x);
-  WeightId rope_factors();
+  struct Rows {  // a part of a tensor; count 0: the whole
+    std::int64_t first, count;
+  };
+  static constexpr Rows whole{0, 0};
+
+  WeightId weight(const std::string& name, std::int64_t columns, std::int64_t rows, Rows part = whole);
+  WeightId vector(const std::string& name, std::int64_t elements, Rows part = whole);  // F32
+  Linear linear(const std::string& name, std::int64_t columns, std::int64_t rows, Rows part = whole);
+  Linear matrices(const std::string& name, std::int64_t columns, std::int64_t rows, std::int64_t count);
+  Norm head_norm(const std::string& name, std::int64_t dim, std::int64_t heads);
+  WeightId rope_factors(const Layer& layer);
+  void finish_sum(Step& step, const MatmulOptions& options, const Layer& layer);
   Step& record(Op op, const Layer* layer, SlotId x, SlotId out);
+  [[noreturn]] void bad_key(std::string_view key, const std::string& expected) const;
+  std::string full(std::string_view key) const { return spec_.architecture + '.' + std::string(key); }
 
   const Gguf& file_;
   const Spec& spec_;
+  int context_;
   Program program_;
-  std::map<std::string, WeightId> taken_;
-  SlotId x_, qkv_, attention_, gate_;
+  std::map<std::pair<std::string, std::int64_t>, WeightId> taken_;  // by name and first row
+  std::map<std::pair<std::string, std::int64_t>, SlotId> slots_;
 };
 
 }  // namespace rf

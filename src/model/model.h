@@ -9,26 +9,34 @@
 
 namespace rf {
 
+// The shape of one layer.
+struct LayerSpec {
+  int heads = 0, kv_heads = 0;
+  int key_dim = 0, value_dim = 0;
+  int ffn = 0;
+  int window = 0;  // sliding attention window, 0: none
+  Rope rope;
+};
+
 // What the model is, from its metadata and from which tensors are present; never from its name or layer
 // count.
 struct Spec {
   std::string architecture, name;
-  int layers = 0, hidden = 0, ffn = 0;
-  int heads = 0, kv_heads = 0;
-  int key_dim = 0, value_dim = 0;
+  int hidden = 0;
   int context = 0;  // trained length
-  int window = 0;   // sliding attention window, 0: none
   std::int64_t vocab = 0;
+  Norm::Kind norm = Norm::Kind::rms;
   float norm_eps = 0;
-  Rope rope;
+  std::vector<LayerSpec> layers;
 };
 
 // Reads general.architecture's keys. Throws Error naming the key, what was expected and what was found.
 Spec read_spec(const Gguf& file);
 
 // Records the program of a file's architecture; weights view the file's mapping, so `file` must outlive it.
+// `context`: positions that a sequence will have at most, 0: spec.context; some families rotate by it.
 // Throws Error listing the supported families for an unknown one, and naming missing or misshapen tensors.
-Program record(const Gguf& file, const Spec& spec);
+Program record(const Gguf& file, const Spec& spec, int context = 0);
 
 // The architectures that record() knows.
 std::vector<std::string> supported_architectures();

@@ -21,17 +21,30 @@ class Keys {
   std::string full(std::string_view key) const { return prefix_ + std::string(key); }
   bool has(std::string_view key) const { return file_.has(full(key)); }
 
-  // A size from 1 to `most`; a list with an entry for each layer is taken if all its entries are equal.
+  bool is_list(std::string_view key) const {
+    const auto found = file_.metadata().find(full(key));
+    return found != file_.metadata().end() && found->second.type == ValueType::array;
+  }
+
+  // A size from 1 to `most`.
   int size(std::string_view key, int most) const {
-    const std::string name = full(key);
-    const auto found = file_.metadata().find(name);
-    const bool list = found != file_.metadata().end() && found->second.type == ValueType::array;
-    const std::int64_t value = list ? common_value(name) : file_.get<std::int64_t>(name);
-    if (value < 1 || value > most) bad(name, value, fmt::format("1 to {}", most));
-    return static_cast<int>(value);
+    return in_range(full(key), file_.get<std::int64_t>(full(key)), 1, most);
   }
   int size(std::string_view key, int most, int fallback) const {
     return has(key) ? size(key, most) : fallback;
+  }
+
+  // A size from `least` to `most` for each layer: one for all, or a list of them.
+  std::vector<int> sizes(std::string_view key, int least, int most, std::size_t layers) const {
+    const std::string name = full(key);
+    if (!is_list(key)) return std::vector(layers, in_range(name, file_.get<std::int64_t>(name), least, most));
+    const auto values = file_.get<std::vector<std::int64_t>>(name);
+    if (values.size() < layers)
+      bad(name, fmt::format("a list of {}", values.size()),
+          fmt::format("a value for each of {} layers", layers));
+    std::vector<int> all;
+    for (std::size_t i = 0; i < layers; ++i) all.push_back(in_range(name, values[i], least, most));
+    return all;
   }
 
   // A finite number above `least`.
@@ -51,35 +64,32 @@ class Keys {
   }
 
  private:
-  std::int64_t common_value(const std::string& name) const {
-    const auto values = file_.get<std::vector<std::int64_t>>(name);
-    if (values.empty()) bad(name, "an empty list", "a number");
-    if (std::ranges::adjacent_find(values, std::not_equal_to{}) != values.end())
-      bad(name, "a list of different values", "one value for all layers (others are not supported yet)");
-    return values.front();
+  int in_range(const std::string& name, std::int64_t value, int least, int most) const {
+    if (value < least || value > most) bad(name, value, fmt::format("{} to {}", least, most));
+    return static_cast<int>(value);
   }
 
   const Gguf& file_;
   std::string prefix_;
 };
 
-void read_attention(const Keys& keys, Spec& spec) {
-  spec.heads = keys.size("attention.head_count", max_heads);
-  spec.kv_heads = keys.size("attention.head_count_kv", max_heads, spec.heads);
-  if (spec.heads % spec.kv_heads != 0)
-    keys.bad(keys.full("attention.head_count_kv"), spec.kv_heads,
-             fmt::format("a divisor of attention.head_count, {}", spec.heads));
+// Head sizes, of the windowed layers under keys of their own where the file has them.
+void read_heads(const Keys& keys, const Spec& spec, bool windowed, LayerSpec& layer) {
+  const auto key = [&](const char* name) {
+    const std::string own = std::string(name) + "_swa";
+    return windowed && keys.has(own) ? own : std::string(name);
+  };
   // rope.dimension_count is the rotated part of a head, not its size.
   if (keys.has("attention.key_length")) {
-    spec.key_dim = keys.size("attention.key_length", max_head_dim);
+    layer.key_dim = keys.size(key("attention.key_length"), max_head_dim);
   } else {
-    spec.key_dim = spec.hidden / spec.heads;
-    if (spec.hidden % spec.heads != 0 || spec.key_dim > max_head_dim)
-      keys.bad(keys.full("attention.head_count"), spec.heads,
+    layer.key_dim = spec.hidden / layer.heads;
+    if (spec.hidden % layer.heads != 0 || layer.key_dim > max_head_dim)
+      keys.bad(keys.full("attention.head_count"), layer.heads,
                fmt::format("a divisor of embedding_length, {}, where attention.key_length is absent",
                            spec.hidden));
   }
-  spec.value_dim = keys.size("attention.value_length", max_head_dim, spec.key_dim);
+  layer.value_dim = keys.size(key("attention.value_length"), max_head_dim, layer.key_dim);
 }
 
 // YaRN, arXiv:2309.00071.
@@ -95,23 +105,76 @@ void read_yarn(const Keys& keys, Rope& rope) {
   rope.magnitude = keys.number("rope.scaling.attn_factor", 0, usual);
 }
 
-void read_rope(const Gguf& file, const Keys& keys, Spec& spec) {
-  Rope& rope = spec.rope;
+Rope read_rope(const Gguf& file, const Keys& keys, bool windowed, const LayerSpec& layer) {
+  Rope rope;
+  const bool own_dims = windowed && keys.has("rope.dimension_count_swa");
+  const char* dims = own_dims ? "rope.dimension_count_swa" : "rope.dimension_count";
   rope.pairs = family_of(file).pairs;
-  rope.dims = keys.size("rope.dimension_count", max_head_dim, spec.key_dim);
-  if (rope.dims % 2 != 0 || rope.dims > spec.key_dim)
-    keys.bad(keys.full("rope.dimension_count"), rope.dims,
-             fmt::format("an even number up to the head's size, {}", spec.key_dim));
+  rope.dims = keys.size(dims, max_head_dim, layer.key_dim);
+  if (rope.dims % 2 != 0 || rope.dims > layer.key_dim)
+    keys.bad(keys.full(dims), rope.dims,
+             fmt::format("an even number up to the head's size, {}", layer.key_dim));
   rope.base = keys.number("rope.freq_base", 1, rope.base);
+  if (windowed && keys.has("rope.freq_base_swa")) {  // these layers are not stretched either
+    rope.base = keys.number("rope.freq_base_swa", 1);
+    return rope;
+  }
   const bool plain = !keys.has("rope.scaling.factor");
   const std::string name = keys.full("rope.scaling.type");
   const auto type = file.get<std::string>(name, plain ? "none" : "linear");
   if (type == "linear")
-    rope.scale = 1 / keys.number("rope.scaling.factor", 0);
+    rope.scale = 1 / keys.number("rope.scaling.factor", 0, 1);
   else if (type == "yarn")
     read_yarn(keys, rope);
-  else if (type != "none")
-    keys.bad(name, type, "none, linear or yarn");
+  else if (type != "none" && type != "longrope")
+    keys.bad(name, type, "none, linear, yarn or longrope");
+  if (type != "yarn") rope.magnitude = keys.number("rope.scaling.attn_factor", 0, 1);
+  return rope;
+}
+
+// Which layers have the window: a list in the file, a period in the file, or the family's.
+std::vector<bool> windowed_layers(const Gguf& file, const Keys& keys, int every, std::size_t layers) {
+  const std::string_view key = "attention.sliding_window_pattern";
+  if (keys.is_list(key)) {
+    const auto flags = file.get<std::vector<bool>>(keys.full(key));
+    if (flags.size() < layers) keys.bad(keys.full(key), "a shorter list", "a flag for each layer");
+    return {flags.begin(), flags.begin() + static_cast<std::ptrdiff_t>(layers)};
+  }
+  const auto period = static_cast<std::size_t>(keys.has(key) ? keys.size(key, max_layers) : every);
+  std::vector<bool> windowed(layers);
+  for (std::size_t i = 0; i < layers; ++i)
+    windowed[i] = period == 1 || (period > 1 && i % period != period - 1);
+  return windowed;
+}
+
+void read_layers(const Gguf& file, const Keys& keys, Spec& spec) {
+  // Layers that predict further tokens come last and take no part in ordinary decoding.
+  const int further =
+      keys.has("nextn_predict_layers") ? keys.sizes("nextn_predict_layers", 0, max_layers, 1)[0] : 0;
+  const int blocks = keys.size("block_count", max_layers);
+  if (further >= blocks) keys.bad(keys.full("nextn_predict_layers"), further, "less than block_count");
+  const auto count = static_cast<std::size_t>(blocks - further);
+  const bool window =
+      file.get<std::uint64_t>(keys.full("attention.sliding_window"), 0) != 0;  // 0 means none too
+  std::vector<bool> windowed(count);
+  if (window) windowed = windowed_layers(file, keys, family_of(file).every, count);
+  const std::vector<int> heads = keys.sizes("attention.head_count", 1, max_heads, count);
+  std::vector<int> kv_heads = heads;
+  if (keys.has("attention.head_count_kv"))
+    kv_heads = keys.sizes("attention.head_count_kv", 1, max_heads, count);
+  const std::vector<int> ffn = keys.sizes("feed_forward_length", 1, max_size, count);
+  for (std::size_t i = 0; i < count; ++i) {
+    LayerSpec& layer = spec.layers.emplace_back();
+    layer.heads = heads[i];
+    layer.kv_heads = kv_heads[i];
+    if (layer.heads % layer.kv_heads != 0)
+      keys.bad(keys.full("attention.head_count_kv"), layer.kv_heads,
+               fmt::format("a divisor of attention.head_count, {}", layer.heads));
+    layer.ffn = ffn[i];
+    if (windowed[i]) layer.window = keys.size("attention.sliding_window", max_context);
+    read_heads(keys, spec, windowed[i], layer);
+    layer.rope = read_rope(file, keys, windowed[i], layer);
+  }
 }
 
 std::int64_t read_vocabulary(const Gguf& file) {
@@ -131,17 +194,15 @@ Spec read_spec(const Gguf& file) {
   Spec spec;
   spec.architecture = family.name;
   spec.name = file.get<std::string>("general.name", "");
-  spec.layers = keys.size("block_count", max_layers);
   spec.hidden = keys.size("embedding_length", max_size);
-  spec.ffn = keys.size("feed_forward_length", max_size);
   spec.context = keys.size("context_length", max_context);
-  spec.norm_eps = keys.number("attention.layer_norm_rms_epsilon", 0);
-  read_attention(keys, spec);
-  read_rope(file, keys, spec);
-  const std::string window = "attention.sliding_window";
-  if (family.window && file.get<std::uint64_t>(keys.full(window), 0) != 0)  // some files write 0 for none
-    spec.window = keys.size(window, max_context);
+  const bool layer_norm =
+      keys.has("attention.layer_norm_epsilon") && !keys.has("attention.layer_norm_rms_epsilon");
+  spec.norm = layer_norm ? Norm::Kind::layer : Norm::Kind::rms;
+  spec.norm_eps =
+      keys.number(layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 0);
   spec.vocab = read_vocabulary(file);
+  read_layers(file, keys, spec);
   return spec;
 }
 

@@ -16,12 +16,16 @@ struct Form {
   bool input;  // reads a slot
 };
 
-constexpr std::array<Form, 6> forms{{
-    {"embed", 1, false},
+constexpr std::array<Form, 10> forms{{
+    {"embed", 3, false},
     {"qkv", 3, true},
     {"attend", 0, true},
     {"matmul", 1, true},
     {"gate_up", 2, true},
+    {"heads", 1, true},
+    {"route", 1, true},
+    {"experts_up", 2, true},
+    {"experts_down", 1, true},
     {"logits", 1, true},
 }};  // in Op's order
 
@@ -46,34 +50,50 @@ class Checker {
     slots(written);
     switch (step_.op) {
       case Op::embed:
-        linear(0, step_.out, program_.vocab);
+        embed();
         break;
       case Op::qkv:
-        norm();
-        rows_equal_output(linear(0, step_.x) + linear(1, step_.x) + linear(2, step_.x));
+        norm(step_.norm, width(step_.x));
+        rows_equal_output(linear(0, step_.x) + optional_linear(1) + optional_linear(2));
         break;
       case Op::attend:
         attention();
         break;
       case Op::matmul:
-        norm();
-        linear(0, step_.x, width(step_.out));
+        norm(step_.norm, width(step_.x));
+        norm(step_.post, written_width());
+        linear(0, step_.x, written_width());
         break;
       case Op::gate_up:
-        norm();
+        norm(step_.norm, width(step_.x));
         linear(0, step_.x, width(step_.out));
         linear(1, step_.x, width(step_.out));
         break;
+      case Op::heads:
+        heads();
+        break;
+      case Op::route:
+      case Op::experts_up:
+      case Op::experts_down:
+        experts();
+        break;
       case Op::logits:
-        norm();
-        linear(0, step_.x, program_.vocab);
-        rows_equal_output(program_.vocab);
+        norm(step_.norm, width(step_.x));
+        if (step_.linear[0].weight != none) linear(0, step_.x, program_.vocab);
+        rows_equal_output(step_.linear[0].weight != none ? program_.vocab : width(step_.x));
         break;
     }
     written[static_cast<std::size_t>(step_.out)] = true;
   }
 
  private:
+  std::int64_t written_width() const {
+    if (step_.columns == 0) return width(step_.out);
+    if (step_.add != none || step_.first_column < 0 || step_.first_column + step_.columns > width(step_.out))
+      fail("{}: it writes {} columns from {} on of a slot of width {}", where_, step_.columns,
+           step_.first_column, width(step_.out));
+    return step_.columns;
+  }
   const Slot& slot(SlotId id) const { return program_.slots[static_cast<std::size_t>(id)]; }
   std::int64_t width(SlotId id) const { return slot(id).width; }
 
@@ -90,8 +110,16 @@ class Checker {
     if (form_.input && step_.out == step_.x) fail("{}: it writes its input slot {}", where_, step_.x);
     if (slot(step_.out).wanted_rows != (step_.op == Op::logits))
       fail("{}: only logits has an output slot of the wanted rows", where_);
+    const bool routed = step_.op == Op::experts_up || step_.op == Op::experts_down;
+    if (routed) {
+      readable(step_.routes, "routes");
+      if (width(step_.routes) != 2 * std::int64_t{step_.routing.used})
+        fail("{}: its routes have width {}, expected {}", where_, width(step_.routes),
+             2 * step_.routing.used);
+    }
     if (step_.add == none) return;
-    if (step_.op != Op::matmul) fail("{}: only matmul adds a slot", where_);
+    if (step_.op != Op::matmul && step_.op != Op::experts_down)
+      fail("{}: only matmul and experts_down add a slot", where_);
     readable(step_.add, "added");
     if (width(step_.add) != width(step_.out))
       fail("{}: it adds a slot of width {}, expected {}", where_, width(step_.add), width(step_.out));
@@ -111,26 +139,82 @@ class Checker {
     return weight;
   }
 
-  // An optional f32 vector of `elements`.
+  // An optional f32 tensor of `elements` in all.
   void vector(WeightId id, std::int64_t elements, const char* role) const {
     if (id == none) return;
     const Weight& found = weight(id, role);
-    if (found.tensor.type != Type::f32 || found.tensor.columns() != elements || found.tensor.rows() != 1)
+    if (found.tensor.type != Type::f32 || found.tensor.columns() * found.tensor.rows() != elements)
       fail("{}: {} tensor '{}' is {} [{}, {}], expected F32 [{}]", where_, role, found.name,
            type_info(found.tensor.type).name, found.tensor.columns(), found.tensor.rows(), elements);
   }
 
-  void norm() const { vector(step_.norm.weight, width(step_.x), "norm"); }
+  void norm(const Norm& n, std::int64_t elements) const {
+    if (n.kind == Norm::Kind::off && (n.weight != none || n.bias != none))
+      fail("{}: a norm of no kind has weights", where_);
+    vector(n.weight, elements, "norm");
+    vector(n.bias, elements, "norm's bias");
+  }
+
+  // Checks a matrix, one or `matrices` of them, of `columns` columns and `rows` rows (0: any number). Returns
+  // its rows.
+  std::int64_t matrix(const Linear& linear, std::int64_t columns, std::int64_t rows,
+                      std::int64_t matrices = 1) const {
+    const Weight& found = weight(linear.weight, "matrix");
+    const Tensor& tensor = found.tensor;
+    const std::int64_t found_rows = tensor.rows() / matrices;
+    if (tensor.columns() != columns || (rows != 0 && found_rows != rows) ||
+        found_rows * matrices != tensor.rows())
+      fail("{}: tensor '{}' is [{}, {}], expected [{}, {}] {} times", where_, found.name, tensor.columns(),
+           tensor.rows(), columns, rows == 0 ? "any" : fmt::format("{}", rows), matrices);
+    vector(linear.bias, tensor.rows(), "bias");
+    return found_rows;
+  }
 
   // Checks linear `i`, from slot `in` to `rows` (0: any number of them). Returns its rows.
   std::int64_t linear(int i, SlotId in, std::int64_t rows = 0) const {
-    const Weight& found = weight(step_.linear[i].weight, "matrix");
-    const Tensor& tensor = found.tensor;
-    if (tensor.columns() != width(in) || (rows != 0 && tensor.rows() != rows))
-      fail("{}: tensor '{}' is [{}, {}], expected [{}, {}]", where_, found.name, tensor.columns(),
-           tensor.rows(), width(in), rows == 0 ? "any" : fmt::format("{}", rows));
-    vector(step_.linear[i].bias, tensor.rows(), "bias");
-    return tensor.rows();
+    return matrix(step_.linear[i], width(in), rows);
+  }
+  std::int64_t optional_linear(int i) const {
+    return step_.linear[i].weight == none ? 0 : linear(i, step_.x);
+  }
+
+  void embed() const {
+    linear(0, step_.out, program_.vocab);
+    if (step_.linear[1].weight != none) linear(1, step_.out);
+    if (step_.linear[2].weight != none) linear(2, step_.out);
+    norm(step_.norm, width(step_.out));
+  }
+
+  void heads() const {
+    const std::int64_t count = step_.heads;
+    if (count < 1 || width(step_.x) % count != 0 || written_width() % count != 0)
+      fail("{}: {} heads from {} to {} columns", where_, count, width(step_.x), written_width());
+    const std::int64_t in = width(step_.x) / count, out = written_width() / count;
+    const std::int64_t columns = weight(step_.linear[0].weight, "matrix").tensor.columns();
+    if (columns > in) fail("{}: matrices of {} columns for heads of {}", where_, columns, in);
+    matrix(step_.linear[0], columns, out - (in - columns), count);
+  }
+
+  void experts() const {
+    const Routing& r = step_.routing;
+    if (r.experts < 1 || r.used < 1 || r.used > r.experts || r.groups < 1 || r.experts % r.groups != 0 ||
+        r.groups_used < 1 || r.groups_used > r.groups || r.groups_used * (r.experts / r.groups) < r.used)
+      fail("{}: {} of {} experts out of {} of {} groups", where_, r.used, r.experts, r.groups_used, r.groups);
+    norm(step_.norm, width(step_.x));
+    if (step_.op == Op::route) {
+      vector(r.bias, r.experts, "choice bias");
+      matrix(step_.linear[0], width(step_.x), r.experts);
+      return rows_equal_output(2 * std::int64_t{r.used});
+    }
+    const bool up = step_.op == Op::experts_up;
+    const std::int64_t in = up ? width(step_.x) : width(step_.x) / r.used;
+    const std::int64_t out = up ? width(step_.out) / r.used : width(step_.out);
+    if (in * (up ? 1 : r.used) != width(step_.x) || out * (up ? r.used : 1) != width(step_.out))
+      fail("{}: slots of widths {} and {} for {} experts a row", where_, width(step_.x), width(step_.out),
+           r.used);
+    matrix(step_.linear[0], in, out, r.experts);
+    if (up) matrix(step_.linear[1], in, out, r.experts);
+    norm(step_.post, width(step_.out));
   }
 
   void rows_equal_output(std::int64_t rows) const {
@@ -140,26 +224,42 @@ class Checker {
 
   void attention() const {
     const Attention& a = step_.attention;
-    if (a.heads <= 0 || a.kv_heads <= 0 || a.heads % a.kv_heads != 0 || a.key_dim <= 0 || a.value_dim <= 0)
+    if (a.heads <= 0 || a.kv_heads <= 0 || a.heads % a.kv_heads != 0 || a.key_dim <= 0 || a.value_dim <= 0 ||
+        (a.key_is_value && a.value_dim > a.key_dim))
       fail("{}: {} query heads of {} over {} key heads, values of {}", where_, a.heads, a.key_dim, a.kv_heads,
            a.value_dim);
-    const std::int64_t in =
-        std::int64_t{a.heads} * a.key_dim + std::int64_t{a.kv_heads} * (a.key_dim + a.value_dim);
     const std::int64_t out = std::int64_t{a.heads} * a.value_dim;
-    if (width(step_.x) != in || width(step_.out) != out)
-      fail("{}: slots of widths {} and {}, expected {} and {}", where_, width(step_.x), width(step_.out), in,
-           out);
-    if (a.rope.dims < 0 || a.rope.dims % 2 != 0 || a.rope.dims > a.key_dim)
-      fail("{}: {} rotated dimensions of a head of {}", where_, a.rope.dims, a.key_dim);
-    vector(a.q_norm, a.key_dim, "query norm");
-    vector(a.k_norm, a.key_dim, "key norm");
+    if (width(step_.x) != a.row_width() || width(step_.out) != out)
+      fail("{}: slots of widths {} and {}, expected {} and {}", where_, width(step_.x), width(step_.out),
+           a.row_width(), out);
+    if (a.rope.dims < 0 || a.rope.dims % 2 != 0 || a.rope.offset < 0 ||
+        a.rope.dims + a.rope.offset > a.key_dim)
+      fail("{}: {} rotated dimensions of a head of {}, from {} on", where_, a.rope.dims, a.key_dim,
+           a.rope.offset);
+    if (a.key_normed < 0 || a.key_normed > a.key_dim || (a.sees == Attention::Sees::chunk && a.window < 1))
+      fail("{}: {} normed elements of a key of {}, window {}", where_, a.key_normed, a.key_dim, a.window);
+    head_norm(a.q_norm, a.key_dim, a.heads, "query norm");
+    head_norm(a.k_norm, a.key_normed > 0 ? a.key_normed : a.key_dim, a.kv_heads, "key norm");
+    head_norm(a.v_norm, a.value_dim, a.kv_heads, "value norm");
     vector(a.rope.factors, a.rope.dims / 2, "rotary factors");
+    vector(a.sinks, a.heads, "attention sinks");
     if (a.cache < 0 || static_cast<std::size_t>(a.cache) >= program_.caches.size())
       fail("{}: its cache is {}, of {} caches", where_, a.cache, program_.caches.size());
     const Cache& cache = program_.caches[static_cast<std::size_t>(a.cache)];
-    if (cache.kv_heads != a.kv_heads || cache.key_dim != a.key_dim || cache.value_dim != a.value_dim)
+    if (cache.kv_heads != a.kv_heads || cache.key_dim != a.key_dim || cache.value_dim != a.value_dim ||
+        cache.key_is_value != a.key_is_value)
       fail("{}: cache {} holds {} heads of {} and {}, expected {} of {} and {}", where_, a.cache,
            cache.kv_heads, cache.key_dim, cache.value_dim, a.kv_heads, a.key_dim, a.value_dim);
+  }
+
+  // Weights of one head, or of all.
+  void head_norm(const Norm& n, std::int64_t dim, std::int64_t heads, const char* role) const {
+    for (const WeightId id : {n.weight, n.bias}) {
+      if (id == none) continue;
+      const bool all = step_.attention.norm_over == Attention::NormOver::row ||
+                       weight(id, role).tensor.columns() * weight(id, role).tensor.rows() != dim;
+      vector(id, all ? dim * heads : dim, role);
+    }
   }
 
   const Program& program_;
@@ -184,18 +284,25 @@ Cost cost_of(const Program& program, const Step& step, int rows, int wanted, dou
     const Attention& a = step.attention;
     if (a.window > 0) context = std::min(context, static_cast<double>(rows) * a.window);
     const double dims = a.key_dim + a.value_dim;
-    return {context * a.kv_heads * dims * kv_element_bytes, 2 * context * a.heads * dims};
+    return {context * a.kv_heads * (a.key_is_value ? a.key_dim : dims) * kv_element_bytes,
+            2 * context * a.heads * dims};
   }
   if (step.op == Op::embed)
     return {static_cast<double>(rows) * static_cast<double>(program.tensor(step.linear[0].weight).row_bytes),
             0};
   const int computed = step.op == Op::logits ? wanted : rows;
   if (computed == 0) return {};
+  // Each row goes through `used` of the experts; together the rows read at most all of them.
+  const bool routed = step.op == Op::experts_up || step.op == Op::experts_down;
+  const double experts = routed ? step.routing.experts : 1, used = routed ? step.routing.used : 1;
+  const double read = std::min(1.0, computed * used / experts);
   Cost cost{bytes_of(program, step.norm.weight), 0};
   for (int i = 0; i < form_of(step.op).linears; ++i) {
+    if (step.linear[i].weight == none) continue;
     const Tensor& tensor = program.tensor(step.linear[i].weight);
-    cost.bytes += static_cast<double>(tensor.bytes()) + bytes_of(program, step.linear[i].bias);
-    cost.flops += 2.0 * computed * static_cast<double>(tensor.columns()) * static_cast<double>(tensor.rows());
+    cost.bytes += read * static_cast<double>(tensor.bytes()) + bytes_of(program, step.linear[i].bias);
+    cost.flops += 2.0 * computed * used / experts * static_cast<double>(tensor.columns()) *
+                  static_cast<double>(tensor.rows());
   }
   return cost;
 }

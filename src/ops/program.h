@@ -16,36 +16,57 @@ using CacheId = int;
 inline constexpr int none = -1;
 
 // The vocabulary. x is the step's input slot, out its output; all activations are f32 [rows, width].
+// n stands for norm(x[r]); every W has its bias added where it has one.
 enum class Op : std::uint8_t {
-  embed,    // out[r] = table[token[r]] * scale
-  qkv,      // out[r] = [ W0 n | W1 n | W2 n ] with n = norm(x[r]), each plus its bias
-  attend,   // out[r] = attention of row r's query heads over its sequence's cache (see Attention)
-  matmul,   // out[r] = W0 norm(x[r]) + bias + add[r]
-  gate_up,  // out[r] = activation(W0 n + b0) * (W1 n + b1) with n = norm(x[r])
-  logits,   // out[i] = W0 norm(x[wanted[i]]) + bias, for the wanted rows only
+  embed,   // out[r] = norm(table[token[r]] * scale + positions[position[r]] + types[0]), W0, W1, W2 being the
+           // tables; the last two are optional, and so is the norm
+  qkv,     // out[r] = [ W0 n | W1 n | W2 n ], cut off at +-clamp where that is not 0; W1 and W2 are optional
+  attend,  // out[r] = attention of row r's query heads over its sequence's cache (see Attention)
+  matmul,  // out[r] = (post(activation(W0 n)) * scale + add[r]) * out_scale
+  gate_up,       // out[r] = activation(W0 n) * (W1 n)
+  heads,         // out[r][h] = [ W0[h] x[r][h][0 .. columns) | the rest of x[r][h] ] for each head, no norm
+  route,         // out[r] = [ numbers of the experts used | their weights ] (see Routing)
+  experts_up,    // out[r][k] = activation(W0[e] n) * (W1[e] n) for the k-th expert e of routes[r]
+  experts_down,  // out[r] = (post(sum over k of weight[r][k] * W0[e] x[r][k]) * scale + add[r]) * out_scale
+  logits,  // out[i] = softcap(W0 norm(x[wanted[i]]) * scale) for the wanted rows only; without W0 the norm
+           // itself is the result: a model that embeds
 };
 const char* op_name(Op op);
-int linear_count(Op op);  // how many of Step::linear it uses, from the first on
+int linear_count(Op op);  // how many of Step::linear it can use, from the first on
 
-// y = x * weight / sqrt(mean(x^2) + eps); weight none: no norm at all (y = x).
+// rms: y = x * weight / sqrt(mean(x^2) + eps); layer: y = (x - mean(x)) * weight / sqrt(var(x) + eps) + bias.
+// Weight and bias are optional.
 struct Norm {
-  WeightId weight = none;
+  enum class Kind : std::uint8_t { off, rms, layer };
+  Kind kind = Kind::off;
+  WeightId weight = none, bias = none;
   float eps = 0;
 };
 
 struct Linear {
-  WeightId weight = none;  // [columns = input width, rows = output width]
-  WeightId bias = none;    // f32 [rows]
+  WeightId weight = none;  // [columns = input width, rows = output width], of experts and heads one for each
+  WeightId bias = none;    // f32 [rows], of experts [rows, experts]
 };
 
-enum class Activation : std::uint8_t { silu, gelu_tanh };
+enum class Activation : std::uint8_t {
+  identity,
+  silu,       // x sigmoid(x)
+  gelu_tanh,  // the tanh form of GELU (arXiv:1606.08415)
+  gelu,       // with the error function
+  relu,
+  relu_squared,
+  // gate and up are cut to at most 7 (up to at least -7 too): gate sigmoid(1.702 gate) (up + 1), as gpt-oss
+  // has it
+  swiglu_clamped,
+};
 
-// Rotary position embedding of the first `dims` elements of every query and key head.
+// Rotary position embedding of `dims` elements of every query and key head, from `offset` on.
 // angle(p, i) = p * scale * base^(-2 i / dims) / factor[i]; yarn blends as in arXiv:2309.00071.
 struct Rope {
   enum class Pairs : std::uint8_t { adjacent, halves };  // (2i, 2i+1), or (i, i + dims/2)
   Pairs pairs = Pairs::adjacent;
   int dims = 0;  // 0: no rotation
+  int offset = 0;
   float base = 10000;
   float scale = 1;          // of positions: 1 / linear scaling factor
   WeightId factors = none;  // f32 [dims / 2]
@@ -56,29 +77,74 @@ struct Rope {
   bool operator==(const Rope&) const = default;
 };
 
-// Input row: query heads, then key heads, then value heads. Per row: RMS norm of each query and key head
-// where a weight is given, rotation, the row's K and V stored at its position, then softmax(scale * q k^T) v
-// over positions 0..p of the sequence (the last `window` of them if window > 0).
+// Input row: query heads, then key heads, then value heads. Per row: queries and keys are normed and rotated,
+// the row's K and V stored at its position, then softmax over the positions p that a row at position r sees,
+// of
+//   softcap(scale * q k[p]) - slope * (r - p), and one more score, the head's sink, that has no value.
+// A row sees positions 0..r, the last `window` of them, or those of r's own chunk of `window`; where it is
+// not causal, all of the sequence, whose rows must then lie in one batch.
 struct Attention {
+  enum class Sees : std::uint8_t { past, chunk, all };
+  enum class NormOver : std::uint8_t { head, row };  // each head by itself, or all heads of a row together
   int heads = 0, kv_heads = 0;
   int key_dim = 0, value_dim = 0;
   float scale = 0;
-  int window = 0;
-  WeightId q_norm = none, k_norm = none;
-  float norm_eps = 0;
-  Rope rope;
+  Sees sees = Sees::past;
+  int window = 0;         // positions; 0: no limit
+  float softcap = 0;      // softcap(s) = softcap * tanh(s / softcap); 0: none
+  float alibi = 0;        // largest ALiBi bias: slopes of arXiv:2108.12409, 2^(-alibi * i / heads); 0: none
+  WeightId sinks = none;  // f32 [heads]
+  // Weights for one head, that serve all, or for all heads one after the other.
+  Norm q_norm{}, k_norm{}, v_norm{};
+  NormOver norm_over = NormOver::head;
+  int key_normed = 0;  // of a key's elements, from the first on; 0: all
+  bool norm_after_rope = false;
+  Rope rope{};
+  // Queries at position p are multiplied by 1 + temperature * ln(1 + floor((p + offset) / length)).
+  float temperature = 0, temperature_length = 1;
+  int temperature_offset = 0;
+  bool gated = false;  // each query head is followed by a gate; its output is multiplied by sigmoid(gate)
+  bool key_is_value = false;  // a value is the first elements of the stored key; the row has no value heads
+  bool stores = true;         // else the row has query heads alone, and the cache is that of an earlier step
   CacheId cache = none;
+
+  int query_width() const { return heads * key_dim * (gated ? 2 : 1); }
+  int row_width() const {
+    return query_width() + (stores ? kv_heads * (key_dim + (key_is_value ? 0 : value_dim)) : 0);
+  }
+};
+
+// Which experts a row goes to. Probabilities p come from W n by softmax or the logistic function; the `used`
+// best of p + bias are chosen (only out of the best `groups_used` of `groups` groups, a group counting by its
+// best two, or its best one where there is no bias), in that order, ties going to the lower number.
+struct Routing {
+  enum class Gating : std::uint8_t { softmax, sigmoid, softmax_of_chosen };
+  int experts = 0, used = 0;
+  Gating gating = Gating::softmax;
+  WeightId bias = none;  // f32 [experts], for the choice alone
+  int groups = 1, groups_used = 1;
+  bool normalise = false;  // the chosen weights are divided by their sum
+  float scale = 1;
+  bool weigh_input = false;  // experts_up multiplies its input by the weight, and experts_down no longer does
 };
 
 struct Step {
   Op op = Op::embed;
   int layer = none;  // -1 outside the layers
-  SlotId x = none, add = none, out = none;
-  Norm norm;
+  SlotId x = none, add = none, routes = none, out = none;
+  Norm norm, post;
+  bool post_last = false;  // post is applied after the addition
   Linear linear[3];
-  Activation activation = Activation::silu;
+  Activation activation = Activation::identity;
   Attention attention;
-  float scale = 1;  // embed
+  Routing routing;  // of route, experts_up and experts_down
+  int heads = 0;    // of heads
+  // What matmul and heads write of out's rows, when not the whole.
+  std::int64_t first_column = 0, columns = 0;
+  float scale = 1;
+  float out_scale = 1;
+  float clamp = 0;
+  float softcap = 0;
 };
 
 struct Slot {
@@ -96,6 +162,8 @@ struct Cache {
   int layer = 0;
   int kv_heads = 0;
   int key_dim = 0, value_dim = 0;
+  bool key_is_value = false;  // a value is the first elements of its key, and not stored again
+  int stored_value_dim() const { return key_is_value ? 0 : value_dim; }
 };
 
 struct Program {
@@ -104,7 +172,7 @@ struct Program {
   std::vector<Weight> weights;
   std::vector<Cache> caches;
   std::int64_t vocab = 0;
-  SlotId logits = none;  // the result: f32 [wanted rows, vocab]
+  SlotId logits = none;  // the result: f32 [wanted rows, vocab], or the width of a model that embeds
 
   const Tensor& tensor(WeightId id) const { return weights[static_cast<std::size_t>(id)].tensor; }
 };

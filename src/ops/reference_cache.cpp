@@ -49,15 +49,16 @@ ReferenceCache::ReferenceCache(const Cache& cache, const RunLimits& limits)
       type_(limits.kv),
       page_tokens_(limits.page_tokens),
       width_(static_cast<std::size_t>(cache.kv_heads) *
-             static_cast<std::size_t>(cache.key_dim + cache.value_dim)),
+             static_cast<std::size_t>(cache.key_dim + cache.stored_value_dim())),
       values_(static_cast<std::size_t>(limits.cache_pages) * page_floats()) {}
 
 void ReferenceCache::store(const std::int32_t* pages, int position, const float* keys, const float* values) {
   float* to = std::copy_n(keys, cache_.kv_heads * cache_.key_dim, at(pages, position));
-  std::copy_n(values, cache_.kv_heads * cache_.value_dim, to);
+  std::copy_n(values, cache_.kv_heads * cache_.stored_value_dim(), to);
   float* head = at(pages, position);
   for (int h = 0; h < cache_.kv_heads; ++h, head += cache_.key_dim) round_to(type_, head, cache_.key_dim);
-  for (int h = 0; h < cache_.kv_heads; ++h, head += cache_.value_dim) round_to(type_, head, cache_.value_dim);
+  for (int h = 0; h < cache_.kv_heads; ++h, head += cache_.stored_value_dim())
+    round_to(type_, head, cache_.stored_value_dim());
 }
 
 }  // namespace rf

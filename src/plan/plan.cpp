@@ -112,7 +112,8 @@ void Plan::run(const Batch& batch) {
 }
 
 std::span<const float> Plan::logits(int wanted) {
-  const std::size_t count = static_cast<std::size_t>(wanted) * static_cast<std::size_t>(program_.vocab);
+  const Slot& result = program_.slots[static_cast<std::size_t>(program_.logits)];
+  const std::size_t count = static_cast<std::size_t>(wanted) * static_cast<std::size_t>(result.width);
   if (const float* rows = at(logits_at_).host(program_.logits)) return {rows, count};
   staging_.resize(count);
   at(logits_at_).read(program_.logits, wanted, staging_.data());

@@ -22,7 +22,7 @@ class Plan {
   ~Plan();
 
   void run(const Batch& batch);
-  // The logits of the batch last run, f32 [wanted, vocab], valid until the next run.
+  // The result of the batch last run, logits f32 [wanted, vocab] or hidden states, valid until the next run.
   std::span<const float> logits(int wanted);
 
   const Program& program() const { return program_; }

@@ -3,6 +3,7 @@
 #include "base/half.h"
 #include "cpu/kernels/export.h"
 #include "cpu/simd/simd.h"
+#include "ops/attention.h"
 
 namespace rf::RF_ISA {
 namespace {
@@ -46,8 +47,8 @@ const std::byte* head_of(const CacheLayout& layout, const HeadTile& tile, int pa
          static_cast<std::size_t>(tile.kv_head) * layout.head_bytes;
 }
 
-const float* query(const HeadTile& tile, int key_dim, int i) {
-  return tile.q + i / tile.heads * tile.q_stride + i % tile.heads * key_dim;
+const float* query(const HeadTile& tile, int i) {
+  return tile.q + i / tile.heads * tile.q_stride + i % tile.heads * tile.head_stride;
 }
 
 // Raw scores of N queries against one group of 16 positions.
@@ -56,7 +57,7 @@ void score_group(const CacheLayout& layout, const HeadTile& tile, int first, con
                  float* scores, int stride) {
   const float* q[N];
   RF_UNROLL(8)
-  for (int i = 0; i < N; ++i) q[i] = query(tile, layout.key_dim, first + i);
+  for (int i = 0; i < N; ++i) q[i] = query(tile, first + i);
   for (int half = 0; half < halves; ++half) {
     F acc[N];
     RF_UNROLL(8)
@@ -105,16 +106,50 @@ void weigh_values(const CacheLayout& layout, const HeadTile& tile, int first_pos
   }
 }
 
+// The same where a value is the beginning of its key: keys lie transposed, so every element is a dot of its
+// own.
+template <KvType kv, int N>
+void weigh_keys(const CacheLayout& layout, const HeadTile& tile, int first_position, int last_position,
+                const float* weights, int stride, Partial* partials) {
+  for (int i = 0; i < N; ++i)
+    for (int d = 0; d < layout.value_padded; d += lanes) F::zero().store(partials[i].values + d);
+  for (int p = first_position; p < last_position;) {
+    const int page = p / layout.page, in_page = p % layout.page, skip = in_page % 16;
+    int count = 16 - skip;
+    if (count > layout.page - in_page) count = layout.page - in_page;
+    if (count > last_position - p) count = last_position - p;
+    const std::byte* group =
+        head_of(layout, tile, page) + static_cast<std::size_t>(in_page / 16) * layout.group_bytes;
+    alignas(64) float some[N][16] = {};
+    for (int i = 0; i < N; ++i)
+      for (int j = 0; j < count; ++j) some[i][skip + j] = weights[i * stride + p - first_position + j];
+    for (int d = 0; d < layout.value_dim; ++d)
+      for (int half = 0; half < halves; ++half) {
+        const F key = load_key<kv>(group, layout, d, half);
+        for (int i = 0; i < N; ++i) partials[i].values[d] += sum(key * F::load(some[i] + half * lanes));
+      }
+    p += count;
+  }
+}
+
 // Turns one query's scores into weights exp(score - largest); positions it must not see get weight 0.
-void soften(const HeadTile& tile, int query_position, int first_position, int count, float* scores,
-            Partial& partial) {
-  int from = 0;
-  if (tile.window > 0 && query_position - tile.window + 1 > first_position)
-    from = query_position - tile.window + 1 - first_position;
-  int to = query_position + 1 - first_position;
+void soften(const HeadTile& tile, int query, int first_position, int count, float* scores, Partial& partial) {
+  const int position = tile.position + query / tile.heads;
+  const Visible visible = visible_positions(tile.sees, tile.window, position, tile.length);
+  int from = visible.first - first_position, to = visible.end - first_position;
+  if (from < 0) from = 0;
   if (to > count) to = count;
   if (from > to) from = to;
   const int padded = (count + 15) / 16 * 16;
+  if (tile.softcap > 0)
+    for (int i = 0; i < padded; i += lanes) capped(F::load(scores + i), tile.softcap).store(scores + i);
+  if (tile.slopes != nullptr) {
+    const float slope = tile.slopes[query % tile.heads];
+    for (int i = from; i < to; ++i) {
+      const int apart = position - first_position - i;
+      scores[i] -= slope * static_cast<float>(apart < 0 ? -apart : apart);
+    }
+  }
   for (int i = 0; i < from; ++i) scores[i] = minus_infinity;
   for (int i = to; i < padded; ++i) scores[i] = minus_infinity;
   F top = F::set1(minus_infinity);
@@ -164,10 +199,11 @@ void chunk_of(const CacheLayout& layout, const HeadTile& tile, int first, int fi
     }
     p += count;
   }
-  for (int i = 0; i < N; ++i) {
-    const int position = tile.position + (first + i) / tile.heads;
-    soften(tile, position, first_position, last_position - first_position, scratch + i * stride, partials[i]);
-  }
+  for (int i = 0; i < N; ++i)
+    soften(tile, first + i, first_position, last_position - first_position, scratch + i * stride,
+           partials[i]);
+  if (layout.key_is_value)
+    return weigh_keys<kv, N>(layout, tile, first_position, last_position, scratch, stride, partials);
   weigh_values<kv, N>(layout, tile, first_position, last_position, scratch, stride, partials);
 }
 
@@ -177,9 +213,13 @@ void attend(const CacheLayout& layout, const HeadTile& tile, int chunk, float* s
   const int queries = tile.rows * tile.heads;
   int i = 0;
   const auto go = [&]<int N>() {
-    int last_position = tile.position + (i + N - 1) / tile.heads + 1;
+    // What the first query sees begins first, what the last one sees ends last.
+    const int from =
+        visible_positions(tile.sees, tile.window, tile.position + i / tile.heads, tile.length).first;
+    int last_position =
+        visible_positions(tile.sees, tile.window, tile.position + (i + N - 1) / tile.heads, tile.length).end;
     if (last_position > first_position + attention_chunk) last_position = first_position + attention_chunk;
-    if (last_position > first_position) {
+    if (last_position > first_position && from < first_position + attention_chunk) {
       chunk_of<kv, N>(layout, tile, i, first_position, last_position, scratch, partials + i);
     } else {
       for (int n = i; n < i + N; ++n) partials[n].weight = 0;
@@ -226,9 +266,23 @@ void merge(Partial& into, const Partial& next, int count) {
     fma(F::load(next.values + i), b, F::load(into.values + i) * a).store(into.values + i);
 }
 
-void finish(const Partial& p, int count, float* out) {
-  const float inverse = 1.0f / p.weight;
+void finish(const Partial& p, int count, float sink, const float* gate, float* out) {
+  float inverse = 1.0f / p.weight;
+  if (sink > minus_infinity) {
+    const float top = p.largest > sink ? p.largest : sink;
+    alignas(64) float factor[lanes] = {p.largest - top, sink - top};
+    exp(F::load(factor)).store(factor);
+    inverse = factor[0] / (p.weight * factor[0] + factor[1]);
+  }
   for (int i = 0; i < count; ++i) out[i] = p.values[i] * inverse;
+  if (gate == nullptr) return;
+  alignas(64) float piece[lanes] = {};
+  for (int i = 0; i < count; i += lanes) {
+    const int n = count - i < lanes ? count - i : lanes;
+    for (int j = 0; j < n; ++j) piece[j] = -gate[i + j];
+    (F::set1(1) / (F::set1(1) + exp(F::load(piece)))).store(piece);
+    for (int j = 0; j < n; ++j) out[i + j] *= piece[j];
+  }
 }
 
 namespace {
@@ -308,6 +362,7 @@ void store_kv(const CacheLayout& layout, std::byte* cache, const std::int32_t* p
   std::byte* head = cache + static_cast<std::size_t>(pages[position / layout.page]) * layout.page_bytes +
                     static_cast<std::size_t>(kv_head) * layout.head_bytes;
   store_key(layout, head + static_cast<std::size_t>(in_page / 16) * layout.group_bytes, in_page % 16, key);
+  if (layout.key_is_value) return;
   store_value(layout, head + layout.values_at + static_cast<std::size_t>(in_page) * layout.value_bytes,
               value);
 }

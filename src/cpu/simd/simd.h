@@ -36,4 +36,10 @@ inline F exp(F x) {
   return p * exp2_whole(n);
 }
 
+// cap * tanh(x / cap).
+inline F capped(F x, float cap) {
+  const F e = exp(x * F::set1(2 / cap));
+  return F::set1(cap) * (F::set1(1) - F::set1(2) / (e + F::set1(1)));
+}
+
 }  // namespace rf::RF_ISA

@@ -1,14 +1,152 @@
-// Llama 1 to 3 and the families that share its files' name: Mistral, Yi, SmolLM2 and others.
+// Llama 1 to 3 and the families that share its layer: Mistral, Mixtral, Yi, SmolLM2, Qwen 2 and 3 with their
+// experts, InternLM 2, EXAONE 3, Phi 3, GLM edge and others. Norms of queries and keys, biases, fused
+// matrices, experts and shared experts are where the file has them.
+#include <cmath>
+
 #include "model/archs.h"
 #include "model/blocks.h"
 
 namespace rf {
+namespace {
+
+void llama_layers(Builder& b, const LayerOptions& options) {
+  SlotId x = b.embed({});
+  for (int i = 0; i < b.layers(); ++i)
+    x = transformer_layer(b, x, b.layer(i), b.attention(b.layer(i)), options);
+  if (b.has("output_norm") && b.has_key("pooling_type"))
+    b.hidden(x, "output_norm");
+  else
+    b.logits(x, {});
+}
+
+}  // namespace
 
 void record_llama(Builder& b) {
-  b.refuse("expert_count", "mixture of experts");
-  SlotId x = b.embed();
-  for (int i = 0; i < b.spec().layers; ++i) x = dense_layer(b, x, b.layer(i), {});
-  b.logits(x);
+  LayerOptions options;
+  if (b.has_key("expert_count")) {
+    options.routing = b.routing();
+    options.routing.normalise = b.flag("expert_weights_norm", true);
+  }
+  llama_layers(b, options);
+}
+
+// The weights of the chosen experts keep their sum.
+void record_qwen2moe(Builder& b) {
+  llama_layers(b, {.routing = b.routing()});
+}
+
+// Every fourth layer has no rotation.
+void record_smollm3(Builder& b) {
+  SlotId x = b.embed({});
+  for (int i = 0; i < b.layers(); ++i) {
+    Attention a = b.attention(b.layer(i));
+    if (i % 4 == 3) a.rope = {};
+    x = transformer_layer(b, x, b.layer(i), a, {});
+  }
+  b.logits(x, {});
+}
+
+// Norms follow attention and feed-forward network alone; those of queries and keys run over the whole row.
+void record_olmo2(Builder& b) {
+  SlotId x = b.embed({});
+  for (int i = 0; i < b.layers(); ++i) {
+    Attention a = b.attention(b.layer(i));
+    a.norm_over = Attention::NormOver::row;
+    x = transformer_layer(b, x, b.layer(i), a,
+                          {.attention_norm = "",
+                           .attention_post = "post_attention_norm",
+                           .ffn_norm = "",
+                           .ffn_post = "post_ffw_norm"});
+  }
+  b.logits(x, {});
+}
+
+void record_olmoe(Builder& b) {
+  SlotId x = b.embed({});
+  for (int i = 0; i < b.layers(); ++i) {
+    Attention a = b.attention(b.layer(i));
+    a.norm_over = Attention::NormOver::row;
+    x = transformer_layer(b, x, b.layer(i), a, {.routing = b.routing()});
+  }
+  b.logits(x, {});
+}
+
+// As OLMo 2's, with norms of every head; where some layers have a window, the others have no rotation.
+void record_exaone4(Builder& b) {
+  bool windows = false;
+  for (const LayerSpec& layer : b.spec().layers) windows = windows || layer.window > 0;
+  SlotId x = b.embed({});
+  for (int i = 0; i < b.layers(); ++i) {
+    Attention a = b.attention(b.layer(i));
+    if (windows && a.window == 0) a.rope = {};
+    x = transformer_layer(b, x, b.layer(i), a,
+                          {.attention_norm = "",
+                           .attention_post = "post_attention_norm",
+                           .ffn_norm = "",
+                           .ffn_post = "post_ffw_norm"});
+  }
+  b.logits(x, {});
+}
+
+// Granite: four factors, each where the file has it.
+void record_granite(Builder& b) {
+  LayerOptions options{.residual_scale = b.number("residual_scale", 1)};
+  if (b.has_key("expert_count")) {
+    options.routing = b.routing();
+    options.routing.normalise = true;
+  }
+  SlotId x = b.embed({.scale = b.number("embedding_scale", 1)});
+  for (int i = 0; i < b.layers(); ++i) {
+    Attention a = b.attention(b.layer(i));
+    if (const float scale = b.number("attention.scale", 0); scale != 0) a.scale = scale;
+    x = transformer_layer(b, x, b.layer(i), a, options);
+  }
+  b.logits(x, {.scale = 1 / b.number("logit_scale", 1)});
+}
+
+// Where the file has no factors, those of the published models.
+void record_minicpm(Builder& b) {
+  const float depth = 1.4f / std::sqrt(static_cast<float>(b.layers()));
+  SlotId x = b.embed({.scale = b.number("embedding_scale", 12)});
+  for (int i = 0; i < b.layers(); ++i)
+    x = transformer_layer(b, x, b.layer(i), b.attention(b.layer(i)),
+                          {.residual_scale = b.number("residual_scale", depth)});
+  const float usual = static_cast<float>(b.spec().hidden) / 256;
+  b.logits(x, {.scale = 1 / b.number("logit_scale", usual)});
+}
+
+// ERNIE 4.5 with experts: a bias in the choice.
+void record_ernie(Builder& b) {
+  LayerOptions options;
+  if (b.has_key("expert_count")) options.routing = b.routing(), options.routing.normalise = true;
+  llama_layers(b, options);
+}
+
+// Hunyuan: queries and keys are normed after their rotation.
+void record_hunyuan(Builder& b) {
+  LayerOptions options;
+  if (b.has_key("expert_count")) options.routing = b.routing(), options.routing.normalise = true;
+  SlotId x = b.embed({});
+  for (int i = 0; i < b.layers(); ++i) {
+    Attention a = b.attention(b.layer(i));
+    a.norm_after_rope = true;
+    x = transformer_layer(b, x, b.layer(i), a, options);
+  }
+  b.logits(x, {});
+}
+
+// Mistral 3: queries grow with the logarithm of the position beyond the trained length.
+void record_mistral3(Builder& b) {
+  SlotId x = b.embed({});
+  for (int i = 0; i < b.layers(); ++i) {
+    Attention a = b.attention(b.layer(i));
+    a.temperature = b.number("attention.temperature_scale", 0);
+    a.temperature_length = b.number("rope.scaling.original_context_length", 1);
+    LayerOptions options;
+    if (b.has_key("expert_count")) options.routing = b.routing(), options.routing.normalise = true;
+    x = transformer_layer(b, x, b.layer(i), a, options);
+  }
+  b.logits(x, {});
 }
 
 }  // namespace rf

@@ -25,7 +25,7 @@ Tiny whole() {
   t.step(Op::embed, none, x).linear[0].weight = table;
   Step& s1 = t.step(Op::qkv, x, qkv);
   s1.layer = 0;
-  s1.norm = {matrix("norm", 4, 1), 1e-5f};
+  s1.norm = {.kind = Norm::Kind::rms, .weight = matrix("norm", 4, 1), .eps = 1e-5f};
   s1.linear[0] = {matrix("q", 4, 4), matrix("q_bias", 4, 1)};
   s1.linear[1].weight = matrix("k", 4, 2);
   s1.linear[2].weight = matrix("v", 4, 2);
@@ -33,7 +33,7 @@ Tiny whole() {
   s2.layer = 0;
   s2.attention = {
       .heads = 2, .kv_heads = 1, .key_dim = 2, .value_dim = 2, .scale = 1, .rope = {}, .cache = 0};
-  s2.attention.q_norm = matrix("q_norm", 2, 1);
+  s2.attention.q_norm = {.kind = Norm::Kind::rms, .weight = matrix("q_norm", 2, 1)};
   s2.attention.rope.dims = 2;
   s2.attention.rope.factors = matrix("factors", 1, 1);
   Step& s3 = t.step(Op::matmul, attention, x);
@@ -80,7 +80,7 @@ TEST_P(CheckFaults, AreNamed) {
 }
 
 const Fault faults[] = {
-    {"NoWeight", [](Program& p) { p.steps[1].linear[2].weight = none; }, {"step 1 (qkv, layer 0)", "-1"}},
+    {"NoWeight", [](Program& p) { p.steps[1].linear[0].weight = none; }, {"step 1 (qkv, layer 0)", "-1"}},
     {"WeightOutOfRange", [](Program& p) { p.steps[3].linear[0].weight = 99; }, {"step 3 (matmul)", "99"}},
     {"Columns",
      [](Program& p) { tensor(p, "gate").shape[0] = 3; },

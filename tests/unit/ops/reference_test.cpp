@@ -52,7 +52,7 @@ TEST(Reference, MatmulNormsThenAddsBiasAndResidual) {
   Tiny t;
   const SlotId x = t.slot(2), out = t.slot(2);
   Step& step = t.step(Op::matmul, x, out);
-  step.norm = {t.weight("norm", 2, {1, 2}), 0};
+  step.norm = {.kind = Norm::Kind::rms, .weight = t.weight("norm", 2, {1, 2})};
   step.linear[0] = {t.weight("w", 2, {10, 1, 0, 1}), t.weight("bias", 2, {100, 0})};
   // The root of the mean square of (3, 4) is 5 / sqrt 2, so that n = (3, 8) sqrt 2 / 5.
   const double first = 100 + 38 * std::sqrt(2) / 5, second = 8 * std::sqrt(2) / 5;
@@ -67,6 +67,7 @@ TEST(Reference, GateUp) {
   Step& step = t.step(Op::gate_up, x, out);
   step.linear[0].weight = t.weight("gate", 1, {1});
   step.linear[1] = {t.weight("up", 1, {3}), t.weight("bias", 1, {1})};
+  step.activation = Activation::silu;
   expect_near(run(t, {2, -1}, out), {7 * 2 / (1 + std::exp(-2)), -2 * -1 / (1 + std::exp(1))});
   step.activation = Activation::gelu_tanh;
   expect_near(run(t, {2}, out), {7 * 1.9545976940877752});

@@ -1,0 +1,52 @@
+#include "model/blocks.h"
+
+namespace rf {
+
+SlotId attention_block(Builder& b, SlotId x, const Layer& w, const Attention& attention,
+                       const LayerOptions& options, SlotId out) {
+  const SlotId qkv = b.qkv(x, w, attention, {.norm = options.attention_norm, .clamp = options.clamp});
+  return b.matmul(b.attend(qkv, w, attention), w, "attn_output",
+                  {.add = x,
+                   .out = out,
+                   .post = options.attention_post,
+                   .post_last = options.post_last,
+                   .scale = options.residual_scale});
+}
+
+SlotId feed_forward(Builder& b, SlotId x, const Layer& w, const LayerOptions& options, SlotId add) {
+  const SlotId out = b.slot("residual", b.spec().hidden);
+  const Builder::GateUpOptions up{.norm = options.ffn_norm, .activation = options.activation};
+  const Builder::MatmulOptions down{.add = add,
+                                    .out = out,
+                                    .post = options.ffn_post,
+                                    .post_last = options.post_last,
+                                    .scale = options.residual_scale};
+  if (!b.has(w["ffn_gate_inp"])) return b.matmul(b.gate_up(x, w, up), w, "ffn_down", down);
+  if (!b.has(w["ffn_up_shexp"])) return b.experts(x, w, options.routing, up, down);
+  // Both read x, so that it may only be written last.
+  Builder::GateUpOptions shared_up = up;
+  shared_up.suffix = "_shexp";
+  Builder::MatmulOptions shared_down = down;
+  shared_down.out = b.slot("shared", b.spec().hidden);
+  SlotId sum;
+  if (b.has(w["ffn_gate_inp_shexp"]))  // one expert that every row uses, to the degree that its gate says
+    sum = b.experts(x, w, {.experts = 1, .used = 1, .gating = Routing::Gating::sigmoid}, shared_up,
+                    shared_down);
+  else
+    sum = b.matmul(b.gate_up(x, w, shared_up), w, "ffn_down_shexp", shared_down);
+  Builder::MatmulOptions last = down;
+  last.add = sum;
+  return b.experts(x, w, options.routing, up, last);
+}
+
+SlotId transformer_layer(Builder& b, SlotId x, const Layer& w, const Attention& attention,
+                         const LayerOptions& options) {
+  if (!options.parallel) {
+    x = attention_block(b, x, w, attention, options, none);
+    return feed_forward(b, x, w, options, x);
+  }
+  const SlotId sum = attention_block(b, x, w, attention, options, b.slot("parallel", b.spec().hidden));
+  return feed_forward(b, x, w, options, sum);
+}
+
+}  // namespace rf

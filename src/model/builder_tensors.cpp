@@ -1,0 +1,141 @@
+// How the Builder takes tensors and keys out of the file.
+#include <cmath>
+#include <utility>
+
+#include "base/error.h"
+#include "model/builder.h"
+#include "tensor/decode.h"
+
+namespace rf {
+
+bool Builder::has_key(std::string_view key) const {
+  return file_.has(full(key));
+}
+
+void Builder::bad_key(std::string_view key, const std::string& expected) const {
+  fail("{}: key '{}': expected {}", file_.path(), full(key), expected);
+}
+
+int Builder::size(std::string_view key) const {
+  constexpr std::int64_t most = 1 << 20;
+  const auto value = file_.get<std::int64_t>(full(key));
+  if (value < 1 || value > most) bad_key(key, fmt::format("1 to {}, found {}", most, value));
+  return static_cast<int>(value);
+}
+
+float Builder::number(std::string_view key, float fallback) const {
+  const auto value = file_.get<float>(full(key), fallback);
+  if (!std::isfinite(value)) bad_key(key, fmt::format("a finite number, found {}", value));
+  return value;
+}
+
+bool Builder::flag(std::string_view key, bool fallback) const {
+  return file_.get<bool>(full(key), fallback);
+}
+
+void Builder::refuse(std::string_view key, std::string_view what) const {
+  if (file_.get<std::uint64_t>(full(key), 0) != 0)
+    fail("{}: not supported yet: {} (key '{}')", file_.path(), what, full(key));
+}
+
+WeightId Builder::weight(const std::string& name, std::int64_t columns, std::int64_t rows, Rows part) {
+  Tensor tensor = file_.tensor(name);
+  if (tensor.columns() != columns || tensor.rows() != rows)
+    fail("{}: tensor '{}' has shape [{}, {}], expected [{}, {}]", file_.path(), name, tensor.columns(),
+         tensor.rows(), columns, rows);
+  if (!holds_weights(tensor.type))
+    fail("{}: tensor '{}' has type {}, which does not hold weights", file_.path(), name,
+         type_info(tensor.type).name);
+  if (part.count > 0) {
+    tensor.data = tensor.row(part.first);
+    tensor.shape = {columns, part.count, 1, 1};
+  }
+  const auto [entry, added] =
+      taken_.try_emplace({name, part.first}, static_cast<WeightId>(program_.weights.size()));
+  if (added) program_.weights.push_back({name, tensor});
+  return entry->second;
+}
+
+WeightId Builder::vector(const std::string& name, std::int64_t elements, Rows part) {
+  const Tensor& stored = file_.tensor(name);
+  if (stored.type != Type::f32)
+    fail("{}: tensor '{}' has type {}, expected F32", file_.path(), name, type_info(stored.type).name);
+  if (part.count == 0) {
+    if (stored.columns() * stored.rows() != elements)
+      fail("{}: tensor '{}' has {} elements, expected {}", file_.path(), name,
+           stored.columns() * stored.rows(), elements);
+    return weight(name, stored.columns(), stored.rows());
+  }
+  if (stored.columns() != elements || stored.rows() != 1)
+    fail("{}: tensor '{}' has shape [{}, {}], expected [{}, 1]", file_.path(), name, stored.columns(),
+         stored.rows(), elements);
+  Tensor tensor = stored;
+  tensor.data += part.first * static_cast<std::int64_t>(sizeof(float));
+  tensor.shape = {part.count, 1, 1, 1};
+  tensor.row_bytes = static_cast<std::size_t>(part.count) * sizeof(float);
+  const auto [entry, added] =
+      taken_.try_emplace({name, part.first}, static_cast<WeightId>(program_.weights.size()));
+  if (added) program_.weights.push_back({name, tensor});
+  return entry->second;
+}
+
+Linear Builder::linear(const std::string& name, std::int64_t columns, std::int64_t rows, Rows part) {
+  Linear linear{.weight = weight(name + ".weight", columns, rows, part)};
+  if (file_.find(name + ".bias") != nullptr) linear.bias = vector(name + ".bias", rows, part);
+  return linear;
+}
+
+Linear Builder::matrices(const std::string& name, std::int64_t columns, std::int64_t rows,
+                         std::int64_t count) {
+  const Tensor& tensor = file_.tensor(name + ".weight");
+  if (count > 1 && (tensor.shape[1] != rows || tensor.shape[2] != count))
+    fail("{}: tensor '{}.weight' has shape [{}, {}, {}], expected [{}, {}, {}]", file_.path(), name,
+         tensor.shape[0], tensor.shape[1], tensor.shape[2], columns, rows, count);
+  Linear linear{.weight = weight(name + ".weight", columns, rows * count)};
+  if (file_.find(name + ".bias") != nullptr) linear.bias = vector(name + ".bias", rows * count);
+  return linear;
+}
+
+Norm Builder::norm(const std::string& name, std::int64_t elements) {
+  Norm norm{.kind = spec_.norm, .weight = vector(name + ".weight", elements), .eps = spec_.norm_eps};
+  if (file_.find(name + ".bias") != nullptr) norm.bias = vector(name + ".bias", elements);
+  return norm;
+}
+
+// Weights for one head or for each.
+Norm Builder::head_norm(const std::string& name, std::int64_t dim, std::int64_t heads) {
+  const Tensor& tensor = file_.tensor(name + ".weight");
+  return norm(name, tensor.columns() * tensor.rows() == dim ? dim : dim * heads);
+}
+
+float Builder::scalar(const std::string& name) {
+  const auto* values = reinterpret_cast<const float*>(program_.tensor(vector(name, 1)).data);
+  if (!std::isfinite(*values))
+    fail("{}: tensor '{}' is {}, expected a finite number", file_.path(), name, *values);
+  return *values;
+}
+
+// Stretched frequencies that a file brings: one vector for all layers, a layer's own, or one each for
+// contexts up to the trained length and beyond it. Windowed layers with a base of their own are not
+// stretched.
+WeightId Builder::rope_factors(const Layer& layer) {
+  if (layer->rope.dims == 0 || (layer->window > 0 && has_key("rope.freq_base_swa"))) return none;
+  const bool beyond = has_key("rope.scaling.original_context_length") &&
+                      context_ > size("rope.scaling.original_context_length");
+  const char* by_length = beyond ? "rope_factors_long.weight" : "rope_factors_short.weight";
+  for (const std::string& name : {layer["rope_freqs.weight"], std::string("rope_freqs.weight"),
+                                  layer[by_length], std::string(by_length)}) {
+    if (file_.find(name) == nullptr) continue;
+    const int count = layer->rope.dims / 2;
+    const WeightId id = vector(name, count);
+    const auto* factors = reinterpret_cast<const float*>(program_.tensor(id).data);
+    for (int i = 0; i < count; ++i)
+      if (!std::isfinite(factors[i]) || factors[i] <= 0)
+        fail("{}: tensor '{}' has element {} = {}, expected positive numbers", file_.path(), name, i,
+             factors[i]);
+    return id;
+  }
+  return none;
+}
+
+}  // namespace rf
