@@ -1,5 +1,5 @@
-// The speed of each format's dot on each instruction set: one thread, one row of activations, weights that come
-// from memory. Prints, after the runs, a table of GB/s of the file's bytes and of the ratio to Q8_0.
+// The speed of each format's dot on each instruction set: one thread, one row of activations, weights that
+// come from memory. Prints, after the runs, a table of GB/s of the file's bytes and of the ratio to Q8_0.
 #include <benchmark/benchmark.h>
 
 #include <cstdio>
@@ -91,7 +91,8 @@ class Table : public benchmark::ConsoleReporter {
     for (const std::string& format : formats) {
       std::printf("\n| %s |", format.c_str());
       for (const std::string& isa : isas)
-        std::printf(" %.1f | %.2f |", speed_[format + "/" + isa], speed_[format + "/" + isa] / speed_["Q8_0/" + isa]);
+        std::printf(" %.1f | %.2f |", speed_[format + "/" + isa],
+                    speed_[format + "/" + isa] / speed_["Q8_0/" + isa]);
     }
     std::printf("\n");
   }

@@ -96,7 +96,8 @@ void set_scale(Random& random, std::byte* block, float value) {
     const std::uint16_t half = f32_to_f16(value);
     if constexpr (F::id == IQ1_M::id) {
       for (int i = 0; i < 4; ++i)
-        block[49 + 2 * i] = (block[49 + 2 * i] & std::byte{15}) | static_cast<std::byte>((half >> 4 * i & 15) << 4);
+        block[49 + 2 * i] =
+            (block[49 + 2 * i] & std::byte{15}) | static_cast<std::byte>((half >> 4 * i & 15) << 4);
       return;
     }
     for (int at = F::fields[0].offset; at < F::fields[0].offset + F::fields[0].bytes; at += 2) {

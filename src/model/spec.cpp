@@ -123,7 +123,7 @@ Rope read_rope(const Gguf& file, const Keys& keys, bool windowed, const LayerSpe
   const std::string name = keys.full("rope.scaling.type");
   const auto type = file.get<std::string>(name, plain ? "none" : "linear");
   if (type == "linear")
-    rope.scale = 1 / keys.number("rope.scaling.factor", 0, 1);
+    rope.scale = 1 / keys.number("rope.scaling.factor", 0);
   else if (type == "yarn")
     read_yarn(keys, rope);
   else if (type != "none" && type != "longrope")

@@ -30,11 +30,11 @@ struct GroupScale {
   F scale, min;
 };
 
-// acc += one group's dot; `at` is the activation row's place in block `b` of its PackedRows, `zero` what is to be
-// taken from every code.
+// acc += one group's dot; `at` is the activation row's place in block `b` of its PackedRows, `zero` what is
+// to be taken from every code.
 template <class D>
-static inline F add_group(F acc, const V* codes, GroupScale s, int zero, const PackedRows& in, std::int64_t at,
-                          std::int64_t sum_at, int g) {
+static inline F add_group(F acc, const V* codes, GroupScale s, int zero, const PackedRows& in,
+                          std::int64_t at, std::int64_t sum_at, int g) {
   const std::int8_t* a = in.codes + 32 * at + 4 * D::quads * g;
   const std::int32_t total =
       D::groups == 2 ? in.sums[sum_at + g * in.rows] : in.sums[sum_at] + in.sums[sum_at + in.rows];
@@ -72,9 +72,11 @@ struct Panel {
 void panel_matmul(const Panel& panel, const PackedRows& in, int rows, float* out);
 
 // A tile times rows, for the formats of one list; false if the tile's is not among them.
-bool plain_matmul(const TiledWeight& w, int t, const PackedRows& in, int rows, std::uint8_t* scratch, float* out);
+bool plain_matmul(const TiledWeight& w, int t, const PackedRows& in, int rows, std::uint8_t* scratch,
+                  float* out);
 bool scaled_matmul(const TiledWeight& w, int t, const PackedRows& in, int rows, std::uint8_t* scratch,
                    float* out);
-bool grid_matmul(const TiledWeight& w, int t, const PackedRows& in, int rows, std::uint8_t* scratch, float* out);
+bool grid_matmul(const TiledWeight& w, int t, const PackedRows& in, int rows, std::uint8_t* scratch,
+                 float* out);
 
 }  // namespace rf::RF_ISA

@@ -32,8 +32,8 @@ void panel_columns(const Panel& panel, const PackedRows& in, int first, float* o
 
 template <class D>
 void columns(const Panel& panel, const PackedRows& in, int rows, float* out) {
-  by_columns<max_columns>(
-      rows, [&]<int N>(int first) { panel_columns<D, N>(panel, in, first, out + 16 * first); });
+  by_columns<max_columns>(rows,
+                          [&]<int N>(int first) { panel_columns<D, N>(panel, in, first, out + 16 * first); });
 }
 
 // Few kernels are enough: what fits less often is also right where it would fit more often.

@@ -178,11 +178,10 @@ void quantised(const TiledWeight& w, int t, const PackedRows& in, int rows, std:
 #define RF_MATMUL_CASE(Fmt) \
   case Fmt::id:             \
     return quantised<Fmt>(w, t, in, rows, scratch, out), true;
-#define RF_DEFINE_MATMUL(name, formats)                                                                     \
-  namespace rf::RF_ISA {                                                                                     \
-  bool name(const TiledWeight& w, int t, const PackedRows& in, int rows, std::uint8_t* scratch, float* out) { \
-    switch (static_cast<std::uint32_t>(w.type)) {                                                            \
-      formats(RF_MATMUL_CASE) default : return false;                                                        \
-    }                                                                                                        \
-  }                                                                                                          \
+#define RF_DEFINE_MATMUL(name, formats)                                                             \
+  namespace rf::RF_ISA {                                                                            \
+  bool name(const TiledWeight& w, int t, const PackedRows& in, int rows, std::uint8_t* scratch,     \
+            float* out) {                                                                           \
+    switch (static_cast<std::uint32_t>(w.type)) { formats(RF_MATMUL_CASE) default : return false; } \
+  }                                                                                                 \
   }

@@ -151,8 +151,8 @@ struct V {
     return {_mm256_and_si256(_mm256_srai_epi32(_mm256_slli_epi32(v, 31 - bit), 31),
                              _mm256_set1_epi32(static_cast<int>(value)))};
   }
-  // Entries are loaded one by one: that is twice as fast as gather instructions. Indices go through memory, which
-  // the compiler is kept from seeing through: taking them out of a vector costs twice the work.
+  // Entries are loaded one by one: that is twice as fast as gather instructions. Indices go through memory,
+  // which the compiler is kept from seeing through: taking them out of a vector costs twice the work.
   static void eights(const std::uint64_t* table, const V (&index)[4], V (&out)[8]) {
     alignas(32) std::uint32_t at[32];
     for (int l = 0; l < 4; ++l) index[l].store(reinterpret_cast<std::uint8_t*>(at + 8 * l));
@@ -209,8 +209,10 @@ inline F to_float(I a) {
 }
 
 // acc + the products of `quads` quads of unsigned codes a lane with the signed bytes at `a`. `fits`: how many
-// quads' products of two pairs add up within 16 bits; 0: codes use 8 bits, and not even one pair's do. Then |code
-// - 128| is multiplied with the activation that has taken its sign, and nothing is left to take from the codes.
+// quads' products of two pairs add up within 16 bits; 0: codes use 8 bits, and not even one pair's do. Then
+// |code
+// - 128| is multiplied with the activation that has taken its sign, and nothing is left to take from the
+// codes.
 inline constexpr int wide_zero = 0;
 template <int fits, int quads>
 inline I dot(I acc, const V* codes, const std::int8_t* a) {

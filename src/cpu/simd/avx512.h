@@ -186,8 +186,8 @@ inline F to_float(I a) {
 }
 
 // acc + the products of `quads` quads of unsigned codes a lane with the signed bytes at `a`. `fits`: how many
-// quads' products of two pairs add up within 16 bits; 0: codes use 8 bits, and not even one pair's do. What is
-// then to be taken from every code is `wide_zero`.
+// quads' products of two pairs add up within 16 bits; 0: codes use 8 bits, and not even one pair's do. What
+// is then to be taken from every code is `wide_zero`.
 #ifdef __AVX512VNNI__
 inline constexpr int wide_zero = 128;
 template <int fits, int quads>

@@ -4,8 +4,8 @@
 
 namespace rf {
 
-// In a file, bit k of 32 bits is element k's. In a tile bit i of byte j is element 4 i + j's, so that one shift
-// of the whole line lines them up with the codes of quad i.
+// In a file, bit k of 32 bits is element k's. In a tile bit i of byte j is element 4 i + j's, so that one
+// shift of the whole line lines them up with the codes of quad i.
 static constexpr int plane_of_quad(int i) {
   return i;
 }

@@ -6,9 +6,11 @@
 //   group                           elements that share one scale: 32 or 16
 //   zero                            integer taken from every code: value = scale * (code - zero) [+ min]
 //   top                             the largest code; over 127, zero is 128
-//   has_min, min_sign               a second f16 is added (+1) or subtracted (-1) per group; with min_step it is
+//   has_min, min_sign               a second f16 is added (+1) or subtracted (-1) per group; with min_step it
+//   is
 //                                   the first f16 times that
-//   sub_scales                      groups have scale (and min) codes to multiply with; else the f16 itself is
+//   sub_scales                      groups have scale (and min) codes to multiply with; else the f16 itself
+//   is
 //                                   the scale
 //   step                            if there: the f16 scale is multiplied with it
 //   fields                          the parts of a block; field 0 is the f16 scale, then the f16 min if
@@ -22,12 +24,13 @@
 // Tile: 16 rows are stored field by field; field f of block b starts at 16 * bytes * b and holds, for every
 // unit u, that unit of rows 0 to 15 side by side. The bits are those of the file, only their order differs.
 //
-// V is a vector of four bytes a row, B of one byte a row, F of one f32 a row. V has load, bits (of every byte),
-// shl, flip, |, ^, moved_bit (one bit of every byte to another place, alone), lookup (of a byte under 16 in
-// sixteen(), a table), base3_digit (formats/tq1_0.h), and of its words, the four bytes of a row: word_bits (a
-// shift to the right, to the left if negative, and a mask), if_bit (a constant where a bit is set, else 0),
-// and fours and eights (four or eight bytes a row from the word of a table that an index names). B has load, of_words (bits of words), bits, shl, minus, |, lookup, without (0 in
-// place of one value); F what arithmetic needs.
+// V is a vector of four bytes a row, B of one byte a row, F of one f32 a row. V has load, bits (of every
+// byte), shl, flip, |, ^, moved_bit (one bit of every byte to another place, alone), lookup (of a byte under
+// 16 in sixteen(), a table), base3_digit (formats/tq1_0.h), and of its words, the four bytes of a row:
+// word_bits (a shift to the right, to the left if negative, and a mask), if_bit (a constant where a bit is
+// set, else 0), and fours and eights (four or eight bytes a row from the word of a table that an index
+// names). B has load, of_words (bits of words), bits, shl, minus, |, lookup, without (0 in place of one
+// value); F what arithmetic needs.
 #pragma once
 #include <cstdint>
 

@@ -9,8 +9,8 @@ struct GridWords {
   Word word[n];
 };
 
-// A byte a coordinate, the first lowest, from points of eight coordinates of two bits (Word of 64 bits) or four
-// of four bits (32).
+// A byte a coordinate, the first lowest, from points of eight coordinates of two bits (Word of 64 bits) or
+// four of four bits (32).
 template <class Word, int n>
 constexpr GridWords<Word, n> grid_words(const std::uint16_t (&points)[n]) {
   constexpr int coordinates = sizeof(Word), bits = 16 / coordinates;

@@ -37,8 +37,8 @@ struct IQ1_M {
     }
   }
 
-  // In a tile the scales' eight bytes are d, the low two bits of scale g in byte 2 + g % 4 at 2 (g / 4), and its
-  // third bit in byte 6 + g % 2 at g / 2.
+  // In a tile the scales' eight bytes are d, the low two bits of scale g in byte 2 + g % 4 at 2 (g / 4), and
+  // its third bit in byte 6 + g % 2 at g / 2.
   static void arrange(Block& b) {
     const std::uint16_t d = d_bits(b);
     std::uint8_t out[8] = {static_cast<std::uint8_t>(d), static_cast<std::uint8_t>(d >> 8)};
@@ -72,8 +72,7 @@ struct IQ1_M {
     for (int l = 0; l < 4; ++l) index[l] = low.word_bits(8 * l, 255) | high.word_bits(4 * l - 8, 0x700);
     V::eights(Iq1Grid::words.word, index, out);
     const V table = V::sixteen(eighths);
-    for (int i = 0; i < 8; ++i)
-      out[i] = (out[i] | high.if_bit(4 * (i >> 1) + 3, 0x04040404)).lookup(table);
+    for (int i = 0; i < 8; ++i) out[i] = (out[i] | high.if_bit(4 * (i >> 1) + 3, 0x04040404)).lookup(table);
   }
   template <class B>
   static B scale_codes(const Tile& t, int g) {

@@ -1,4 +1,5 @@
-// IQ1_S: 256 elements in 8 groups, d * scale * (coordinate +- 1/8), points of a grid of 2048, three bits a scale.
+// IQ1_S: 256 elements in 8 groups, d * scale * (coordinate +- 1/8), points of a grid of 2048, three bits a
+// scale.
 #pragma once
 #include "tensor/formats/format.h"
 #include "tensor/formats/grid.h"

@@ -1,5 +1,5 @@
-// The points in eight dimensions that IQ2 formats choose from, two bits a coordinate, the first lowest: 0, 1, 2
-// stand for 8, 25, 43. They are facts of the formats (ggml), in the order of their numbers.
+// The points in eight dimensions that IQ2 formats choose from, two bits a coordinate, the first lowest: 0, 1,
+// 2 stand for 8, 25, 43. They are facts of the formats (ggml), in the order of their numbers.
 #pragma once
 #include <cstdint>
 

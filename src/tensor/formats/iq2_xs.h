@@ -28,8 +28,8 @@ struct IQ2_XS {
     }
   }
 
-  // In a tile the eight bytes of 32 elements are the points' low bytes, then a word of signs whose bit 28 + l is
-  // the ninth bit of point l.
+  // In a tile the eight bytes of 32 elements are the points' low bytes, then a word of signs whose bit 28 + l
+  // is the ninth bit of point l.
   static void arrange(Block& b) {
     for (std::uint8_t* q = b.qs; q < b.qs + 64; q += 8) {
       std::uint32_t word = 0;

@@ -12,7 +12,8 @@ struct Iq2Values {
   static constexpr std::uint8_t magnitudes[4] = {8, 25, 43, 0};
   static constexpr int zero = 43, top = 86;
   static constexpr float step = 0.125f;  // scales are odd eighths
-  alignas(16) static constexpr std::uint8_t codes[16] = {51, 68, 86, 43, 0, 0, 0, 0, 35, 18, 0, 43, 0, 0, 0, 0};
+  alignas(16) static constexpr std::uint8_t codes[16] = {51, 68, 86, 43, 0, 0, 0, 0,
+                                                         35, 18, 0,  43, 0, 0, 0, 0};
 
   static float value(std::uint16_t point, unsigned signs, int j) {
     const float magnitude = magnitudes[point >> 2 * j & 3];
@@ -20,14 +21,13 @@ struct Iq2Values {
   }
   // The codes of 32 elements: four points under the signs of quad i in bit plane(i).
   template <class V, int n>
-  static void look_up(const GridWords<std::uint64_t, n>& grid, const V (&index)[4], V signs, int (*plane)(int),
-                      V (&out)[8]) {
+  static void look_up(const GridWords<std::uint64_t, n>& grid, const V (&index)[4], V signs,
+                      int (*plane)(int), V (&out)[8]) {
     V::eights(grid.word, index, out);
     const V table = V::sixteen(codes);
     for (int i = 0; i < 8; ++i) out[i] = (out[i] | signs.moved_bit(plane(i), 3)).lookup(table);
   }
 };
-
 
 struct IQ2_XXS {
   static constexpr std::uint32_t id = 16;

@@ -1,5 +1,5 @@
-// The points in four dimensions that IQ3 formats choose from, four bits a coordinate, the first lowest: 0 to 7
-// stand for the magnitudes named. They are facts of the formats (ggml), in the order of their numbers.
+// The points in four dimensions that IQ3 formats choose from, four bits a coordinate, the first lowest: 0 to
+// 7 stand for the magnitudes named. They are facts of the formats (ggml), in the order of their numbers.
 #pragma once
 #include <cstdint>
 

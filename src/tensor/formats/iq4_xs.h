@@ -20,7 +20,8 @@ struct IQ4_XS {
   static void decode(const Block& b, float* y) {
     const float d = f16_to_f32(b.d);
     for (int s = 0; s < 8; ++s) {
-      const int low = b.scales_low[s >> 1] >> 4 * (s & 1) & 15, high = b.scales_high[s >> 2] >> 2 * (s & 3) & 3;
+      const int low = b.scales_low[s >> 1] >> 4 * (s & 1) & 15,
+                high = b.scales_high[s >> 2] >> 2 * (s & 3) & 3;
       const float scale = d * static_cast<float>((low | high << 4) - 32);
       for (int i = 0; i < 32; ++i)
         y[32 * s + i] =

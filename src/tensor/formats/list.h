@@ -28,8 +28,8 @@
 #include "tensor/formats/tq1_0.h"
 #include "tensor/formats/tq2_0.h"
 
-// In three parts, which kernels are compiled in: bits lie alike in every 32 elements; or otherwise in each, for
-// which kernels spell all of a block out; or name points of a grid.
+// In three parts, which kernels are compiled in: bits lie alike in every 32 elements; or otherwise in each,
+// for which kernels spell all of a block out; or name points of a grid.
 #define RF_PLAIN_FORMATS(X) \
   X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(Q8_1) X(Q8_K) X(Q1_0) X(Q2_0) X(MXFP4) X(NVFP4) X(IQ4_NL)
 #define RF_SCALED_FORMATS(X) X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) X(Q6_K) X(IQ4_XS) X(TQ1_0) X(TQ2_0)

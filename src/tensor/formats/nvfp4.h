@@ -15,8 +15,8 @@ struct NVFP4 {
   static_assert(sizeof(Block) == 36);
   static constexpr Field fields[] = {{0, 4, 1}, {4, 32, 4}};
 
-  // The scale of doubled values. E4M3 with bias 7, of which bit 7 counts for nothing, but 0x7f alone is NaN and
-  // stands for 0: the bits of an f16, whose bias is 15, in the upper part of its mantissa.
+  // The scale of doubled values. E4M3 with bias 7, of which bit 7 counts for nothing, but 0x7f alone is NaN
+  // and stands for 0: the bits of an f16, whose bias is 15, in the upper part of its mantissa.
   static float scale_of(std::uint8_t bits) {
     return bits == 0x7f ? 0 : f16_to_f32(static_cast<std::uint16_t>((bits & 127) << 7)) * 128.0f;
   }

@@ -4,8 +4,8 @@
 
 namespace rf {
 
-// A byte b holds the digits of the fraction b / 256, the first digit first: digit n is the whole part of 3 f where
-// f is the fractional part of 3^n b / 256.
+// A byte b holds the digits of the fraction b / 256, the first digit first: digit n is the whole part of 3 f
+// where f is the fractional part of 3^n b / 256.
 struct TQ1_0 {
   static constexpr std::uint32_t id = 34;
   static constexpr int elements = 256, group = 32, zero = 1, top = 2;

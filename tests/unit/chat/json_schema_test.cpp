@@ -111,7 +111,8 @@ TEST(JsonSchema, Refuses) {
       {R"({"type":"integer","minimum":3,"maximum":2})", "matches no text"},
       {R"(false)", "matches no text"},
       {R"({"patternProperties":{"^a":{}}})", "patternProperties"},
-      {R"({"$defs":{"a":{"properties":{"x":{"$ref":"#/$defs/a"}},"required":["x"]}},"$ref":"#/$defs/a"})", "matches no text"},
+      {R"({"$defs":{"a":{"properties":{"x":{"$ref":"#/$defs/a"}},"required":["x"]}},"$ref":"#/$defs/a"})",
+       "matches no text"},
   };
   for (const auto& [text, part] : cases) {
     std::string message;

@@ -71,7 +71,8 @@ TEST(Decode, EveryTypeOfTheEnumerationIsThere) {
     if (const TypeInfo* info = find_type(id); info != nullptr) {
       const std::vector<std::byte> zeros(info->block_bytes);
       std::vector<float> values(info->block_elements);
-      EXPECT_NO_THROW(decode_row(info->type, zeros.data(), info->block_elements, values.data())) << info->name;
+      EXPECT_NO_THROW(decode_row(info->type, zeros.data(), info->block_elements, values.data()))
+          << info->name;
       ++types;
     }
   EXPECT_EQ(types, 35);
