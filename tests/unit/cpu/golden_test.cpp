@@ -17,13 +17,20 @@ MakeBackends cpu(const std::string& isa, int threads) {
   };
 }
 
+// Products with quantised weights round their activations.
+bool quantised(const GoldenModel& model) {
+  return std::ranges::any_of(model.program.weights, [](const Weight& weight) {
+    return type_info(weight.tensor.type).block_elements > 1;
+  });
+}
+
 class CpuGolden : public testing::TestWithParam<std::string> {};
 
 TEST_P(CpuGolden, EveryInstructionSetGivesTheRecordedLogits) {
   const GoldenModel model(GetParam());
   for (const std::string& isa : cpu_isas()) {
     SCOPED_TRACE(isa);
-    run_golden(model, cpu(isa, 2), {.exact = true, .page_tokens = {1, 5, 16, 64}});
+    run_golden(model, cpu(isa, 2), {.exact = !quantised(model), .page_tokens = {1, 5, 16, 64}});
   }
 }
 
