@@ -137,6 +137,7 @@ class Interactive(CliTest):
         status = re.search(r"\[(\d+) tokens", chat.expect(self.STATUS))
         self.assertLess(int(status[1]), 49000)
         chat.expect("> ")
+        time.sleep(0.5)  # the terminal is the line editor's a moment after the prompt
         chat.send("half a line\x03")
         chat.expect("> ")
         chat.send("/help\r")
