@@ -3,6 +3,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -284,6 +285,29 @@ struct State {
   std::int64_t width = 0;  // elements
 };
 
+// How the rows of a text become one embedding, numbered as in GGUF files (off: "none"). rank: what the
+// classifier makes of them.
+enum class Pooling : std::uint8_t { off, mean, cls, last, rank };
+
+// What a pooled row goes through, in order: norm(activation(W x + b)), W being optional; then softmax where
+// that is asked for.
+struct HeadLayer {
+  Linear linear{};
+  Activation activation = Activation::identity;
+  Norm norm{};
+};
+struct Head {
+  std::vector<HeadLayer> layers;
+  bool softmax = false;
+};
+
+// What a model that embeds does with its rows.
+struct Embedding {
+  Pooling pooling = Pooling::mean;  // where a request does not say
+  Pooling ranked = Pooling::cls;    // the rows that the classifier reads: mean, cls or last
+  Head projection, classifier;      // of pooled rows; of those for rank
+};
+
 struct Program {
   std::vector<Step> steps;
   std::vector<Slot> slots;
@@ -292,6 +316,8 @@ struct Program {
   std::vector<State> states;  // each that of one step
   std::int64_t vocab = 0;
   SlotId logits = none;  // the result: f32 [wanted rows, vocab], or the width of a model that embeds
+  std::optional<Embedding> embedding;  // of a model that embeds
+  bool causal = true;                  // else a sequence must lie in one batch as a whole
 
   const Tensor& tensor(WeightId id) const { return weights[static_cast<std::size_t>(id)].tensor; }
 };
