@@ -40,6 +40,8 @@ struct Request {
   std::vector<std::string> stop{};
   int max_tokens = -1;      // at least 1; -1: until the context is full
   bool ignore_eos = false;  // tokens that end a generation are tokens like others
+  // Special tokens whose texts belong to the reply's, in ascending order: what its dialect marks calls with.
+  std::vector<std::int32_t> shown_tokens{};
   // What the text must be, over this vocabulary; none: any. An ending token ends it even with ignore_eos.
   std::shared_ptr<const TokenConstraint> constraint{};
 };
