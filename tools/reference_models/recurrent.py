@@ -1,5 +1,4 @@
-"""Recurrent and hybrid families: Jamba, Falcon-H1, Nemotron-H and Falcon Mamba from their transformers classes, RWKV 6 and 7
-computed plainly from their papers."""
+"""Recurrent and hybrid families: from their transformers classes, RWKV 6 and 7 computed plainly from their papers."""
 import numpy
 
 import golden
@@ -98,20 +97,71 @@ def falcon_h1(root):
             change=folded, keys=ssm_keys(inner, state, count, groups))
 
 
+NEMOTRON = mixer("model.layers.%d.mixer") | {
+    "model.embeddings": "token_embd", "model.norm_f": "output_norm", "model.layers.%d.norm": "blk.%d.attn_norm",
+    "model.layers.%d.mixer.up_proj": "blk.%d.ffn_up", "model.layers.%d.mixer.down_proj": "blk.%d.ffn_down",
+    "model.layers.%d.mixer.q_proj": "blk.%d.attn_q", "model.layers.%d.mixer.k_proj": "blk.%d.attn_k",
+    "model.layers.%d.mixer.v_proj": "blk.%d.attn_v", "model.layers.%d.mixer.o_proj": "blk.%d.attn_output"}
+
+
 def nemotron_h(root):
     inner, state, groups, count = 48, 8, 2, 6
     hf.make(root, "nemotron-h", "nemotron_h", "NemotronH", SMALL | dict(
         layers_block_type=["linear_attention", "mlp", "full_attention", "linear_attention", "mlp"], head_dim=8,
         ssm_state_size=state, mamba_num_heads=count, mamba_head_dim=8, n_groups=groups, layer_norm_epsilon=1e-5),
-        names=mixer("model.layers.%d.mixer") | {
-            "model.embeddings": "token_embd", "model.norm_f": "output_norm", "model.layers.%d.norm": "blk.%d.attn_norm",
-            "model.layers.%d.mixer.up_proj": "blk.%d.ffn_up", "model.layers.%d.mixer.down_proj": "blk.%d.ffn_down",
-            "model.layers.%d.mixer.q_proj": "blk.%d.attn_q", "model.layers.%d.mixer.k_proj": "blk.%d.attn_k",
-            "model.layers.%d.mixer.v_proj": "blk.%d.attn_v", "model.layers.%d.mixer.o_proj": "blk.%d.attn_output"},
-        change=as_stored(groups), keys=ssm_keys(inner, state, count, groups) | {
+        names=NEMOTRON, change=as_stored(groups), keys=ssm_keys(inner, state, count, groups) | {
             "attention.head_count_kv": [0, 0, 2, 0, 0], "feed_forward_length": [0, 48, 0, 0, 48],
             "attention.layer_norm_rms_epsilon": 1e-5, "rope.freq_base": None, "expert_count": None,
             "expert_used_count": None, "expert_feed_forward_length": None})
+
+
+def nemotron_h_moe(root):
+    inner, state, groups, count = 48, 8, 2, 6
+
+    def change(tensors, config):
+        as_stored(groups)(tensors, config)
+        for name in [n for n in tensors if "exp_probs_b" in n]:
+            tensors[name.replace("weight", "bias")] = tensors.pop(name)
+    hf.make(root, "nemotron-h-moe", "nemotron_h_moe", "NemotronH", SMALL | dict(
+        layers_block_type=["linear_attention", "moe", "full_attention", "moe"], head_dim=8, ssm_state_size=state,
+        mamba_num_heads=count, mamba_head_dim=8, n_groups=groups, layer_norm_epsilon=1e-5, n_routed_experts=6,
+        num_experts_per_tok=2, moe_intermediate_size=16, moe_shared_expert_intermediate_size=24, routed_scaling_factor=1.7),
+        names=NEMOTRON | {
+            "model.layers.%d.mixer.gate": "blk.%d.ffn_gate_inp", "model.layers.%d.mixer.experts.up_proj": "blk.%d.ffn_up_exps",
+            "model.layers.%d.mixer.experts.down_proj": "blk.%d.ffn_down_exps",
+            "model.layers.%d.mixer.shared_experts.up_proj": "blk.%d.ffn_up_shexp",
+            "model.layers.%d.mixer.shared_experts.down_proj": "blk.%d.ffn_down_shexp",
+            "model.layers.%d.mixer.gate.e_score_correction_bias": "blk.%d.exp_probs_b"},
+        change=change, keys=ssm_keys(inner, state, count, groups) | {
+            "attention.head_count_kv": [0, 0, 2, 0], "feed_forward_length": [0, 16, 0, 16],
+            "attention.layer_norm_rms_epsilon": 1e-5, "rope.freq_base": None, "expert_count": 6, "expert_used_count": 2,
+            "expert_feed_forward_length": 16, "expert_shared_feed_forward_length": 24, "expert_shared_count": 1,
+            "expert_weights_norm": True, "expert_weights_scale": 1.7, "expert_group_count": 1})
+
+
+def lfm2_moe(root):
+    def change(tensors, _config):
+        for name in list(tensors):
+            if "shortconv.conv" in name:
+                tensors[name] = tensors[name][:, 0]
+            if "exp_probs_b" in name:
+                tensors[name.replace("weight", "bias")] = tensors.pop(name)
+    layer = "model.layers.%d."
+    hf.make(root, "lfm2-moe", "lfm2moe", "Lfm2Moe", SMALL | dict(
+        num_hidden_layers=3, layer_types=["conv", "full_attention", "conv"], conv_L_cache=3, num_dense_layers=1, num_experts=6,
+        num_experts_per_tok=2, moe_intermediate_size=16, norm_topk_prob=True, use_expert_bias=True, norm_eps=1e-5),
+        names={"model.embedding_norm": "token_embd_norm", layer + "operator_norm": "blk.%d.attn_norm",
+               layer + "ffn_norm": "blk.%d.ffn_norm", layer + "conv.conv": "blk.%d.shortconv.conv",
+               layer + "conv.in_proj": "blk.%d.shortconv.in_proj", layer + "conv.out_proj": "blk.%d.shortconv.out_proj",
+               layer + "self_attn.out_proj": "blk.%d.attn_output", layer + "self_attn.q_layernorm": "blk.%d.attn_q_norm",
+               layer + "self_attn.k_layernorm": "blk.%d.attn_k_norm", layer + "feed_forward.w1": "blk.%d.ffn_gate",
+               layer + "feed_forward.w3": "blk.%d.ffn_up", layer + "feed_forward.w2": "blk.%d.ffn_down",
+               layer + "feed_forward.gate": "blk.%d.ffn_gate_inp",
+               layer + "feed_forward.experts.gate_up_proj": "blk.%d.ffn_gate_up_exps",
+               layer + "feed_forward.experts.down_proj": "blk.%d.ffn_down_exps",
+               layer + "feed_forward.expert_bias": "blk.%d.exp_probs_b"},
+        change=change, keys={"shortconv.l_cache": 3, "attention.head_count_kv": [0, 2, 0], "expert_gating_func": 2,
+                             "leading_dense_block_count": 1, "attention.layer_norm_rms_epsilon": 1e-5})
 
 
 def sigmoid(x):
@@ -273,4 +323,4 @@ def rwkv7(root):
         "attention.gate_lora_rank": 7}, m.tensors, compute, "numpy, from arXiv:2503.14456")
 
 
-FAMILIES = [jamba, falcon_mamba, falcon_h1, nemotron_h, rwkv6, rwkv7]
+FAMILIES = [jamba, falcon_mamba, falcon_h1, nemotron_h, nemotron_h_moe, lfm2_moe, rwkv6, rwkv7]
