@@ -47,7 +47,9 @@ class World {
       if (next == batch.wanted() || batch.wanted_row(next) != r) continue;
       std::int32_t sum = 0;
       for (int p = 0; p <= batch.position(r); ++p) sum = (sum * 31 + at(pages, p) + 1) % 1009;
-      if (!states_.empty()) EXPECT_EQ(state(batch.state(batch.sequence(r))), sum);
+      if (!states_.empty()) {
+        EXPECT_EQ(state(batch.state(batch.sequence(r))), sum);
+      }
       answers.push_back(sum);
       ++next;
     }
@@ -306,8 +308,7 @@ TEST(SchedulerStates, AreRightWhateverRuns) {
       });
     }
     EXPECT_EQ(world.copies > 0, snapshots > 0);
-    if (snapshots == 0) EXPECT_EQ(cached, 0);
-    if (snapshots > 1) EXPECT_GT(cached, 0);
+    EXPECT_EQ(cached == 0, snapshots == 0);
   }
 }
 
