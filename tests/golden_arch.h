@@ -74,7 +74,7 @@ class Feeder {
                .kv = kv,
                .page_tokens = page_tokens,
                .cache_pages = 2 * pages_,
-               .state_slots = 2},
+               .state_slots = 3},  // 2: spare
               prefer),
         batch_(plan_.limits().batch) {}
 
@@ -90,7 +90,7 @@ class Feeder {
       std::vector<std::int32_t> table(static_cast<std::size_t>(pages_));
       for (int i = 0; i < pages_; ++i)
         table[static_cast<std::size_t>(i)] = (piece.sequence + 1) * pages_ - 1 - i;
-      batch_.add_sequence(table, 1 - piece.sequence);
+      batch_.add_sequence(table, state_of(piece.sequence));
       for (std::size_t i = 0; i < piece.tokens.size(); ++i)
         batch_.add_row(piece.tokens[i], piece.position + static_cast<int>(i), true);
     }
@@ -119,6 +119,7 @@ class Feeder {
     }
   }
   Plan& plan() { return plan_; }
+  static int state_of(int sequence) { return 1 - sequence; }
 
  private:
   int pages_;

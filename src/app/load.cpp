@@ -64,6 +64,7 @@ std::unique_ptr<Engine> load_engine(const std::string& model, const LoadOptions&
   engine.parallel = parallel;
   engine.page_tokens = options.page;
   engine.batch_rows = options.batch_rows;
+  engine.state_snapshots = options.state_snapshots;
   engine.wanted_rows = wanted_rows;
   engine.embed = options.embed;
   engine.kv = kv_by_name(options.kv);

@@ -196,8 +196,9 @@ SlotId Builder::experts(SlotId x, const Layer& layer, Routing routing, const Gat
   const std::int64_t ffn = file_.tensor(ups + ".weight").rows() / routing.experts;
   Step& first = record(Op::experts_up, &layer, x, slot("experts", routing.used * ffn));
   first.norm = input_norm;
-  first.linear[0] = matrices(gates, width(x), ffn, routing.experts);
-  first.linear[1] = matrices(ups, width(x), ffn, routing.experts);
+  const bool gated = has(gates);
+  first.linear[0] = matrices(gated ? gates : ups, width(x), ffn, routing.experts);
+  if (gated) first.linear[1] = matrices(ups, width(x), ffn, routing.experts);
   first.activation = up.activation;
   first.routes = routes;
   first.routing = routing;

@@ -105,7 +105,7 @@ class Builder {
   // Of the file's keys: expert_count, expert_used_count, expert_group_count, expert_group_used_count,
   // expert_gating_func, expert_weights_norm, expert_weights_scale.
   Routing routing() const;
-  // ffn_gate_inp, with exp_probs_b where the file has it; ffn_gate_exps, ffn_up_exps (or ffn_gate_up_exps,
+  // ffn_gate_inp, with exp_probs_b where the file has it; ffn_gate_exps where the file has it, ffn_up_exps (or ffn_gate_up_exps,
   // which holds both); ffn_down_exps. `options` are those of the last step.
   SlotId experts(SlotId x, const Layer& layer, Routing routing, const GateUpOptions& up,
                  const MatmulOptions& down);

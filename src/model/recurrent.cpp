@@ -1,6 +1,27 @@
 #include "model/recurrent.h"
 
+#include "base/error.h"
+
 namespace rf {
+namespace {
+
+// What Mamba 2 and delta nets say of themselves.
+struct Sizes {
+  explicit Sizes(const Builder& b)
+      : inner(b.size("ssm.inner_size")),
+        state(b.size("ssm.state_size")),
+        heads(b.size("ssm.time_step_rank")),
+        groups(b.size("ssm.group_count", 1)) {
+    if (inner % heads != 0)
+      b.bad_key("ssm.time_step_rank", fmt::format("a divisor of ssm.inner_size, {}, found {}", inner, heads));
+    if (heads % groups != 0)
+      b.bad_key("ssm.group_count",
+                fmt::format("a divisor of ssm.time_step_rank, {}, found {}", heads, groups));
+  }
+  int inner, state, heads, groups;
+};
+
+}  // namespace
 
 SlotId mamba_block(Builder& b, SlotId x, const Layer& w, const MixerOptions& options) {
   const std::int64_t inner = b.size("ssm.inner_size"), state = b.size("ssm.state_size"),
@@ -27,8 +48,7 @@ SlotId mamba_block(Builder& b, SlotId x, const Layer& w, const MixerOptions& opt
 }
 
 SlotId mamba2_block(Builder& b, SlotId x, const Layer& w, const MixerOptions& options) {
-  const int inner = b.size("ssm.inner_size"), state = b.size("ssm.state_size"),
-            heads = b.size("ssm.time_step_rank"), groups = b.size("ssm.group_count", 1);
+  const auto [inner, state, heads, groups] = Sizes(b);
   const std::int64_t width = std::int64_t{2} * inner + std::int64_t{2} * groups * state + heads;
   const SlotId side = b.matmul(x, w, "ssm_in", {.out = b.slot("scan side", width), .norm = "attn_norm"});
   const SlotId u = b.conv(side, w, "ssm_conv1d", {.first_column = inner, .activation = Activation::silu});
@@ -47,8 +67,7 @@ SlotId mamba2_block(Builder& b, SlotId x, const Layer& w, const MixerOptions& op
 }
 
 SlotId delta_block(Builder& b, SlotId x, const Layer& w, bool tiled) {
-  const int inner = b.size("ssm.inner_size"), state = b.size("ssm.state_size"),
-            heads = b.size("ssm.time_step_rank"), groups = b.size("ssm.group_count");
+  const auto [inner, state, heads, groups] = Sizes(b);
   const bool joined = b.has(w["ssm_ba"]);
   const std::int64_t mixed = std::int64_t{2} * groups * state + inner;
   const SlotId side = b.slot("scan side", mixed + inner + std::int64_t{2} * heads);
@@ -71,7 +90,7 @@ SlotId delta_block(Builder& b, SlotId x, const Layer& w, bool tiled) {
                            .key_dim = state,
                            .value_dim = inner / heads,
                            .tiled = tiled,
-                           .block = joined && heads >= groups ? heads / groups : heads,
+                           .block = joined ? heads / groups : heads,
                            .decay = b.numbers(w["ssm_a"], heads),
                            .step_bias = b.numbers(w["ssm_dt.bias"], heads),
                            .norm = b.norm(w["ssm_norm"], inner / heads)});

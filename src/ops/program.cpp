@@ -239,7 +239,7 @@ class Checker {
       fail("{}: slots of widths {} and {} for {} experts a row", where_, width(step_.x), width(step_.out),
            r.used);
     matrix(step_.linear[0], in, out, r.experts);
-    if (up) matrix(step_.linear[1], in, out, r.experts);
+    if (up && step_.linear[1].weight != none) matrix(step_.linear[1], in, out, r.experts);
     norm(step_.post, width(step_.out));
   }
 

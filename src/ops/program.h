@@ -30,7 +30,8 @@ enum class Op : std::uint8_t {
   gate_up,       // out[r] = activation(W0 n) * (W1 n)
   heads,         // out[r][h] = [ W0[h] x[r][h][0 .. columns) | the rest of x[r][h] ] for each head, no norm
   route,         // out[r] = [ numbers of the experts used | their weights ] (see Routing)
-  experts_up,    // out[r][k] = activation(W0[e] n) * (W1[e] n) for the k-th expert e of routes[r]
+  experts_up,    // out[r][k] = activation(W0[e] n) * (W1[e] n) for the k-th expert e of routes[r], the second
+                 // factor being optional
   experts_down,  // out[r] = (post(sum over k of weight[r][k] * W0[e] x[r][k]) * scale + add[r]) * out_scale
   conv,          // out[r] = each channel's convolution over the last rows of r's sequence (see Conv)
   shift,         // out[r] = n mixed with that of the row before it in its sequence (see Shift)

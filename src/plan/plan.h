@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ops/backend.h"
+#include "plan/observe.h"
 
 namespace rf {
 
@@ -42,6 +43,10 @@ class Plan {
   void measure(bool on);
   std::span<const Stat> stats() const { return stats_; }
 
+  // From now on run() shows `observer` what every step multiplies its weights with; {} ends it. Steps then
+  // run one by one, so that their inputs can be read in between.
+  void observe(Observer observer);
+
  private:
   struct Part;  // a run and the copies before it
 
@@ -49,6 +54,7 @@ class Plan {
   void cut();  // into parts, with the copies between them
   void copy(SlotId slot, int from, int to, int rows);
   bool used(std::size_t place) const;
+  void show(const Part& part, const Batch& batch);  // to observer_
   Backend& at(int place) { return *backends_[static_cast<std::size_t>(place)]; }
 
   const Program& program_;
@@ -61,6 +67,7 @@ class Plan {
   int logits_at_ = 0;           // the place that computes them
   MemoryNeed memory_;
   bool measuring_ = false;
+  Observer observer_;
 };
 
 }  // namespace rf

@@ -81,29 +81,40 @@ void record_granite_hybrid(Builder& b) {
   b.logits(x, {.scale = 1 / b.number("logit_scale", 1)});
 }
 
-// Each layer is one thing: Mamba 2, attention without rotation, or a network of squared ReLU.
+// Each layer is one thing: Mamba 2, attention without rotation, or a network of squared ReLU, dense or of
+// experts.
 void record_nemotron_h(Builder& b) {
+  LayerOptions network{.ffn_norm = "attn_norm", .activation = Activation::relu_squared};
+  if (b.has_experts()) {
+    network.routing = b.routing();
+    network.routing.gating = Routing::Gating::sigmoid;
+  }
   SlotId x = b.embed({});
   for (int i = 0; i < b.layers(); ++i) {
     const Layer w = b.layer(i);
     if (b.has(w["ssm_in"]))
       x = mamba2_block(b, x, w, {});
-    else if (b.has(w["ffn_up"]))
-      x = feed_forward(b, x, w, {.ffn_norm = "attn_norm", .activation = Activation::relu_squared}, x);
+    else if (b.has(w["ffn_down"]) || b.has(w["ffn_gate_inp"]))
+      x = feed_forward(b, x, w, network, x);
     else
       x = attention_block(b, x, w, without_rope(b, w), {}, none);
   }
   b.logits(x, {});
 }
 
-// Short convolutions in most layers; the last norm is called token_embd_norm in most files.
+// Short convolutions in most layers, experts in some files; the last norm is called token_embd_norm in most.
 void record_lfm2(Builder& b) {
+  LayerOptions options;
+  if (b.has_experts()) {
+    options.routing = b.routing();
+    options.routing.normalise = b.flag("expert_weights_norm", true);
+  }
   SlotId x = b.embed({});
   for (int i = 0; i < b.layers(); ++i) {
     const Layer w = b.layer(i);
     x = b.has(w["shortconv.conv"]) ? short_conv_block(b, x, w)
-                                   : attention_block(b, x, w, b.attention(w), {}, none);
-    x = feed_forward(b, x, w, {}, x);
+                                   : attention_block(b, x, w, b.attention(w), options, none);
+    x = feed_forward(b, x, w, options, x);
   }
   b.logits(x, {.norm = b.has("output_norm") ? "output_norm" : "token_embd_norm"});
 }
