@@ -92,8 +92,8 @@ class Builder {
     std::int64_t first_column = none;  // the part of `out` that it writes, when not the whole
     std::int64_t x_column = none;      // the part of the input that it reads, likewise
     SlotId mul = none;
-    // Of the matrix, when not the whole: rows from first_row on.
-    std::int64_t first_row = 0, rows = 0;
+// Of the matrix, when not the whole: rows from first_row on, of `all_rows` that it must have.
+    std::int64_t first_row = 0, rows = 0, all_rows = 0;
     Norm given{}, given_post{};  // in the place of `norm` and `post`
     WeightId bias = none;        // of a name of its own
   };
@@ -105,8 +105,8 @@ class Builder {
   // Of the file's keys: expert_count, expert_used_count, expert_group_count, expert_group_used_count,
   // expert_gating_func, expert_weights_norm, expert_weights_scale.
   Routing routing() const;
-  // ffn_gate_inp, with exp_probs_b where the file has it; ffn_gate_exps where the file has it, ffn_up_exps (or ffn_gate_up_exps,
-  // which holds both); ffn_down_exps. `options` are those of the last step.
+  // ffn_gate_inp, with exp_probs_b where the file has it; ffn_gate_exps where the file has it, ffn_up_exps
+  // (or ffn_gate_up_exps, which holds both); ffn_down_exps. `options` are those of the last step.
   SlotId experts(SlotId x, const Layer& layer, Routing routing, const GateUpOptions& up,
                  const MatmulOptions& down);
 
