@@ -10,6 +10,7 @@
 
 #define RF_DEVICE inline
 #define RF_UNROLL
+#define RF_NO_UNROLL
 // One array for all of a block's threads, known by its place in the source.
 #define RF_SHARED(type, name, count) \
   static char name##_site;           \
