@@ -7,7 +7,7 @@
 //                                     in which its only argument is `p`
 //   RF_SHARED(type, name, count)      declares an array in the block's LDS
 //   RF_DEVICE                         marks functions that kernels call
-//   RF_UNROLL, RF_NO_UNROLL           before a loop: of constant bounds; to be left as it is
+//   RF_UNROLL, RF_UNROLL_BY(n), RF_NO_UNROLL    before a loop: of constant bounds; n times; to be left as it is
 // and in rf::gpu::lane
 //   wave                              lanes that run together: 32 or 64
 //   thread(), block_x(), block_y(), block_z()

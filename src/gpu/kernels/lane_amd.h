@@ -4,6 +4,8 @@
 
 #define RF_DEVICE __attribute__((device, always_inline)) inline
 #define RF_UNROLL _Pragma("unroll")
+#define RF_PRAGMA(text) _Pragma(#text)
+#define RF_UNROLL_BY(n) RF_PRAGMA(unroll n)
 #define RF_NO_UNROLL _Pragma("nounroll")
 #define RF_SHARED(type, name, count) __attribute__((shared)) type name[count]
 #define RF_KERNEL(name, Params, threads) \

@@ -4,6 +4,8 @@
 
 #define RF_DEVICE __attribute__((device, always_inline)) inline
 #define RF_UNROLL _Pragma("unroll")
+#define RF_PRAGMA(text) _Pragma(#text)
+#define RF_UNROLL_BY(n) RF_PRAGMA(unroll n)
 #define RF_NO_UNROLL _Pragma("nounroll")
 #define RF_SHARED(type, name, count) __attribute__((shared)) type name[count]
 #define RF_KERNEL(name, Params, threads) \
@@ -37,44 +39,33 @@ RF_DEVICE float shuffle_xor(float v, int mask) { return __nvvm_shfl_sync_bfly_f3
 
 RF_DEVICE int dot4(int a, int b, int c) {
   int d;
-  asm("dp4a.s32.s32 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
+  [[clang::noconvergent]] asm("dp4a.s32.s32 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
   return d;
 }
 
 RF_DEVICE std::uint32_t select_bytes(std::uint32_t low, std::uint32_t high, std::uint32_t index) {
   const std::uint32_t near = index | index >> 4;  // two nibbles of the selector in each byte
   const std::uint32_t selector = (near & 0xff) | (near >> 8 & 0xff00);
-  std::uint32_t d;
-  asm("prmt.b32 %0, %1, %2, %3;" : "=r"(d) : "r"(low), "r"(high), "r"(selector));
-  return d;
+  return static_cast<std::uint32_t>(__nvvm_prmt(static_cast<int>(low), static_cast<int>(high), static_cast<int>(selector)));
 }
 
 RF_DEVICE float half_to_float(std::uint16_t bits) {
-  float f;
-  asm("cvt.f32.f16 %0, %1;" : "=f"(f) : "h"(bits));
-  return f;
+  return static_cast<float>(__builtin_bit_cast(_Float16, bits));
 }
 RF_DEVICE std::uint16_t float_to_half(float value) {
-  std::uint16_t bits;
-  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(value));
-  return bits;
+  return __builtin_bit_cast(std::uint16_t, static_cast<_Float16>(value));
 }
 
 typedef std::uint32_t NativeFour __attribute__((ext_vector_type(4)));
+typedef std::uint32_t NativeTwo __attribute__((ext_vector_type(2)));
 RF_DEVICE Four load4(const void* p) {
   return __builtin_bit_cast(Four, *static_cast<const NativeFour*>(p));
 }
 RF_DEVICE Four load4_once(const void* p) {
-  Four v;
-  asm("ld.global.nc.v4.u32 {%0, %1, %2, %3}, [%4];"
-      : "=r"(v.w[0]), "=r"(v.w[1]), "=r"(v.w[2]), "=r"(v.w[3])
-      : "l"(p));
-  return v;
+  return __builtin_bit_cast(Four, __nvvm_ldg_ui4(static_cast<const NativeFour*>(p)));
 }
 RF_DEVICE Two load2_once(const void* p) {
-  Two v;
-  asm("ld.global.nc.v2.u32 {%0, %1}, [%2];" : "=r"(v.w[0]), "=r"(v.w[1]) : "l"(p));
-  return v;
+  return __builtin_bit_cast(Two, __nvvm_ldg_ui2(static_cast<const NativeTwo*>(p)));
 }
 
 RF_DEVICE void prefetch(const void* p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }

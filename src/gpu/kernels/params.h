@@ -119,6 +119,14 @@ struct MatvecParams {
   std::int32_t blocks;                   // grid.x
 };
 
+// Bytes of dynamic LDS of rf_matvec_FORMAT.
+constexpr std::uint32_t matvec_lds(std::int32_t columns) {
+  return static_cast<std::uint32_t>((columns + 31) / 32 * 40);
+}
+// The widest row that it takes within 48 KB of LDS; wider ones go through rf_pack and rf_matvec_rows_FORMAT.
+inline constexpr std::int32_t matvec_columns = 32768;
+inline constexpr std::int32_t matvec_rows = 8;  // that rf_matvec_rows_FORMAT takes
+
 // rf_matmul_FORMAT, block 256, grid (ceil(all tiles / 8), ceil(rows / matmul_rows)[, groups]): rows of `in`
 // through the same matrices as MatvecParams. With `order`, groups of rows go through one matrix each:
 // group g is rows order[starts[g] .. starts[g + 1]) and matrix g; order holds row * parts + part.
@@ -204,7 +212,7 @@ constexpr CacheView cache_view(KvKind kind, int kv_heads, int key_dim, int value
 
 // What rf::Attention says, resolved.
 struct AttentionView {
-  std::int32_t heads, kv_heads, key_dim, value_dim;
+  std::int32_t heads, kv_heads, key_dim, value_dim;  // up to 576; value_dim a multiple of 4
   float scale;
   std::int32_t sees;  // 0 past, 1 chunk, 2 all
   std::int32_t window;
@@ -223,8 +231,8 @@ struct AttentionView {
   std::int32_t gated, key_is_value, stores;
 };
 
-// rf_attend_prepare, grid (heads + 2 * kv_heads, rows), or (3, rows) with norm_over_row; block 128: norms and
-// rotates queries into `queries`, and keys, and stores keys and values.
+// rf_attend_prepare, grid (heads + 2 * kv_heads, rows), block 128: norms and rotates queries into `queries`, and
+// keys, and stores keys and values. Norms over a whole row come before the rotation.
 struct PrepareParams {
   AttentionView attention;
   KvKind kv;
@@ -235,15 +243,14 @@ struct PrepareParams {
   float* queries;  // [rows][heads][key_dim]
 };
 
-// rf_attend_KV_CLASS: a block for some queries of one KV head: attend_queries(class) of them, each a row of
-// one sequence and a head of the KV head's group. Positions are taken in chunks of attend_chunk, each by
-// itself, and the chunks' results are added up in their order: whoever does it, a query's result is the same.
-// rf_attend_KV_CLASS: grid (kv_heads * head_splits, row blocks, sequences): block (., y, s) has the rows
-// y * rows_a_block on of sequence s, and all their chunks.
-// rf_attend_split_KV_CLASS: grid (kv_heads * head_splits, chunks, rows): block (., c, r) has one row and the
-// chunks c, c + chunks, ...; rf_attend_merge, grid (heads, rows), block 128, adds up.
-// Sequences of one row take the second way, all others the first, whatever else is in the batch; each launch
-// skips the sequences of the other one when `skip` says so.
+// rf_attend_KV_SIZE, block 256: attend_queries(SIZE) queries of one KV head and one sequence at most, that is rows
+// times query heads. Positions are taken in chunks of attend_chunk, each by itself, and the chunks' results are
+// added up in their order: whoever does it, a query's result is the same.
+// Grid (kv_heads * head_splits, y, sequences); heads_a_block = ceil(heads / kv_heads / head_splits).
+// Not split: y = row blocks of rows_a_block rows, each with all its chunks; rows_a_block * heads_a_block fits.
+// Split: sequences of one row alone; block y has chunks y, y + splits, ... of those that the row sees, and
+// rf_attend_merge, grid (heads, sequences), block 128, adds them up.
+// Sequences of one row go the second way, all others the first: `skip` leaves out the others.
 struct AttendParams {
   AttentionView attention;
   CacheView cache;
@@ -253,11 +260,18 @@ struct AttendParams {
   const float* queries;
   float* out;
   std::int64_t out_stride;
-  float* partials;  // [rows][heads][max_chunks][2 + value_dim]: largest, weight, values
+  float* partials;  // split: [sequences][heads][max_chunks][2 + value_dim]: largest, weight, values
   std::int32_t max_chunks;
   std::int32_t head_splits, rows_a_block;
-  std::int32_t skip;  // leave out sequences of one row (1), or of more (2)
+  std::int32_t splits;  // 0: not split
+  std::int32_t skip;    // leave out sequences of one row (1), or of more (2)
 };
+// The SIZE that serves heads of these dims.
+constexpr int attend_size(int key_dim, int value_dim) {
+  const int dim = key_dim > value_dim ? key_dim : value_dim;
+  return dim <= 128 ? 128 : dim <= 256 ? 256 : 576;
+}
+constexpr int attend_queries(int size) { return size <= 128 ? 32 : size <= 256 ? 16 : 8; }
 inline constexpr int attend_chunk = 64;
 
 // rf_route, grid (rows), block 256: from logits [rows][experts] to rows of routes (rf::Routing).
