@@ -47,6 +47,9 @@ class Scheduler {
   // Not between next() and advance().
   void make_room(int count);
 
+  // After the cache was lost: every sequence is read again from its beginning.
+  void restart();
+
  private:
   int pages_for(int tokens) const { return (tokens + pages_.page_tokens() - 1) / pages_.page_tokens(); }
   void send_back_youngest();
