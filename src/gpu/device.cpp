@@ -289,6 +289,11 @@ Handle Device::end_capture() {
   return exec;
 }
 
+void Device::abandon_capture() noexcept {
+  Handle graph = nullptr;
+  if (driver_->calls().capture_end(stream_, &graph) == 0 && graph != nullptr) driver_->calls().graph_destroy(graph);
+}
+
 void Device::launch_graph(Handle graph) {
   check(driver_->calls().graph_launch(graph, stream_), "GraphLaunch");
 }

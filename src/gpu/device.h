@@ -107,6 +107,7 @@ class Device {
   // Launches between the two become a graph.
   void begin_capture();
   Handle end_capture();
+  void abandon_capture() noexcept;
   void launch_graph(Handle graph);
   void destroy_graph(Handle graph);
 

@@ -7,19 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "base/error.h"
+#include "ops/backend.h"
 
 namespace rf::gpu {
-
-// What a driver said no to: thrown by the room gpu alone, caught where a plan can go on without the device.
-class DeviceError : public Error {
- public:
-  DeviceError(const std::string& message, bool out_of_memory) : Error(message), memory_(out_of_memory) {}
-  bool out_of_memory() const { return memory_; }
-
- private:
-  bool memory_;
-};
 
 using Address = std::uintptr_t;  // of device memory
 // Handles are the driver's own.
