@@ -10,6 +10,7 @@
 
 #define RF_DEVICE inline
 #define RF_UNROLL
+#define RF_UNROLL_BY(n)
 #define RF_NO_UNROLL
 // One array for all of a block's threads, known by its place in the source.
 #define RF_SHARED(type, name, count) \
@@ -118,7 +119,7 @@ struct MatrixUnit {
   static Activations load(const std::uint32_t* rows, int lane) {
     sim::check_aligned(rows, 16);
     Activations a;
-    for (int w = 0; w < words; ++w) a.w[w] = rows[12 * (lane & 15) + weight_quad(lane, w)];
+    for (int w = 0; w < words; ++w) a.w[w] = rows[operand_word(lane & 15, weight_quad(lane, w))];
     return a;
   }
   static void multiply(int (&c)[sums], const std::uint32_t (&weights)[words], const Activations& a) {

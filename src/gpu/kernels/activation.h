@@ -43,7 +43,9 @@ RF_DEVICE float gated(ActivationKind kind, float gate, float up) {
   return gate * lane::sigmoid(1.702f * gate) * (up + 1.0f);
 }
 
-RF_DEVICE float capped(float x, float cap) { return cap > 0 ? cap * lane::tanh(x / cap) : x; }
+RF_DEVICE float capped(float x, float cap) {
+  return cap > 0 ? cap * lane::tanh(x / cap) : x;
+}
 
 // `at`: where the value's column lies in a row of `add`.
 RF_DEVICE float finished(const Epilogue& e, float v, int row, std::int64_t at) {

@@ -1,9 +1,9 @@
 // rf_attend_KV_SIZE: attention over cache pages; grids stand in params.h.
 //
-// Block 256. LDS: queries and, later, values of up to 4,608 f32 each, scores of attend_queries x 64 positions:
-// 34 to 43 KB. Reads each K and V of its chunks once (K's 16-byte units four times, from the first-level cache).
-// A chunk of 64 positions: four groups of 64 threads score a quarter of the queries each; then eight groups of
-// 32 lanes soften and weigh the values of every eighth query.
+// Block 256. LDS: queries and, later, values of up to 4,608 f32 each, scores of attend_queries x 64
+// positions: 34 to 43 KB. Reads each K and V of its chunks once (K's 16-byte units four times, from the
+// first-level cache). A chunk of 64 positions: four groups of 64 threads score a quarter of the queries each;
+// then eight groups of 32 lanes soften and weigh the values of every eighth query.
 //
 // rf_attend_merge: grid (heads, sequences), block 128, no LDS; reads the partial results once.
 #include "gpu/kernels/activation.h"
@@ -45,12 +45,15 @@ RF_DEVICE Factors merge(Partial& into, const Partial& next) {
   into = {top, into.weight * f.into + next.weight * f.next};
   return f;
 }
-RF_DEVICE float merged(float into, float next, const Factors& f) { return __builtin_fmaf(next, f.next, into * f.into); }
+RF_DEVICE float merged(float into, float next, const Factors& f) {
+  return __builtin_fmaf(next, f.next, into * f.into);
+}
 
 // What a query's values are divided by; a sink is one more score without a value.
 RF_DEVICE float inverse_of(const AttentionView& a, const Partial& p, int head) {
   if (a.sinks == nullptr) return 1.0f / p.weight;
-  const float sink = a.sinks[head], top = p.largest > sink ? p.largest : sink, factor = lane::exp(p.largest - top);
+  const float sink = a.sinks[head], top = p.largest > sink ? p.largest : sink,
+              factor = lane::exp(p.largest - top);
   return factor / (p.weight * factor + lane::exp(sink - top));
 }
 RF_DEVICE float gate_of(const AttendParams& p, int row, int head, int d) {
@@ -67,7 +70,8 @@ struct Share {
 
 template <KvKind kv, int size>
 struct Attend {
-  static constexpr int per = unit_elements<kv>, most = attend_queries(size), own = most / 4, weighed = most / 8;
+  static constexpr int per = unit_elements<kv>, most = attend_queries(size), own = most / 4,
+                       weighed = most / 8;
   static constexpr int wide = (size + 127) / 128;  // times 4 elements of a value that a lane has
 
   const AttendParams& p;
@@ -84,7 +88,8 @@ struct Attend {
       const int query = i / size, d = i % size;
       queries[i] =
           d < a.key_dim
-              ? p.queries[(static_cast<std::int64_t>(row_of(query)) * a.heads + head_of(query)) * a.key_dim + d]
+              ? p.queries[(static_cast<std::int64_t>(row_of(query)) * a.heads + head_of(query)) * a.key_dim +
+                          d]
               : 0.0f;
     }
     lane::barrier();
@@ -93,7 +98,8 @@ struct Attend {
   // scores[query][64] of the chunk's positions.
   RF_DEVICE void score(const std::int32_t* pages, int first_position) const {
     const AttentionView& a = p.attention;
-    const int in_chunk = lane::thread() & 63, position = first_position + in_chunk, quarter = lane::thread() >> 6;
+    const int in_chunk = lane::thread() & 63, position = first_position + in_chunk,
+              quarter = lane::thread() >> 6;
     const int count = share.queries();
     float acc[own] = {};
     if (position < share.length) {
@@ -131,7 +137,8 @@ struct Attend {
         const int apart = at > position ? at - position : position - at;
         s -= a.slopes[head_of(query)] * static_cast<float>(apart);
       }
-      scores[64 * query + in_chunk] = position >= visible.first && position < visible.end ? s : minus_infinity;
+      scores[64 * query + in_chunk] =
+          position >= visible.first && position < visible.end ? s : minus_infinity;
     }
     lane::barrier();
   }
@@ -180,9 +187,8 @@ struct Attend {
     const int units = (p.attention.value_dim + per - 1) / per, stride = units * per, stage = 4608 / stride;
     const int group = lane::thread() >> 5, in_group = lane::thread() & 31, queries_here = share.queries();
     RF_UNROLL
-    for (int j = 0; j < weighed; ++j)
-      RF_UNROLL
-      for (int d = 0; d < 4 * wide; ++d) acc[j][d] = 0;
+    for (int j = 0; j < weighed; ++j) RF_UNROLL
+    for (int d = 0; d < 4 * wide; ++d) acc[j][d] = 0;
     int end = share.length - first_position;
     end = end < attend_chunk ? end : attend_chunk;
     for (int first = 0; first < end; first += stage) {
@@ -200,11 +206,10 @@ struct Attend {
             if (d >= stride) continue;
             const Four v = lane::load4(values + n * stride + d);
             RF_UNROLL
-            for (int j = 0; j < weighed; ++j)
-              RF_UNROLL
-              for (int i = 0; i < 4; ++i)
-                acc[j][4 * part + i] =
-                    __builtin_fmaf(weight[j], __builtin_bit_cast(float, v.w[i]), acc[j][4 * part + i]);
+            for (int j = 0; j < weighed; ++j) RF_UNROLL
+            for (int i = 0; i < 4; ++i)
+              acc[j][4 * part + i] =
+                  __builtin_fmaf(weight[j], __builtin_bit_cast(float, v.w[i]), acc[j][4 * part + i]);
           }
         }
       }
@@ -268,7 +273,8 @@ struct Attend {
 
   RF_DEVICE void store_partial(int query, int chunk, int d, float value) const {
     const std::int64_t number =
-        (static_cast<std::int64_t>(share.sequence) * p.attention.heads + head_of(query)) * p.max_chunks + chunk;
+        (static_cast<std::int64_t>(share.sequence) * p.attention.heads + head_of(query)) * p.max_chunks +
+        chunk;
     float* to = p.partials + number * (2 + p.attention.value_dim);
     to[2 + d] = value;
     if (d == 0) to[0] = chunks[query].largest, to[1] = chunks[query].weight;
@@ -304,11 +310,13 @@ RF_DEVICE void attend(const AttendParams& p) {
   s.head = s.kv_head * group + skip;
   s.heads = group - skip < heads ? group - skip : heads;
   s.length = p.batch.positions[first_row] + rows;
-  const Attend<kv, size> attend{p, s, reinterpret_cast<float*>(queries), reinterpret_cast<float*>(values), scores, chunks};
+  const Attend<kv, size> attend{
+      p, s, reinterpret_cast<float*>(queries), reinterpret_cast<float*>(values), scores, chunks};
   attend.load_queries();
   const std::int32_t* pages = p.batch.pages + s.sequence * p.batch.page_stride;
   const int first = visible_positions(a, p.batch.positions[s.row], s.length).first / attend_chunk;
-  const int last = (visible_positions(a, p.batch.positions[s.row + s.rows - 1], s.length).end - 1) / attend_chunk;
+  const int last =
+      (visible_positions(a, p.batch.positions[s.row + s.rows - 1], s.length).end - 1) / attend_chunk;
   attend.run(pages, first, last);
 }
 
@@ -322,8 +330,10 @@ RF_KERNEL(rf_attend_merge, AttendParams, 128) {
   if (skipped(p, rows)) return;
   const int position = p.batch.positions[row];
   const Visible visible = visible_positions(a, position, position + rows);
-  const int count = (visible.end - 1) / attend_chunk - visible.first / attend_chunk + 1, stride = 2 + a.value_dim;
-  const float* from = p.partials + (static_cast<std::int64_t>(sequence) * a.heads + head) * p.max_chunks * stride;
+  const int count = (visible.end - 1) / attend_chunk - visible.first / attend_chunk + 1,
+            stride = 2 + a.value_dim;
+  const float* from =
+      p.partials + (static_cast<std::int64_t>(sequence) * a.heads + head) * p.max_chunks * stride;
   float acc[5] = {};
   Partial total{0, 0};
   for (int c = 0; c < count; ++c, from += stride) {
@@ -343,8 +353,10 @@ RF_KERNEL(rf_attend_merge, AttendParams, 128) {
   }
 }
 
-#define RF_ATTEND(kv, size) \
-  RF_KERNEL(rf_attend_##kv##_##size, AttendParams, 256) { attend<KvKind::kv, size>(p); }
+#define RF_ATTEND(kv, size)                               \
+  RF_KERNEL(rf_attend_##kv##_##size, AttendParams, 256) { \
+    attend<KvKind::kv, size>(p);                          \
+  }
 #define RF_ATTEND_SIZES(kv) RF_ATTEND(kv, 128) RF_ATTEND(kv, 256) RF_ATTEND(kv, 576)
 RF_ATTEND_SIZES(f32)
 RF_ATTEND_SIZES(f16)

@@ -6,7 +6,10 @@
 namespace rf::gpu {
 
 template <KvKind kv>
-inline constexpr int unit_elements = kv == KvKind::f32 ? 4 : kv == KvKind::f16 ? 8 : kv == KvKind::q8_0 ? 16 : 32;
+inline constexpr int unit_elements = kv == KvKind::f32    ? 4
+                                     : kv == KvKind::f16  ? 8
+                                     : kv == KvKind::q8_0 ? 16
+                                                          : 32;
 template <KvKind kv>
 inline constexpr bool has_scales = kv == KvKind::q8_0 || kv == KvKind::q4_0;
 
@@ -17,7 +20,8 @@ struct Place {
 };
 RF_DEVICE Place place_of(const CacheView& c, const std::int32_t* pages, int position, int kv_head) {
   const auto page = static_cast<std::uint64_t>(pages[position / c.page]);
-  return {c.data + page * c.page_bytes + static_cast<std::uint64_t>(kv_head) * c.head_bytes, position % c.page};
+  return {c.data + page * c.page_bytes + static_cast<std::uint64_t>(kv_head) * c.head_bytes,
+          position % c.page};
 }
 
 RF_DEVICE const std::uint8_t* key_group(const CacheView& c, const Place& p) {
@@ -27,7 +31,8 @@ RF_DEVICE const std::uint8_t* key_unit(const CacheView& c, const Place& p, int u
   return key_group(c, p) + 256 * unit + 16 * (p.in_page % 16);
 }
 RF_DEVICE const std::uint16_t* key_scale(const CacheView& c, const Place& p, int block) {
-  return reinterpret_cast<const std::uint16_t*>(key_group(c, p) + c.group_scales) + 16 * block + p.in_page % 16;
+  return reinterpret_cast<const std::uint16_t*>(key_group(c, p) + c.group_scales) + 16 * block +
+         p.in_page % 16;
 }
 RF_DEVICE const std::uint8_t* value_row(const CacheView& c, const Place& p) {
   return p.head + c.values_at + static_cast<std::uint64_t>(p.in_page) * c.value_bytes;
@@ -36,8 +41,9 @@ RF_DEVICE const std::uint8_t* value_unit(const CacheView& c, const Place& p, int
   return c.key_is_value != 0 ? key_unit(c, p, unit) : value_row(c, p) + 16 * unit;
 }
 RF_DEVICE const std::uint16_t* value_scale(const CacheView& c, const Place& p, int block) {
-  return c.key_is_value != 0 ? key_scale(c, p, block)
-                             : reinterpret_cast<const std::uint16_t*>(value_row(c, p) + c.value_scales) + block;
+  return c.key_is_value != 0
+             ? key_scale(c, p, block)
+             : reinterpret_cast<const std::uint16_t*>(value_row(c, p) + c.value_scales) + block;
 }
 
 // The elements of a unit, under the scale of its 32 elements.
@@ -51,14 +57,16 @@ RF_DEVICE void decode_unit(const Four& unit, float scale, float (&out)[unit_elem
     if constexpr (kv == KvKind::q8_0)
       out[i] = static_cast<float>(static_cast<std::int8_t>(unit.w[i >> 2] >> 8 * (i & 3) & 255)) * scale;
     if constexpr (kv == KvKind::q4_0)
-      out[i] = static_cast<float>(static_cast<int>(unit.w[i >> 2 & 3] >> (8 * (i & 3) + 4 * (i >> 4)) & 15) - 8) *
-               scale;
+      out[i] =
+          static_cast<float>(static_cast<int>(unit.w[i >> 2 & 3] >> (8 * (i & 3) + 4 * (i >> 4)) & 15) - 8) *
+          scale;
   }
 }
 
-// Stores elements [first, first + n) of a vector that has `n` left, as units `step` bytes apart, and the scale of
-// 32: one thread's share, 32 elements. Elements past the end are zeros.
-RF_DEVICE void store_32(KvKind kv, const float* x, int n, std::uint8_t* to, int step, int units, std::uint16_t* scale) {
+// Stores elements [first, first + n) of a vector that has `n` left, as units `step` bytes apart, and the
+// scale of 32: one thread's share, 32 elements. Elements past the end are zeros.
+RF_DEVICE void store_32(KvKind kv, const float* x, int n, std::uint8_t* to, int step, int units,
+                        std::uint16_t* scale) {
   float inverse = 0;
   if (kv == KvKind::q8_0 || kv == KvKind::q4_0) {
     float top = 0, signed_top = 0;
@@ -73,7 +81,8 @@ RF_DEVICE void store_32(KvKind kv, const float* x, int n, std::uint8_t* to, int 
   const auto value = [=](int i) { return i < n ? x[i] : 0.0f; };
   const auto code = [=](int i) -> std::uint32_t {
     const float scaled = value(i) * inverse;
-    if (kv == KvKind::q8_0) return static_cast<std::uint32_t>(static_cast<int>(scaled + (scaled < 0 ? -0.5f : 0.5f))) & 255;
+    if (kv == KvKind::q8_0)
+      return static_cast<std::uint32_t>(static_cast<int>(scaled + (scaled < 0 ? -0.5f : 0.5f))) & 255;
     const int q = static_cast<int>(scaled + 8.5f);
     return static_cast<std::uint32_t>(q > 15 ? 15 : q);
   };

@@ -10,7 +10,8 @@ template <class Weights>
 RF_DEVICE void decode_block(const Matrix& m, const std::uint8_t* base, int block, int row, float (&out)[32]) {
   if constexpr (FloatWeights<Weights>) {
     for (int k = 0; k < 32; ++k)
-      out[k] = 32 * block + k < m.columns ? Weights::template column<1>(base, 32 * block + k, row).v[0] : 0.0f;
+      out[k] =
+          32 * block + k < m.columns ? Weights::template column<1>(base, 32 * block + k, row).v[0] : 0.0f;
   } else {
     const Tile t = Weights::at(m, base, block, row);
     Words<1> codes[8];
@@ -37,8 +38,8 @@ RF_DEVICE void embed(const EmbedParams& p) {
   if (row >= rows_of(p.count) || 32 * block >= p.table.columns) return;
   const int index = p.index != nullptr ? p.index[row] : 0;
   float values[32];
-  decode_block<Weights>(p.table, p.table.data + static_cast<std::uint64_t>(index >> 4) * p.table.tile_bytes, block,
-                        index & 15, values);
+  decode_block<Weights>(p.table, p.table.data + static_cast<std::uint64_t>(index >> 4) * p.table.tile_bytes,
+                        block, index & 15, values);
   float* out = p.out + std::int64_t{row} * p.table.columns + 32 * block;
   RF_UNROLL
   for (int k = 0; k < 32; ++k) {
@@ -47,11 +48,19 @@ RF_DEVICE void embed(const EmbedParams& p) {
   }
 }
 
-#define RF_EMBED(Fmt) \
-  RF_KERNEL(rf_embed_##Fmt, EmbedParams, 64) { embed<Quantised<Fmt>>(p); }
+#define RF_EMBED(Fmt)                          \
+  RF_KERNEL(rf_embed_##Fmt, EmbedParams, 64) { \
+    embed<Quantised<Fmt>>(p);                  \
+  }
 RF_FORMATS(RF_EMBED)
-RF_KERNEL(rf_embed_F32, EmbedParams, 64) { embed<F32>(p); }
-RF_KERNEL(rf_embed_F16, EmbedParams, 64) { embed<F16>(p); }
-RF_KERNEL(rf_embed_BF16, EmbedParams, 64) { embed<BF16>(p); }
+RF_KERNEL(rf_embed_F32, EmbedParams, 64) {
+  embed<F32>(p);
+}
+RF_KERNEL(rf_embed_F16, EmbedParams, 64) {
+  embed<F16>(p);
+}
+RF_KERNEL(rf_embed_BF16, EmbedParams, 64) {
+  embed<BF16>(p);
+}
 
 }  // namespace rf::gpu

@@ -1,21 +1,22 @@
 // What kernels know of the machine. This file and the three faces that it picks from are the only ones that
-// depend on the platform: AMD (-x hip), NVIDIA (-x cuda), and the host, where tests/sim runs kernels as fibres.
-// No face needs a vendor's headers or device libraries.
+// depend on the platform: AMD (-x hip), NVIDIA (-x cuda), and the host, where tests/sim runs kernels as
+// fibres. No face needs a vendor's headers or device libraries.
 //
 // Each face defines
 //   RF_KERNEL(name, Params, threads)  head of a kernel of blocks of `threads` threads: followed by its body,
 //                                     in which its only argument is `p`
 //   RF_SHARED(type, name, count)      declares an array in the block's LDS
 //   RF_DEVICE                         marks functions that kernels call
-//   RF_UNROLL, RF_UNROLL_BY(n), RF_NO_UNROLL    before a loop: of constant bounds; n times; to be left as it is
+//   RF_UNROLL, RF_UNROLL_BY(n), RF_NO_UNROLL    before a loop: of constant bounds; n times; to be left as it
+//   is
 // and in rf::gpu::lane
 //   wave                              lanes that run together: 32 or 64
 //   thread(), block_x(), block_y(), block_z()
 //   std::uint8_t* dynamic_shared()    the LDS that the launch asked for, 16-byte aligned
-//   barrier()                         of the block; what was written to LDS and memory before it is seen after it
-//   shuffle(v, lane), shuffle_xor(v, mask)   float or int of another lane of the wave; all lanes take part
-//   dot4(a, b, c)                     c + the products of four signed bytes each
-//   select_bytes(low, high, index)    byte j: that of the eight bytes high:low which byte j of index (0..7) names
+//   barrier()                         of the block; what was written to LDS and memory before it is seen
+//   after it shuffle(v, lane), shuffle_xor(v, mask)   float or int of another lane of the wave; all lanes
+//   take part dot4(a, b, c)                     c + the products of four signed bytes each select_bytes(low,
+//   high, index)    byte j: that of the eight bytes high:low which byte j of index (0..7) names
 //   half_to_float(bits), float_to_half(value)   IEEE f16, rounding to nearest even
 //   load4(p)                          Four words from 16-byte-aligned memory that no one writes meanwhile
 //   load4_once(p), load2_once(p)      likewise, of memory that is read once: caches need not keep it
@@ -26,12 +27,10 @@
 //   MatrixUnit                        products of 16 weight rows and 16 activation rows over 32 bytes each
 //     words                           4-byte words of a lane's part of 16 weight rows x 32 bytes
 //     weight_row(lane, w), weight_quad(lane, w)   which: bytes 4 quad .. 4 quad + 3 of that row
-//     Activations, load(words, lane)  a lane's part of 16 activation rows x 32 bytes in LDS, a row 12 words
-//                                     after the last, 16-byte aligned
-//     sums                            a lane's part of the 16 x 16 sums
-//     sum_weight(lane, i), sum_activation(lane, i)   which rows' sum is the i-th
-//     multiply(sums, weights, activations)        sums += the products, over all 32 bytes
-//     multiply_half<h>(...)           over bytes 16 h .. 16 h + 15 alone
+//     Activations, load(words, lane)  a lane's part of 16 activation rows x 32 bytes in LDS, at
+//     operand_word() sums                            a lane's part of the 16 x 16 sums sum_weight(lane, i),
+//     sum_activation(lane, i)   which rows' sum is the i-th multiply(sums, weights, activations)        sums
+//     += the products, over all 32 bytes multiply_half<h>(...)           over bytes 16 h .. 16 h + 15 alone
 #pragma once
 #include <cstdint>
 
@@ -43,6 +42,13 @@ struct alignas(16) Four {
 struct alignas(8) Two {
   std::uint32_t w[2];
 };
+
+// Operands of the matrix unit lie in LDS as rows of 32 bytes, of which every four have their halves
+// exchanged, so that lanes meet in no bank: the word of bytes 4 quad .. 4 quad + 3 of a row. Operands of 16
+// rows begin on 16 bytes, at a row whose number is a multiple of 8.
+constexpr int operand_word(int row, int quad) {
+  return 8 * row + (quad ^ (row & 4));
+}
 
 }  // namespace rf::gpu
 
@@ -74,7 +80,8 @@ RF_DEVICE float exp(float x) {
   return y * a * b;
 }
 
-// For finite x > 0, no subnormals; absolute error under 2e-7 |log x| + 1e-7. log m = 2 artanh((m - 1) / (m + 1)).
+// For finite x > 0, no subnormals; absolute error under 2e-7 |log x| + 1e-7. log m = 2 artanh((m - 1) / (m +
+// 1)).
 RF_DEVICE float log(float x) {
   const std::uint32_t bits = __builtin_bit_cast(std::uint32_t, x);
   int n = static_cast<int>(bits >> 23) - 127;
@@ -96,7 +103,9 @@ RF_DEVICE float tanh(float x) {
   return x < 0 ? -y : y;
 }
 
-RF_DEVICE float sigmoid(float x) { return 1.0f / (1.0f + exp(-x)); }
+RF_DEVICE float sigmoid(float x) {
+  return 1.0f / (1.0f + exp(-x));
+}
 
 // Sum and largest over `width` neighbouring lanes (a power of two), for each of them.
 RF_DEVICE float sum_of_lanes(float v, int width) {

@@ -24,11 +24,21 @@ namespace rf::gpu::lane {
 
 inline constexpr int wave = __AMDGCN_WAVEFRONT_SIZE__;
 
-RF_DEVICE int thread() { return static_cast<int>(__builtin_amdgcn_workitem_id_x()); }
-RF_DEVICE int block_x() { return static_cast<int>(__builtin_amdgcn_workgroup_id_x()); }
-RF_DEVICE int block_y() { return static_cast<int>(__builtin_amdgcn_workgroup_id_y()); }
-RF_DEVICE int block_z() { return static_cast<int>(__builtin_amdgcn_workgroup_id_z()); }
-RF_DEVICE std::uint8_t* dynamic_shared() { return reinterpret_cast<std::uint8_t*>(rf_dynamic_lds); }
+RF_DEVICE int thread() {
+  return static_cast<int>(__builtin_amdgcn_workitem_id_x());
+}
+RF_DEVICE int block_x() {
+  return static_cast<int>(__builtin_amdgcn_workgroup_id_x());
+}
+RF_DEVICE int block_y() {
+  return static_cast<int>(__builtin_amdgcn_workgroup_id_y());
+}
+RF_DEVICE int block_z() {
+  return static_cast<int>(__builtin_amdgcn_workgroup_id_z());
+}
+RF_DEVICE std::uint8_t* dynamic_shared() {
+  return reinterpret_cast<std::uint8_t*>(rf_dynamic_lds);
+}
 
 RF_DEVICE void barrier() {
   __builtin_amdgcn_fence(__ATOMIC_RELEASE, "workgroup");
@@ -36,12 +46,18 @@ RF_DEVICE void barrier() {
   __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, "workgroup");
 }
 
-RF_DEVICE int shuffle(int v, int lane) { return __builtin_amdgcn_ds_bpermute(4 * lane, v); }
+RF_DEVICE int shuffle(int v, int lane) {
+  return __builtin_amdgcn_ds_bpermute(4 * lane, v);
+}
 RF_DEVICE float shuffle(float v, int lane) {
   return __builtin_bit_cast(float, shuffle(__builtin_bit_cast(int, v), lane));
 }
-RF_DEVICE int shuffle_xor(int v, int mask) { return shuffle(v, (thread() & (wave - 1)) ^ mask); }
-RF_DEVICE float shuffle_xor(float v, int mask) { return shuffle(v, (thread() & (wave - 1)) ^ mask); }
+RF_DEVICE int shuffle_xor(int v, int mask) {
+  return shuffle(v, (thread() & (wave - 1)) ^ mask);
+}
+RF_DEVICE float shuffle_xor(float v, int mask) {
+  return shuffle(v, (thread() & (wave - 1)) ^ mask);
+}
 
 RF_DEVICE int dot4(int a, int b, int c) {
 #if defined(__GFX11__) || defined(__GFX12__)
@@ -71,7 +87,9 @@ typedef std::uint32_t NativeTwo __attribute__((ext_vector_type(2)));
 RF_DEVICE Four load4(const void* p) {
   return __builtin_bit_cast(Four, *static_cast<const NativeFour*>(p));
 }
-RF_DEVICE Four load4_once(const void* p) { return load4(p); }
+RF_DEVICE Four load4_once(const void* p) {
+  return load4(p);
+}
 RF_DEVICE Two load2_once(const void* p) {
   return __builtin_bit_cast(Two, *static_cast<const NativeTwo*>(p));
 }
@@ -101,11 +119,13 @@ struct MatrixUnit {
   static RF_DEVICE int sum_weight(int lane, int) { return lane & 15; }
   static RF_DEVICE int sum_activation(int lane, int i) { return 2 * i + (lane >> 4); }
   static RF_DEVICE Activations load(const std::uint32_t* rows, int lane) {
-    const Four a = load4(rows + 12 * (lane & 15)), b = load4(rows + 12 * (lane & 15) + 4);
+    const int row = lane & 15;
+    const Four a = load4(rows + operand_word(row, 0)), b = load4(rows + operand_word(row, 4));
     return {{a.w[0], a.w[1], a.w[2], a.w[3], b.w[0], b.w[1], b.w[2], b.w[3]}};
   }
   template <int h>
-  static RF_DEVICE void multiply_half(int (&c)[sums], const std::uint32_t (&weights)[words], const Activations& a) {
+  static RF_DEVICE void multiply_half(int (&c)[sums], const std::uint32_t (&weights)[words],
+                                      const Activations& a) {
     Native4 x, y;
     Native8 z;
     for (int i = 0; i < 4; ++i) {
@@ -127,11 +147,13 @@ struct MatrixUnit {
   static RF_DEVICE int sum_weight(int lane, int) { return lane & 15; }
   static RF_DEVICE int sum_activation(int lane, int i) { return i + 8 * (lane >> 4); }
   static RF_DEVICE Activations load(const std::uint32_t* rows, int lane) {
-    const std::uint32_t* from = rows + 12 * (lane & 15) + 2 * (lane >> 4);
-    return {{from[0], from[1], from[4], from[5]}};
+    const std::uint32_t* low = rows + operand_word(lane & 15, 2 * (lane >> 4));
+    const std::uint32_t* high = rows + operand_word(lane & 15, 2 * (lane >> 4) + 4);
+    return {{low[0], low[1], high[0], high[1]}};
   }
   template <int h>
-  static RF_DEVICE void multiply_half(int (&c)[sums], const std::uint32_t (&weights)[words], const Activations& a) {
+  static RF_DEVICE void multiply_half(int (&c)[sums], const std::uint32_t (&weights)[words],
+                                      const Activations& a) {
     Native2 x, y;
     Native8 z;
     for (int i = 0; i < 2; ++i) {
@@ -153,11 +175,11 @@ struct MatrixUnit {
   static RF_DEVICE int sum_weight(int lane, int) { return lane & 15; }
   static RF_DEVICE int sum_activation(int lane, int i) { return 4 * (lane >> 4) + i; }
   static RF_DEVICE Activations load(const std::uint32_t* rows, int lane) {
-    const std::uint32_t* from = rows + 12 * (lane & 15) + (lane >> 4);
-    return {{from[0], from[4]}};
+    return {{rows[operand_word(lane & 15, lane >> 4)], rows[operand_word(lane & 15, (lane >> 4) + 4)]}};
   }
   template <int h>
-  static RF_DEVICE void multiply_half(int (&c)[sums], const std::uint32_t (&weights)[words], const Activations& a) {
+  static RF_DEVICE void multiply_half(int (&c)[sums], const std::uint32_t (&weights)[words],
+                                      const Activations& a) {
     Native4 z = {c[0], c[1], c[2], c[3]};
     z = __builtin_amdgcn_mfma_i32_16x16x16i8(static_cast<int>(a.w[h]), static_cast<int>(weights[h]), z, 0, 0,
                                              0);
@@ -174,7 +196,7 @@ struct MatrixUnit {
   static RF_DEVICE int sum_weight(int lane, int) { return lane & 15; }
   static RF_DEVICE int sum_activation(int lane, int i) { return 4 * (lane >> 4) + i; }
   static RF_DEVICE Activations load(const std::uint32_t* rows, int lane) {
-    const std::uint32_t* from = rows + 12 * (lane & 15) + 2 * (lane >> 4);
+    const std::uint32_t* from = rows + operand_word(lane & 15, 2 * (lane >> 4));
     return {{from[0], from[1]}};
   }
   static RF_DEVICE void product(int (&c)[sums], std::uint64_t x, std::uint64_t y) {
@@ -185,12 +207,14 @@ struct MatrixUnit {
   static RF_DEVICE std::uint64_t pair(std::uint32_t low, std::uint32_t high) {
     return low | static_cast<std::uint64_t>(high) << 32;
   }
-  static RF_DEVICE void multiply(int (&c)[sums], const std::uint32_t (&weights)[words], const Activations& a) {
+  static RF_DEVICE void multiply(int (&c)[sums], const std::uint32_t (&weights)[words],
+                                 const Activations& a) {
     product(c, pair(a.w[0], a.w[1]), pair(weights[0], weights[1]));
   }
   // The other half's lanes give zeros.
   template <int h>
-  static RF_DEVICE void multiply_half(int (&c)[sums], const std::uint32_t (&weights)[words], const Activations& a) {
+  static RF_DEVICE void multiply_half(int (&c)[sums], const std::uint32_t (&weights)[words],
+                                      const Activations& a) {
     const bool mine = (thread() >> 5 & 1) == h;
     product(c, pair(a.w[0], a.w[1]), mine ? pair(weights[0], weights[1]) : 0);
   }
@@ -199,26 +223,29 @@ struct MatrixUnit {
 struct MatrixUnit {
   static constexpr int words = 8, sums = 256 / wave;
   struct Activations {
-    const std::uint32_t* rows;
+    const std::uint32_t* rows;  // all 16
+    int first;                  // of the sums
   };
   static RF_DEVICE int weight_row(int lane, int) { return lane & 15; }
   static RF_DEVICE int weight_quad(int, int w) { return w; }
   static RF_DEVICE int sum_weight(int lane, int) { return lane & 15; }
   static RF_DEVICE int sum_activation(int lane, int i) { return sums * (lane >> 4) + i; }
   static RF_DEVICE Activations load(const std::uint32_t* rows, int lane) {
-    return {rows + 12 * sum_activation(lane, 0)};
+    return {rows, sum_activation(lane, 0)};
   }
   template <int h>
-  static RF_DEVICE void multiply_half(int (&c)[sums], const std::uint32_t (&weights)[words], const Activations& a) {
+  static RF_DEVICE void multiply_half(int (&c)[sums], const std::uint32_t (&weights)[words],
+                                      const Activations& a) {
     for (int i = 0; i < sums; ++i) {
-      const Four x = load4(a.rows + 12 * i + 4 * h);
+      const Four x = load4(a.rows + operand_word(a.first + i, 4 * h));
       for (int j = 0; j < 4; ++j)
         c[i] = dot4(static_cast<int>(weights[4 * h + j]), static_cast<int>(x.w[j]), c[i]);
     }
   }
 #endif
 #if !(defined(__gfx940__) || defined(__gfx941__) || defined(__gfx942__) || defined(__gfx950__))
-  static RF_DEVICE void multiply(int (&c)[sums], const std::uint32_t (&weights)[words], const Activations& a) {
+  static RF_DEVICE void multiply(int (&c)[sums], const std::uint32_t (&weights)[words],
+                                 const Activations& a) {
     multiply_half<0>(c, weights, a);
     multiply_half<1>(c, weights, a);
   }

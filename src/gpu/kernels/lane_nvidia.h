@@ -24,29 +24,49 @@ namespace rf::gpu::lane {
 
 inline constexpr int wave = 32;
 
-RF_DEVICE int thread() { return __nvvm_read_ptx_sreg_tid_x(); }
-RF_DEVICE int block_x() { return __nvvm_read_ptx_sreg_ctaid_x(); }
-RF_DEVICE int block_y() { return __nvvm_read_ptx_sreg_ctaid_y(); }
-RF_DEVICE int block_z() { return __nvvm_read_ptx_sreg_ctaid_z(); }
-RF_DEVICE std::uint8_t* dynamic_shared() { return reinterpret_cast<std::uint8_t*>(rf_dynamic_lds); }
+RF_DEVICE int thread() {
+  return __nvvm_read_ptx_sreg_tid_x();
+}
+RF_DEVICE int block_x() {
+  return __nvvm_read_ptx_sreg_ctaid_x();
+}
+RF_DEVICE int block_y() {
+  return __nvvm_read_ptx_sreg_ctaid_y();
+}
+RF_DEVICE int block_z() {
+  return __nvvm_read_ptx_sreg_ctaid_z();
+}
+RF_DEVICE std::uint8_t* dynamic_shared() {
+  return reinterpret_cast<std::uint8_t*>(rf_dynamic_lds);
+}
 
-RF_DEVICE void barrier() { __syncthreads(); }
+RF_DEVICE void barrier() {
+  __syncthreads();
+}
 
-RF_DEVICE int shuffle(int v, int lane) { return __nvvm_shfl_sync_idx_i32(~0u, v, lane, 31); }
-RF_DEVICE float shuffle(float v, int lane) { return __nvvm_shfl_sync_idx_f32(~0u, v, lane, 31); }
-RF_DEVICE int shuffle_xor(int v, int mask) { return __nvvm_shfl_sync_bfly_i32(~0u, v, mask, 31); }
-RF_DEVICE float shuffle_xor(float v, int mask) { return __nvvm_shfl_sync_bfly_f32(~0u, v, mask, 31); }
+RF_DEVICE int shuffle(int v, int lane) {
+  return __nvvm_shfl_sync_idx_i32(~0u, v, lane, 31);
+}
+RF_DEVICE float shuffle(float v, int lane) {
+  return __nvvm_shfl_sync_idx_f32(~0u, v, lane, 31);
+}
+RF_DEVICE int shuffle_xor(int v, int mask) {
+  return __nvvm_shfl_sync_bfly_i32(~0u, v, mask, 31);
+}
+RF_DEVICE float shuffle_xor(float v, int mask) {
+  return __nvvm_shfl_sync_bfly_f32(~0u, v, mask, 31);
+}
 
 RF_DEVICE int dot4(int a, int b, int c) {
   int d;
-  [[clang::noconvergent]] asm("dp4a.s32.s32 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
+  asm("dp4a.s32.s32 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
   return d;
 }
 
 RF_DEVICE std::uint32_t select_bytes(std::uint32_t low, std::uint32_t high, std::uint32_t index) {
   const std::uint32_t near = index | index >> 4;  // two nibbles of the selector in each byte
   const std::uint32_t selector = (near & 0xff) | (near >> 8 & 0xff00);
-  return static_cast<std::uint32_t>(__nvvm_prmt(static_cast<int>(low), static_cast<int>(high), static_cast<int>(selector)));
+  return __nvvm_prmt(low, high, selector);
 }
 
 RF_DEVICE float half_to_float(std::uint16_t bits) {
@@ -68,9 +88,13 @@ RF_DEVICE Two load2_once(const void* p) {
   return __builtin_bit_cast(Two, __nvvm_ldg_ui2(static_cast<const NativeTwo*>(p)));
 }
 
-RF_DEVICE void prefetch(const void* p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
+RF_DEVICE void prefetch(const void* p) {
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(p));
+}
 
-RF_DEVICE std::int32_t atomic_add(std::int32_t* p, std::int32_t n) { return __nvvm_atom_add_gen_i(p, n); }
+RF_DEVICE std::int32_t atomic_add(std::int32_t* p, std::int32_t n) {
+  return __nvvm_atom_add_gen_i(p, n);
+}
 
 RF_DEVICE void wait_for_previous() {
 #if __CUDA_ARCH__ >= 900
@@ -94,10 +118,12 @@ struct MatrixUnit {
   static RF_DEVICE int sum_weight(int lane, int i) { return (lane >> 2) + 8 * (i >> 1 & 1); }
   static RF_DEVICE int sum_activation(int lane, int i) { return 2 * (lane & 3) + (i & 1) + 8 * (i >> 2); }
   static RF_DEVICE Activations load(const std::uint32_t* rows, int lane) {
-    const std::uint32_t* from = rows + 12 * (lane >> 2) + (lane & 3);
-    return {{from[0], from[4], from[96], from[100]}};
+    const std::uint32_t* low = rows + operand_word(lane >> 2, lane & 3);
+    const std::uint32_t* high = rows + operand_word(lane >> 2, (lane & 3) + 4);
+    return {{low[0], high[0], low[64], high[64]}};
   }
-  static RF_DEVICE void multiply(int (&c)[sums], const std::uint32_t (&weights)[words], const Activations& a) {
+  static RF_DEVICE void multiply(int (&c)[sums], const std::uint32_t (&weights)[words],
+                                 const Activations& a) {
     for (int n = 0; n < 2; ++n)
       asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
           "{%0, %1, %2, %3};"
@@ -106,7 +132,8 @@ struct MatrixUnit {
             "r"(a.w[2 * n + 1]));
   }
   template <int h>
-  static RF_DEVICE void multiply_half(int (&c)[sums], const std::uint32_t (&weights)[words], const Activations& a) {
+  static RF_DEVICE void multiply_half(int (&c)[sums], const std::uint32_t (&weights)[words],
+                                      const Activations& a) {
     for (int n = 0; n < 2; ++n)
       asm("mma.sync.aligned.m16n8k16.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5}, {%6}, "
           "{%0, %1, %2, %3};"

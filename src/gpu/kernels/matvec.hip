@@ -1,10 +1,15 @@
 // Products of few rows, in the canonical order of weights.h.
 //
-// rf_matvec_FORMAT       one row; grid (any, rows * parts), block 256, LDS matvec_lds(columns) + 4,672 B. Weights
-//                        are read once, in 16-byte pieces; the row is normed and quantised into LDS by each block.
-// rf_matvec_rows_FORMAT  up to 8 rows from memory; grid (any), block 256, LDS 33,024 B. Weights are read once.
+// rf_matvec_FORMAT       one row; grid (any, rows * parts), block 256, LDS matvec_lds(columns) + 4,192 B.
+// Weights
+//                        are read once, in 16-byte pieces; the row is normed and quantised into LDS by each
+//                        block.
+// rf_matvec_rows_FORMAT  8 rows a block, from memory; grid (any, ceil(rows / 8) or rows * parts), block 256,
+// LDS
+//                        33,280 B. Weights are read once for each 8 rows.
 //
-// Four lanes share a tile of 16 rows, four rows each; 64 such groups of lanes have a slice of the columns each.
+// Four lanes share a tile of 16 rows, four rows each; 64 such groups of lanes have a slice of the columns
+// each.
 #include "gpu/kernels/activation.h"
 #include "gpu/kernels/norm.h"
 #include "gpu/kernels/weights.h"
@@ -24,8 +29,8 @@ struct Rows {
 
 // acc[n][i] += block `block` of 32 columns: rows 4 n .. of the tile times N activation rows.
 template <class Weights, int N>
-RF_DEVICE void add_block(const Matrix& m, const std::uint8_t* base, int block, int row, const Rows& in, int rows,
-                         float (&acc)[N][4]) {
+RF_DEVICE void add_block(const Matrix& m, const std::uint8_t* base, int block, int row, const Rows& in,
+                         int rows, float (&acc)[N][4]) {
   const Tile t = Weights::at(m, base, block, row);
   Words<4> codes[8];
   Weights::codes(t, block, codes);
@@ -41,7 +46,9 @@ RF_DEVICE void add_block(const Matrix& m, const std::uint8_t* base, int block, i
     const std::int32_t both = in.sums[at / 32];
     RF_UNROLL
     for (int g = 0; g < Weights::groups; ++g) {
-      const int total = Weights::groups == 1 ? low_sum(both) + high_sum(both) : g == 0 ? low_sum(both) : high_sum(both);
+      const int total = Weights::groups == 1 ? low_sum(both) + high_sum(both)
+                        : g == 0             ? low_sum(both)
+                                             : high_sum(both);
       RF_UNROLL
       for (int i = 0; i < 4; ++i) {
         int sum = -Weights::zero * total;
@@ -84,7 +91,8 @@ RF_DEVICE void add_columns(const Matrix& m, const std::uint8_t* base, int block,
 
 // Partial sums of one tile, slice by slice, to LDS [N][sum_stride].
 template <class Weights, int N>
-RF_DEVICE void partial_sums(const Matrix& m, const std::uint8_t* base, const Rows& in, int rows, float* sums) {
+RF_DEVICE void partial_sums(const Matrix& m, const std::uint8_t* base, const Rows& in, int rows,
+                            float* sums) {
   const int blocks = (m.columns + 31) / 32, each = slice_blocks(blocks);
   const int slice = lane::thread() / 4, row = lane::thread() % 4 * 4;
   float acc[N][4] = {};
@@ -112,9 +120,9 @@ RF_DEVICE float slice_sum(const Matrix& m, const float* sums, int n, int row) {
 
 // What one block of the launch works on.
 struct Share {
-  int row, part;            // first row, and which of its parts
-  int matrix;               // number, of experts and heads
-  float weight;             // of products
+  int row, part;  // first row, and which of its parts
+  int matrix;     // number, of experts and heads
+  float weight;   // of products
 };
 RF_DEVICE Share share_of(const MatvecParams& p, int y) {
   Share s{y, 0, 0, 1.0f};
@@ -134,7 +142,8 @@ RF_DEVICE float with_bias(const Matrix& m, const Share& share, int column, float
 
 // One tile of one matrix (or of gate and up) to the output; `rows` rows of `in`.
 template <class Weights, int N>
-RF_DEVICE void one_tile(const MatvecParams& p, const Share& share, int tile, const Rows& in, int rows, float* sums) {
+RF_DEVICE void one_tile(const MatvecParams& p, const Share& share, int tile, const Rows& in, int rows,
+                        float* sums) {
   int which = 0;
   while (p.gated == 0 && tile >= p.matrix[which].tiles) tile -= p.matrix[which++].tiles;
   const int n = lane::thread() / 16, row = lane::thread() % 16, column = 16 * tile + row;
@@ -169,11 +178,13 @@ RF_DEVICE int tiles_of(const MatvecParams& p) {
 RF_DEVICE void ask_for_first_tile(const MatvecParams& p) {
   if (p.parts != 1) return;
   int tile = lane::block_x(), which = 0;
-  while (p.gated == 0 && which + 1 < p.matrices && tile >= p.matrix[which].tiles) tile -= p.matrix[which++].tiles;
+  while (p.gated == 0 && which + 1 < p.matrices && tile >= p.matrix[which].tiles)
+    tile -= p.matrix[which++].tiles;
   for (int i = which; i <= (p.gated != 0 ? 1 : which); ++i) {
     const Matrix& m = p.matrix[i];
     const std::uint8_t* base = m.data + static_cast<std::uint64_t>(tile) * m.tile_bytes;
-    for (std::uint64_t at = 128 * static_cast<std::uint64_t>(lane::thread()); at < m.tile_bytes; at += 128 * 256)
+    for (std::uint64_t at = 128 * static_cast<std::uint64_t>(lane::thread()); at < m.tile_bytes;
+         at += 128 * 256)
       lane::prefetch(base + at);
   }
 }
@@ -204,42 +215,49 @@ RF_DEVICE void matvec(const MatvecParams& p) {
   } else {
     const int columns = p.matrix[0].columns;
     const float* x = p.x + (p.from != nullptr ? p.from[share.row] : share.row) * p.x_stride;
-    const Moments m = moments<256>(
-        p.norm.kind, p.norm.eps, columns, [&](int k) { return x[k]; }, scratch);
+    const Moments m = moments<256>(p.norm.kind, p.norm.eps, columns, [&](int k) { return x[k]; }, scratch);
     quantise<256>(
         columns, padded, [&](int k) { return normed(p.norm, m, x[k], k); }, codes, scales, block_sums);
   }
   const Rows in{codes, scales, block_sums, nullptr, padded};
-  for (int tile = lane::block_x(); tile < tiles; tile += p.blocks) one_tile<Weights, 1>(p, share, tile, in, 1, sums);
+  for (int tile = lane::block_x(); tile < tiles; tile += p.blocks)
+    one_tile<Weights, 1>(p, share, tile, in, 1, sums);
 }
 
-inline constexpr int most_rows = 8;
-
 template <class Weights>
-RF_DEVICE void matvec_rows(const MatvecParams& p) {
-  RF_SHARED(float, sums, most_rows * sum_stride);
+RF_DEVICE void matvec_of_rows(const MatvecParams& p) {
+  RF_SHARED(float, sums, matvec_rows* sum_stride);
   const int tiles = tiles_of(p);
   if (lane::block_x() < tiles) ask_for_first_tile(p);
   lane::wait_for_previous();
   lane::let_next_start();
-  // With parts, each block has one row; otherwise all.
-  const Share share = share_of(p, lane::block_y());
-  const int live = rows_of(p.count);
-  if (share.row >= live) return;
-  const int rows = p.parts > 1 ? 1 : live < most_rows ? live : most_rows;
+  const Share share = share_of(p, p.parts > 1 ? lane::block_y() : matvec_rows * lane::block_y());
+  const int live = rows_of(p.count) - share.row;
+  if (live <= 0) return;
+  const int rows = p.parts > 1 ? 1 : live < matvec_rows ? live : matvec_rows;
   const std::int64_t first = p.in_parts == 1 ? share.row : share.row * p.parts + share.part;
   const std::int64_t at = first * p.in.padded;
   const Rows in{p.in.codes + at, p.in.scales + at / 32, p.in.sums + at / 32, p.in.values + at, p.in.padded};
   for (int tile = lane::block_x(); tile < tiles; tile += p.blocks)
-    one_tile<Weights, most_rows>(p, share, tile, in, rows, sums);
+    one_tile<Weights, matvec_rows>(p, share, tile, in, rows, sums);
 }
 
-#define RF_MATVEC(Fmt)                                                              \
-  RF_KERNEL(rf_matvec_##Fmt, MatvecParams, 256) { matvec<Quantised<Fmt>>(p); }      \
-  RF_KERNEL(rf_matvec_rows_##Fmt, MatvecParams, 256) { matvec_rows<Quantised<Fmt>>(p); }
+#define RF_MATVEC(Fmt)                                 \
+  RF_KERNEL(rf_matvec_##Fmt, MatvecParams, 256) {      \
+    matvec<Quantised<Fmt>>(p);                         \
+  }                                                    \
+  RF_KERNEL(rf_matvec_rows_##Fmt, MatvecParams, 256) { \
+    matvec_of_rows<Quantised<Fmt>>(p);                 \
+  }
 RF_FORMATS(RF_MATVEC)
-RF_KERNEL(rf_matvec_rows_F32, MatvecParams, 256) { matvec_rows<F32>(p); }
-RF_KERNEL(rf_matvec_rows_F16, MatvecParams, 256) { matvec_rows<F16>(p); }
-RF_KERNEL(rf_matvec_rows_BF16, MatvecParams, 256) { matvec_rows<BF16>(p); }
+RF_KERNEL(rf_matvec_rows_F32, MatvecParams, 256) {
+  matvec_of_rows<F32>(p);
+}
+RF_KERNEL(rf_matvec_rows_F16, MatvecParams, 256) {
+  matvec_of_rows<F16>(p);
+}
+RF_KERNEL(rf_matvec_rows_BF16, MatvecParams, 256) {
+  matvec_of_rows<BF16>(p);
+}
 
 }  // namespace rf::gpu

@@ -1,5 +1,5 @@
-// Rows of activations: norms and quantisation, by a block of 256 threads. Whoever does it, a row's result is the
-// same to the bit.
+// Rows of activations: norms and quantisation, by a block of 256 threads. Whoever does it, a row's result is
+// the same to the bit.
 #pragma once
 #include "gpu/kernels/lane.h"
 #include "gpu/kernels/params.h"
@@ -52,7 +52,8 @@ RF_DEVICE float normed(const NormView& norm, const Moments& m, float v, int k) {
 // Quantises values[0 .. n) of one row to codes, scales and sums (Packed), up to `padded` columns. Eight lanes
 // share a block of 32.
 template <int threads, class Value>
-RF_DEVICE void quantise(int n, int padded, Value value, std::int8_t* codes, float* scales, std::int32_t* sums) {
+RF_DEVICE void quantise(int n, int padded, Value value, std::int8_t* codes, float* scales,
+                        std::int32_t* sums) {
   for (int first = 0; first < padded; first += 4 * threads) {  // all lanes stay together for the shuffles
     const int k = first + 4 * lane::thread();
     float v[4];
@@ -85,8 +86,12 @@ RF_DEVICE void quantise(int n, int padded, Value value, std::int8_t* codes, floa
   }
 }
 // The halves of Packed::sums.
-RF_DEVICE int low_sum(std::int32_t sums) { return static_cast<std::int16_t>(sums & 0xffff); }
-RF_DEVICE int high_sum(std::int32_t sums) { return sums >> 16; }
+RF_DEVICE int low_sum(std::int32_t sums) {
+  return static_cast<std::int16_t>(sums & 0xffff);
+}
+RF_DEVICE int high_sum(std::int32_t sums) {
+  return sums >> 16;
+}
 
 // The row of `count`'s launch that a block of the grid stands for exists.
 RF_DEVICE int rows_of(const RowCount& count) {

@@ -17,8 +17,7 @@ RF_KERNEL(rf_pack, PackParams, 256) {
   const int from = p.from != nullptr ? p.from[row] : row;
   const float* x = p.x + from * p.x_stride + part * p.part_stride;
   const float weight = p.routes != nullptr ? p.routes[(2 * row + 1) * p.parts + part] : 1.0f;
-  const Moments m = moments<256>(
-      p.norm.kind, p.norm.eps, p.columns, [&](int k) { return x[k]; }, scratch);
+  const Moments m = moments<256>(p.norm.kind, p.norm.eps, p.columns, [&](int k) { return x[k]; }, scratch);
   const auto value = [&](int k) { return normed(p.norm, m, x[k], k) * weight; };
   const std::int64_t to = std::int64_t{row} * p.parts + part;
   if (p.out.codes != nullptr)
@@ -51,9 +50,9 @@ RF_KERNEL(rf_finish, FinishParams, 256) {
     return v * p.epilogue.out_scale;
   };
   // Each thread reads again only what it wrote itself; out may be x.
-  for (int k = lane::thread(); k < p.columns; k += 256) out[k] = p.post_last != 0 ? with_sum(first(k), k) : first(k);
-  const Moments m = moments<256>(
-      p.post.kind, p.post.eps, p.columns, [&](int k) { return out[k]; }, scratch);
+  for (int k = lane::thread(); k < p.columns; k += 256)
+    out[k] = p.post_last != 0 ? with_sum(first(k), k) : first(k);
+  const Moments m = moments<256>(p.post.kind, p.post.eps, p.columns, [&](int k) { return out[k]; }, scratch);
   for (int k = lane::thread(); k < p.columns; k += 256) {
     const float v = normed(p.post, m, out[k], k);
     out[k] = p.post_last != 0 ? v : with_sum(v, k);

@@ -56,7 +56,15 @@ struct Packed {
 };
 
 // as rf::Activation
-enum class ActivationKind : std::int32_t { identity, silu, gelu_tanh, gelu, relu, relu_squared, swiglu_clamped };
+enum class ActivationKind : std::int32_t {
+  identity,
+  silu,
+  gelu_tanh,
+  gelu,
+  relu,
+  relu_squared,
+  swiglu_clamped
+};
 
 // What becomes of a product v: (activation(v + bias), cut off at +-clamp unless that is 0, * scale, capped,
 // + add) * out_scale.
@@ -77,8 +85,9 @@ struct EmbedParams {
   std::int32_t accumulate;  // adds to what is there
 };
 
-// rf_pack, grid (parts, rows), block 256: norms rows of x and fills what `out` has; with `normed`, stores them.
-// Row r, part p is read at x + from(r) * x_stride + p * part_stride and becomes row r * parts + p of `out`.
+// rf_pack, grid (parts, rows), block 256: norms rows of x and fills what `out` has; with `normed`, stores
+// them. Row r, part p is read at x + from(r) * x_stride + p * part_stride and becomes row r * parts + p of
+// `out`.
 struct PackParams {
   const float* x;
   std::int64_t x_stride, part_stride;
@@ -94,7 +103,8 @@ struct PackParams {
 
 // rf_matvec_FORMAT: one row for each grid.y, block 256, grid.x any (tiles are shared out), dynamic LDS
 // matvec_lds(columns): in.codes null: x is normed and quantised by every block.
-// rf_matvec_rows_FORMAT: up to 8 rows, all for grid.y = 1, block 256, from `in` (float formats: in.values).
+// rf_matvec_rows_FORMAT: 8 rows for each grid.y (with parts > 1: one row and part), block 256, from `in`
+// (float formats: in.values).
 //
 // gated: matrix[0] and matrix[1] are gate and up: out = activation(gate) * up. Otherwise `matrices` of them
 // side by side in the output.
@@ -125,11 +135,13 @@ constexpr std::uint32_t matvec_lds(std::int32_t columns) {
 }
 // The widest row that it takes within 48 KB of LDS; wider ones go through rf_pack and rf_matvec_rows_FORMAT.
 inline constexpr std::int32_t matvec_columns = 32768;
-inline constexpr std::int32_t matvec_rows = 8;  // that rf_matvec_rows_FORMAT takes
+inline constexpr std::int32_t matvec_rows = 8;  // that a block of rf_matvec_rows_FORMAT takes
 
-// rf_matmul_FORMAT, block 256, grid (ceil(all tiles / 8), ceil(rows / matmul_rows)[, groups]): rows of `in`
-// through the same matrices as MatvecParams. With `order`, groups of rows go through one matrix each:
-// group g is rows order[starts[g] .. starts[g + 1]) and matrix g; order holds row * parts + part.
+// rf_matmul_FORMAT, block 256, grid (sum over matrices of ceil(tiles / matmul_tiles); gated: of the first
+// alone, ceil(rows / matmul_rows), groups): rows of `in` through the same matrices as MatvecParams; the same
+// results to the bit. groups = 1: all rows. With parts > 1, group g is one matrix: of heads (order null),
+// part g of all rows; of experts, the pairs order[starts[g]] .. order[starts[g + 1]], each a row times parts
+// plus a part.
 struct MatmulParams {
   Matrix matrix[3];
   std::int32_t matrices, gated;
@@ -142,16 +154,15 @@ struct MatmulParams {
   Epilogue epilogue;
   float* out;
   std::int64_t out_stride, part_stride;
-  float* up;  // gated: scratch of the same size as out, or null where gate and up are of one format
 };
-inline constexpr int matmul_rows = 64;
+inline constexpr int matmul_rows = 64, matmul_tiles = 8;
 
 // rf_finish, grid (rows), block 256: out[r] = (post(sum over t of x[r][t]) * scale + add[r]) * out_scale, the
 // norm last with post_last. Gated steps whose matrices differ in format: x = gate, up = up.
 struct FinishParams {
   const float* x;
-  const float* up;                        // or null; out = activation(x) * up
-  std::int64_t x_stride, term_stride;     // from row to row, from term to term
+  const float* up;                     // or null; out = activation(x) * up
+  std::int64_t x_stride, term_stride;  // from row to row, from term to term
   std::int32_t columns, terms;
   RowCount count;
   NormView post;
@@ -195,7 +206,9 @@ constexpr CacheView cache_view(KvKind kind, int kv_heads, int key_dim, int value
                                int page) {
   CacheView v{};
   const bool quantised = kind == KvKind::q8_0 || kind == KvKind::q4_0;
-  const auto scales = [quantised](int dim) { return quantised ? static_cast<std::uint32_t>(dim + 31) / 32 : 0; };
+  const auto scales = [quantised](int dim) {
+    return quantised ? static_cast<std::uint32_t>(dim + 31) / 32 : 0;
+  };
   v.kv_heads = kv_heads, v.key_dim = key_dim, v.value_dim = value_dim, v.page = page;
   v.key_is_value = key_is_value ? 1 : 0;
   v.group_scales = 256 * kv_units(kind, key_dim);
@@ -231,8 +244,8 @@ struct AttentionView {
   std::int32_t gated, key_is_value, stores;
 };
 
-// rf_attend_prepare, grid (heads + 2 * kv_heads, rows), block 128: norms and rotates queries into `queries`, and
-// keys, and stores keys and values. Norms over a whole row come before the rotation.
+// rf_attend_prepare, grid (heads + 2 * kv_heads, rows), block 128: norms and rotates queries into `queries`,
+// and keys, and stores keys and values. Norms over a whole row come before the rotation.
 struct PrepareParams {
   AttentionView attention;
   KvKind kv;
@@ -243,14 +256,14 @@ struct PrepareParams {
   float* queries;  // [rows][heads][key_dim]
 };
 
-// rf_attend_KV_SIZE, block 256: attend_queries(SIZE) queries of one KV head and one sequence at most, that is rows
-// times query heads. Positions are taken in chunks of attend_chunk, each by itself, and the chunks' results are
-// added up in their order: whoever does it, a query's result is the same.
-// Grid (kv_heads * head_splits, y, sequences); heads_a_block = ceil(heads / kv_heads / head_splits).
-// Not split: y = row blocks of rows_a_block rows, each with all its chunks; rows_a_block * heads_a_block fits.
-// Split: sequences of one row alone; block y has chunks y, y + splits, ... of those that the row sees, and
-// rf_attend_merge, grid (heads, sequences), block 128, adds them up.
-// Sequences of one row go the second way, all others the first: `skip` leaves out the others.
+// rf_attend_KV_SIZE, block 256: attend_queries(SIZE) queries of one KV head and one sequence at most, that is
+// rows times query heads. Positions are taken in chunks of attend_chunk, each by itself, and the chunks'
+// results are added up in their order: whoever does it, a query's result is the same. Grid (kv_heads *
+// head_splits, y, sequences); heads_a_block = ceil(heads / kv_heads / head_splits). Not split: y = row blocks
+// of rows_a_block rows, each with all its chunks; rows_a_block * heads_a_block fits. Split: sequences of one
+// row alone; block y has chunks y, y + splits, ... of those that the row sees, and rf_attend_merge, grid
+// (heads, sequences), block 128, adds them up. Sequences of one row go the second way, all others the first:
+// `skip` leaves out the others.
 struct AttendParams {
   AttentionView attention;
   CacheView cache;
@@ -271,10 +284,13 @@ constexpr int attend_size(int key_dim, int value_dim) {
   const int dim = key_dim > value_dim ? key_dim : value_dim;
   return dim <= 128 ? 128 : dim <= 256 ? 256 : 576;
 }
-constexpr int attend_queries(int size) { return size <= 128 ? 32 : size <= 256 ? 16 : 8; }
+constexpr int attend_queries(int size) {
+  return size <= 128 ? 32 : size <= 256 ? 16 : 8;
+}
 inline constexpr int attend_chunk = 64;
 
-// rf_route, grid (rows), block 256: from logits [rows][experts] to rows of routes (rf::Routing).
+// rf_route, grid (rows), block 32: from logits [rows][experts] to rows of routes (rf::Routing).
+inline constexpr int most_experts = 1024;
 struct RouteParams {
   const float* logits;
   const float* bias;  // or null
@@ -293,34 +309,14 @@ struct GroupParams {
   std::int32_t experts, used;
 };
 
-// rf_heads_rest, grid (rows), block 256: copies what heads leaves alone: out[r][h][made ...) = x[r][h][columns ...).
+// rf_heads_rest, grid (rows), block 256: copies what heads leaves alone: out[r][h][made ...) =
+// x[r][h][columns ...).
 struct HeadsRestParams {
   const float* x;
   float* out;
   std::int64_t x_stride, out_stride;
   std::int32_t heads, columns, made, rest;
   RowCount count;
-};
-
-// rf_sample, grid (rows), block 256: the `top` (<= 64) largest of logits [rows][vocab], in order, ties going to
-// the lower index; and softmax's denominator: sum of exp((logit - largest) / temperature).
-struct SampleParams {
-  const float* logits;
-  std::int64_t stride;
-  std::int32_t vocab, top;
-  float temperature;
-  std::int32_t* tokens;  // [rows][top]
-  float* values;         // [rows][top]
-  float* denominators;   // [rows]
-  RowCount count;
-};
-
-// rf_copy, grid any, block 256: 16-byte units; pages to and from a staging block, and within a cache.
-struct CopyParams {
-  const std::uint8_t* from;
-  std::uint8_t* to;
-  std::uint64_t units;
-  std::int32_t blocks;  // grid.x
 };
 
 }  // namespace rf::gpu

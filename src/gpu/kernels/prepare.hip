@@ -1,7 +1,8 @@
 // What comes before attention.
 //
 // rf_rope            grid (ceil(pairs / 64), rows), block 64, no LDS. Writes 8 bytes a pair.
-// rf_attend_prepare  grid (heads + 2 * kv_heads, rows), block 128, LDS 2,320 B. Reads and writes each head of a
+// rf_attend_prepare  grid (heads + 2 * kv_heads, rows), block 128, LDS 2,320 B. Reads and writes each head of
+// a
 //                    row once.
 #include "gpu/kernels/cache.h"
 #include "gpu/kernels/norm.h"
@@ -12,7 +13,8 @@ namespace rf::gpu {
 // [-pi/4, pi/4]; polynomials after Cephes.
 RF_DEVICE void cos_sin(double angle, float& cosine, float& sine) {
   const double n = __builtin_rint(angle * 0.63661977236758134308);
-  const auto r = static_cast<float>(__builtin_fma(-n, 6.123233995736766e-17, __builtin_fma(-n, 1.5707963267948966, angle)));
+  const auto r = static_cast<float>(
+      __builtin_fma(-n, 6.123233995736766e-17, __builtin_fma(-n, 1.5707963267948966, angle)));
   const float q = r * r;
   float s = __builtin_fmaf(q, -1.9515295891e-4f, 8.3321608736e-3f);
   s = __builtin_fmaf(s, q, -1.6666654611e-1f);
@@ -43,8 +45,7 @@ inline constexpr int prepare_threads = 128, widest_head = 576;
 // Norms the first n of head[0 .. ) in place; `at` is where its weights begin.
 RF_DEVICE void norm_head(const NormView& norm, int n, int at, float* head, float* scratch) {
   if (norm.kind == NormKind::off) return;
-  const Moments m = moments<prepare_threads>(
-      norm.kind, norm.eps, n, [&](int k) { return head[k]; }, scratch);
+  const Moments m = moments<prepare_threads>(norm.kind, norm.eps, n, [&](int k) { return head[k]; }, scratch);
   NormView own = norm;
   if (own.weight != nullptr) own.weight += at;
   if (own.bias != nullptr) own.bias += at;
@@ -84,13 +85,15 @@ RF_KERNEL(rf_attend_prepare, PrepareParams, 128) {
   if (kind != Kind::query) all += a.heads * query_stride, h -= a.heads;
   if (kind == Kind::value) all += a.kv_heads * a.key_dim, h -= a.kv_heads;
   const int dim = kind == Kind::value ? a.value_dim : a.key_dim;
-  const int stride = kind == Kind::query ? query_stride : dim, count = kind == Kind::query ? a.heads : a.kv_heads;
+  const int stride = kind == Kind::query ? query_stride : dim,
+            count = kind == Kind::query ? a.heads : a.kv_heads;
   const NormView& norm = kind == Kind::query ? a.q_norm : kind == Kind::key ? a.k_norm : a.v_norm;
   const bool whole_row = a.norm_over_row != 0 && kind != Kind::value;
   if (whole_row && norm.kind != NormKind::off) {
     const Moments m = moments<prepare_threads>(
         norm.kind, norm.eps, count * dim, [&](int k) { return all[k / dim * stride + k % dim]; }, scratch);
-    for (int k = thread; k < dim; k += prepare_threads) head[k] = normed(norm, m, all[h * stride + k], h * dim + k);
+    for (int k = thread; k < dim; k += prepare_threads)
+      head[k] = normed(norm, m, all[h * stride + k], h * dim + k);
   } else {
     for (int k = thread; k < dim; k += prepare_threads) head[k] = all[h * stride + k];
   }
@@ -98,7 +101,8 @@ RF_KERNEL(rf_attend_prepare, PrepareParams, 128) {
   const int width = kind == Kind::key ? a.key_normed : dim;
   const bool shared = (kind == Kind::query ? a.q_shared : kind == Kind::key ? a.k_shared : a.v_shared) != 0;
   const int at = shared ? 0 : h * width;
-  if (!whole_row && (kind == Kind::value || a.norm_after_rope == 0)) norm_head(norm, width, at, head, scratch);
+  if (!whole_row && (kind == Kind::value || a.norm_after_rope == 0))
+    norm_head(norm, width, at, head, scratch);
   if (kind != Kind::value) {
     rotate(a, row, head);
     if (!whole_row && a.norm_after_rope != 0) norm_head(norm, width, at, head, scratch);
@@ -121,12 +125,16 @@ RF_KERNEL(rf_attend_prepare, PrepareParams, 128) {
   const int units = static_cast<int>(kv_units(p.kv, dim));
   for (int block = thread; 32 * block < dim; block += prepare_threads) {
     const int first = 32 / per * block, left = units - first < 32 / per ? units - first : 32 / per;
-    const std::uint8_t* to = kind == Kind::key ? key_unit(p.cache, place, first) : value_row(p.cache, place) + 16 * first;
+    const std::uint8_t* to =
+        kind == Kind::key ? key_unit(p.cache, place, first) : value_row(p.cache, place) + 16 * first;
     const std::uint16_t* scale =
-        kind == Kind::key ? key_scale(p.cache, place, block)
-                          : reinterpret_cast<const std::uint16_t*>(value_row(p.cache, place) + p.cache.value_scales) + block;
-    store_32(p.kv, head + 32 * block, dim - 32 * block < 32 ? dim - 32 * block : 32, const_cast<std::uint8_t*>(to),
-             kind == Kind::key ? 256 : 16, left, const_cast<std::uint16_t*>(scale));
+        kind == Kind::key
+            ? key_scale(p.cache, place, block)
+            : reinterpret_cast<const std::uint16_t*>(value_row(p.cache, place) + p.cache.value_scales) +
+                  block;
+    store_32(p.kv, head + 32 * block, dim - 32 * block < 32 ? dim - 32 * block : 32,
+             const_cast<std::uint8_t*>(to), kind == Kind::key ? 256 : 16, left,
+             const_cast<std::uint16_t*>(scale));
   }
 }
 

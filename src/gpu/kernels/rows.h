@@ -172,13 +172,12 @@ struct Words {
   }
   static RF_DEVICE void eights(const std::uint64_t* table, const Words (&index)[4], Words (&out)[8]) {
     RF_UNROLL
-    for (int l = 0; l < 4; ++l)
-      RF_UNROLL
-      for (int i = 0; i < N; ++i) {
-        const std::uint64_t eight = table[index[l].v[i]];
-        out[2 * l].v[i] = static_cast<std::uint32_t>(eight);
-        out[2 * l + 1].v[i] = static_cast<std::uint32_t>(eight >> 32);
-      }
+    for (int l = 0; l < 4; ++l) RF_UNROLL
+    for (int i = 0; i < N; ++i) {
+      const std::uint64_t eight = table[index[l].v[i]];
+      out[2 * l].v[i] = static_cast<std::uint32_t>(eight);
+      out[2 * l + 1].v[i] = static_cast<std::uint32_t>(eight >> 32);
+    }
   }
   static RF_DEVICE void fours(const std::uint32_t* table, const Words (&index)[8], Words (&out)[8]) {
     RF_UNROLL

@@ -1,17 +1,19 @@
 // Weights of one tile as kernels take them: 32 columns of N neighbouring rows, their codes, scales and mins.
 //
-// Canonical order of additions, the same wherever a product is computed, so that a row's result does not depend
-// on its company: columns are cut into at most 64 slices of slice_blocks() blocks of 32; within a slice, for
-// each block and each group of it in order, acc = fma(float(integer dot), w_scale * a_scale, acc), then
-// acc = fma(w_min, a_scale * a_sum, acc); float weights: acc = fma(w, a, acc) by column. The slices' sums are
-// added in order.
+// Canonical order of additions, the same wherever a product is computed, so that a row's result does not
+// depend on its company: columns are cut into at most 64 slices of slice_blocks() blocks of 32; within a
+// slice, for each block and each group of it in order, acc = fma(float(integer dot), w_scale * a_scale, acc),
+// then acc = fma(w_min, a_scale * a_sum, acc); float weights: acc = fma(w, a, acc) by column. The slices'
+// sums are added in order.
 #pragma once
 #include "gpu/kernels/rows.h"
 
 namespace rf::gpu {
 
 inline constexpr int slices = 64;
-RF_DEVICE int slice_blocks(int blocks) { return (blocks + slices - 1) / slices; }
+RF_DEVICE int slice_blocks(int blocks) {
+  return (blocks + slices - 1) / slices;
+}
 
 template <class Fmt>
 struct Quantised {
@@ -65,9 +67,11 @@ struct Quantised {
  private:
   // What a field is has to be known while compiling: a loop would read the list from memory.
   template <int f>
-  static RF_DEVICE void set_field(Tile& t, const Matrix& m, const std::uint8_t* base, std::uint64_t own, int row) {
+  static RF_DEVICE void set_field(Tile& t, const Matrix& m, const std::uint8_t* base, std::uint64_t own,
+                                  int row) {
     constexpr Field field = Fmt::fields[f];
-    t.field[f] = base + m.field_at[f] + static_cast<std::uint64_t>(16 * field.bytes) * own + static_cast<std::uint64_t>(field.unit * row);
+    t.field[f] = base + m.field_at[f] + static_cast<std::uint64_t>(16 * field.bytes) * own +
+                 static_cast<std::uint64_t>(field.unit * row);
     if constexpr (f + 1 < sizeof Fmt::fields / sizeof(Field)) set_field<f + 1>(t, m, base, own, row);
   }
 };
@@ -88,8 +92,8 @@ struct F32 {
 struct F16 {
   template <int N>
   static RF_DEVICE Floats<N> column(const std::uint8_t* base, int k, int row) {
-    return Floats<N>::load_f16(reinterpret_cast<const std::uint16_t*>(base) + 16 * static_cast<std::int64_t>(k) +
-                               row);
+    return Floats<N>::load_f16(reinterpret_cast<const std::uint16_t*>(base) +
+                               16 * static_cast<std::int64_t>(k) + row);
   }
 };
 struct BF16 {
@@ -98,9 +102,8 @@ struct BF16 {
     const auto* from = reinterpret_cast<const std::uint16_t*>(base) + 16 * static_cast<std::int64_t>(k) + row;
     if constexpr (N == 4) {
       const Two two = lane::load2_once(from);
-      return Floats<N>::made([=](int i) {
-        return __builtin_bit_cast(float, (two.w[i >> 1] >> 16 * (i & 1) & 0xffffu) << 16);
-      });
+      return Floats<N>::made(
+          [=](int i) { return __builtin_bit_cast(float, (two.w[i >> 1] >> 16 * (i & 1) & 0xffffu) << 16); });
     } else {
       return Floats<N>::made([=](int i) { return __builtin_bit_cast(float, std::uint32_t{from[i]} << 16); });
     }
