@@ -90,8 +90,8 @@ Gpu::~Gpu() {
 
 void Gpu::release() {
   for (const Handle graph : std::exchange(graphs_, {})) device_->destroy_graph(graph);
-  weights_ = cache_ = activations_ = {};
-  batch_ = result_ = {};
+  for (Buffer* buffer : {&weights_, &cache_, &activations_}) *buffer = Buffer();
+  for (Pinned* pinned : {&batch_, &result_}) *pinned = Pinned();
 }
 
 bool Gpu::can(const Program& program, const Step& step, std::string* why) const {

@@ -70,6 +70,8 @@ void Lowering::step(const Step& step) {
       return experts_down(step);
     case Op::logits:
       return logits(step);
+    default:
+      return add(op_name(step.op), 0, 1);  // a kernel that is not there
   }
 }
 
@@ -154,10 +156,10 @@ void Lowering::finish(const Step& step, const float* x, std::int64_t columns, in
   p.count = rows();
   p.post = layout_.norm(step.post);
   p.post_last = step.post_last ? 1 : 0;
-  p.epilogue = {.add = layout_.slot(step.add),
-                .add_stride = layout_.width(step.add),
-                .scale = step.scale,
-                .out_scale = step.out_scale};
+  p.epilogue.add = layout_.slot(step.add);
+  p.epilogue.add_stride = layout_.width(step.add);
+  p.epilogue.scale = step.scale;
+  p.epilogue.out_scale = step.out_scale;
   p.out = layout_.slot(step.out) + step.first_column;
   p.out_stride = layout_.width(step.out);
   add("rf_finish", p, bucket_.rows);
@@ -291,6 +293,11 @@ Packed Lowering::pack(const Product& product) {
   return p.out;
 }
 
+// Up to here weights are better read once for each 8 rows than laid out for a matrix unit.
+int Lowering::few_rows() const {
+  return device_.arch.starts_with("sm_") ? 32 : matvec_rows;
+}
+
 void Lowering::group(const Product& product) {
   GroupParams p{};
   p.routes = product.routes;
@@ -319,11 +326,13 @@ void Lowering::multiply(Product product) {
 // The matrices of one type.
 void Lowering::multiply_type(const Product& product, Type type, const Packed& in) {
   MatvecParams p{};
-  std::int64_t tiles = 0;
+  std::int64_t tiles = 0, tile_groups = 0;
   for (std::size_t i = 0; i < product.matrices.size(); ++i)
     if (product.types[i] == type) {
       p.matrix[p.matrices++] = product.matrices[i];
-      if (!product.gated || p.matrices == 1) tiles += product.matrices[i].tiles;
+      if (product.gated && p.matrices > 1) continue;
+      tiles += product.matrices[i].tiles;
+      tile_groups += divided(product.matrices[i].tiles, matmul_tiles);
     }
   p.gated = product.gated ? 1 : 0;
   p.x = product.x;
@@ -344,12 +353,12 @@ void Lowering::multiply_type(const Product& product, Type type, const Packed& in
   const int rows = product.count.rows;
   const std::uint32_t lds = matvec_lds(p.matrix[0].columns);
   const bool by_row = !is_float(type) && p.matrix[0].columns <= matvec_columns;
-  if (product.parts > 1 && (rows <= matvec_rows || product.experts == 0)) {
+  if (product.parts > 1 && rows <= matvec_rows) {
     if (by_row) return add(kernel_of("matvec", type), p, p.blocks, std::int64_t{rows} * p.parts, 1, lds);
     return add(kernel_of("matvec_rows", type), p, p.blocks, std::int64_t{rows} * p.parts);
   }
   if (rows == 1 && by_row) return add(kernel_of("matvec", type), p, p.blocks, 1, 1, lds);
-  if (rows <= matvec_rows) return add(kernel_of("matvec_rows", type), p, p.blocks);
+  if (product.parts == 1 && rows <= few_rows()) return add(kernel_of("matvec_rows", type), p, p.blocks, divided(rows, matvec_rows));
   MatmulParams m{};
   std::ranges::copy(p.matrix, m.matrix);
   m.matrices = p.matrices;
@@ -369,7 +378,8 @@ void Lowering::multiply_type(const Product& product, Type type, const Packed& in
     m.starts = layout_.starts();
   }
   const std::int64_t all_rows = product.experts > 0 ? std::int64_t{rows} * p.parts : rows;
-  add(kernel_of("matmul", type), m, divided(tiles, 8), divided(all_rows, matmul_rows), std::max(product.experts, 1));
+  add(kernel_of("matmul", type), m, tile_groups, divided(all_rows, matmul_rows),
+      product.experts > 0 ? product.experts : p.parts);
 }
 
 void Lowering::multiply_apart(const Product& product) {

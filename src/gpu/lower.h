@@ -72,9 +72,14 @@ class Lowering {
   void finish(const Step& step, const float* x, std::int64_t columns, int terms);
   AttentionView attention_view(const Attention& a) const;
 
+  int few_rows() const;
   RowCount rows() const { return {layout_.batch().counts, 0, bucket_.rows}; }
   RowCount wanted() const { return {layout_.batch().counts, 1, bucket_.wanted}; }
-  static Epilogue plain() { return {.scale = 1, .out_scale = 1}; }
+  static Epilogue plain() {
+    Epilogue epilogue{};
+    epilogue.scale = epilogue.out_scale = 1;
+    return epilogue;
+  }
 
   template <class Params>
   void add(std::string_view kernel, const Params& params, std::int64_t x, std::int64_t y = 1, std::int64_t z = 1,
