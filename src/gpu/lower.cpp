@@ -18,6 +18,25 @@ std::int64_t divided(std::int64_t n, std::int64_t by) {
   return (n + by - 1) / by;
 }
 
+ActivationKind kind_of(Activation activation) {
+  switch (activation) {
+    case Activation::silu:
+      return ActivationKind::silu;
+    case Activation::gelu_tanh:
+      return ActivationKind::gelu_tanh;
+    case Activation::gelu:
+      return ActivationKind::gelu;
+    case Activation::relu:
+      return ActivationKind::relu;
+    case Activation::relu_squared:
+      return ActivationKind::relu_squared;
+    case Activation::swiglu_clamped:
+      return ActivationKind::swiglu_clamped;
+    default:
+      return ActivationKind::identity;
+  }
+}
+
 // Up to 8 rows exactly, then powers of two.
 int bucket_rows(int rows, int most) {
   if (rows <= matvec_rows) return std::max(rows, 1);
@@ -25,6 +44,10 @@ int bucket_rows(int rows, int most) {
 }
 
 }  // namespace
+
+bool has_kernel(Activation activation) {
+  return activation == Activation::identity || kind_of(activation) != ActivationKind::identity;
+}
 
 Bucket bucket_of(const Batch& batch) {
   Bucket bucket{.rows = bucket_rows(batch.rows(), batch.limits().rows),
@@ -35,17 +58,14 @@ Bucket bucket_of(const Batch& batch) {
   return bucket;
 }
 
-template <class Params>
-void Lowering::add(std::string_view kernel, const Params& params, std::int64_t x, std::int64_t y, std::int64_t z,
-                   std::uint32_t lds) {
+void Lowering::add_launch(std::string_view kernel, std::span<const std::byte> params, std::int64_t x, std::int64_t y,
+                          std::int64_t z, std::uint32_t lds) {
   const KernelInfo* info = find_kernel(kernel);
-  Launch launch{.kernel = kernel,
-                .grid = {static_cast<unsigned>(x), static_cast<unsigned>(y), static_cast<unsigned>(z)},
-                .threads = info != nullptr ? info->threads : 0,
-                .lds = lds};
-  launch.params.resize(sizeof params);
-  std::memcpy(launch.params.data(), &params, sizeof params);
-  launches_.push_back(std::move(launch));
+  launches_.push_back({.kernel = kernel,
+                       .grid = {static_cast<unsigned>(x), static_cast<unsigned>(y), static_cast<unsigned>(z)},
+                       .threads = info != nullptr ? info->threads : 0,
+                       .lds = lds,
+                       .params = {params.begin(), params.end()}});
 }
 
 void Lowering::step(const Step& step) {
@@ -71,7 +91,7 @@ void Lowering::step(const Step& step) {
     case Op::logits:
       return logits(step);
     default:
-      return add(op_name(step.op), 0, 1);  // a kernel that is not there
+      return add_launch(op_name(step.op), {}, 1, 1, 1, 0);  // a kernel that is not there
   }
 }
 
@@ -129,7 +149,7 @@ void Lowering::qkv(const Step& step) {
 
 void Lowering::matmul(const Step& step) {
   Product one = product(step, {0});
-  one.epilogue.activation = static_cast<ActivationKind>(step.activation);
+  one.epilogue.activation = kind_of(step.activation);
   if (step.post.kind == Norm::Kind::off) {
     one.out += step.first_column;
     one.epilogue.scale = step.scale;
@@ -169,7 +189,7 @@ void Lowering::gate_up(const Step& step) {
   Product both = product(step, {0, 1});
   both.gated = true;
   both.matrices[1].out_column = 0;
-  both.epilogue.activation = static_cast<ActivationKind>(step.activation);
+  both.epilogue.activation = kind_of(step.activation);
   multiply(std::move(both));
 }
 
@@ -248,7 +268,7 @@ void Lowering::route(const Step& step) {
 void Lowering::experts_up(const Step& step) {
   Product both = product(step, {0, 1});
   both.gated = both.matrices.size() == 2;
-  both.epilogue.activation = static_cast<ActivationKind>(step.activation);
+  both.epilogue.activation = kind_of(step.activation);
   for (Matrix& matrix : both.matrices) matrix.out_column = 0;
   both.parts = step.routing.used;
   both.in_parts = step.routing.weigh_input ? both.parts : 1;
