@@ -88,6 +88,7 @@ struct Matmul {
   float *scales, *mins;                  // [stage][groups][128]
   float* row_scales;                     // [stage][64]
   int* totals;                           // [stage][groups][64], of activation codes
+  float* offsets;                        // likewise, times their scales
 
   RF_DEVICE void load_weights(const Matrix& m, const Share& s, int first, int blocks) const {
     for (int i = lane::thread(); i < stage * weight_rows / 2; i += 256) {
@@ -130,11 +131,14 @@ struct Matmul {
       *reinterpret_cast<Four*>(activations + 8 * matmul_rows * b + operand_word(row, 4 * half)) = codes;
       if (half != 0) continue;
       row_scales[b * matmul_rows + row] = scale;
-      if constexpr (groups == 1) {
-        totals[b * matmul_rows + row] = low_sum(sums) + high_sum(sums);
-      } else {
-        totals[2 * b * matmul_rows + row] = low_sum(sums);
-        totals[(2 * b + 1) * matmul_rows + row] = high_sum(sums);
+      RF_UNROLL
+      for (int g = 0; g < groups; ++g) {
+        const int total = groups == 1 ? low_sum(sums) + high_sum(sums)
+                          : g == 0    ? low_sum(sums)
+                                      : high_sum(sums);
+        totals[(b * groups + g) * matmul_rows + row] = total;
+        if constexpr (Weights::has_min)
+          offsets[(b * groups + g) * matmul_rows + row] = scale * static_cast<float>(total);
       }
     }
   }
@@ -233,6 +237,7 @@ RF_DEVICE void matmul(const MatmulParams& p) {
   RF_SHARED(float, mins, Weights::has_min ? stage* Weights::groups* weight_rows : 1);
   RF_SHARED(float, row_scales, stage* matmul_rows);
   RF_SHARED(int, totals, stage* Weights::groups* matmul_rows);
+  RF_SHARED(float, offsets, Weights::has_min ? stage* Weights::groups* matmul_rows : 1);
   lane::wait_for_previous();
   lane::let_next_start();
   Share s;
@@ -242,7 +247,8 @@ RF_DEVICE void matmul(const MatmulParams& p) {
                                 scales,
                                 mins,
                                 row_scales,
-                                totals};
+                                totals,
+                                offsets};
   RF_NO_UNROLL
   for (int pass = 0; pass <= (p.gated != 0 ? 1 : 0); ++pass) product.run(p, s, pass);
 }
@@ -308,18 +314,18 @@ RF_DEVICE void float_matmul(const MatmulParams& p) {
   }
 }
 
-#define RF_MATMUL(Fmt)                            \
-  RF_KERNEL(rf_matmul_##Fmt, MatmulParams, 256) { \
-    matmul<Fmt>(p);                               \
+#define RF_MATMUL(Fmt)                               \
+  RF_KERNEL(rf_matmul_##Fmt, MatmulParams, 256, 2) { \
+    matmul<Fmt>(p);                                  \
   }
 RF_FORMATS(RF_MATMUL)
-RF_KERNEL(rf_matmul_F32, MatmulParams, 256) {
+RF_KERNEL(rf_matmul_F32, MatmulParams, 256, 2) {
   float_matmul<F32>(p);
 }
-RF_KERNEL(rf_matmul_F16, MatmulParams, 256) {
+RF_KERNEL(rf_matmul_F16, MatmulParams, 256, 2) {
   float_matmul<F16>(p);
 }
-RF_KERNEL(rf_matmul_BF16, MatmulParams, 256) {
+RF_KERNEL(rf_matmul_BF16, MatmulParams, 256, 2) {
   float_matmul<BF16>(p);
 }
 
