@@ -53,13 +53,21 @@ void add_load(CLI::App& app, LoadOptions& load) {
                    ? ""
                    : "expected a number or auto, found " + text;
       });
+  app.add_option("--place", load.place, "GLOB=cpu or GLOB=gpu: where steps with tensors of such names run")
+      ->group("Running")
+      ->allow_extra_args(false)
+      ->check([](const std::string& rule) {
+        return is_place_rule(rule) ? "" : "expected GLOB=cpu or GLOB=gpu, found " + rule;
+      });
   add("-t,--threads", load.threads, "CPU threads; 0: all processors")->check(CLI::Range(0, 4096));
   add("--kv", load.kv, "Type of the key/value cache")->check(CLI::IsMember({"f32", "f16", "q8_0", "q4_0"}));
   add("--page", load.page, "Positions of one page of the cache")->check(CLI::Range(1, 1 << 20));
   add("--ctx", load.context, "Positions of one sequence; 0: what suits the command and the model")
       ->check(CLI::Range(0, 1 << 30));
-  add("--batch-rows", load.batch_rows, "Tokens that one step of the model takes in at most")
-      ->check(CLI::Range(1, 1 << 16));
+  add("--batch-rows", load.batch_rows,
+      "Tokens that one step of the model takes in at most; 0: 512, or a whole text where the model needs "
+      "that")
+      ->check(CLI::Range(0, 1 << 20));
 }
 
 void add_constraint(CLI::App& app, AnswerOptions& answer) {
@@ -229,6 +237,17 @@ void declare_logits(CLI::App& app, LogitsOptions& o) {
   add_load(app, o.load);
 }
 
+void declare_embed(CLI::App& app, EmbedOptions& o) {
+  add_model(app, o.model)->required();
+  CLI::Option* text = app.add_option("TEXT", o.text, "The text; stdin when nothing is given");
+  add_tokens(app, o.tokens, "The ids, instead of a text; nothing is added to them")->excludes(text);
+  app.add_option("--pooling", o.pooling, "How the rows of the text become one; as the model says when absent")
+      ->check(CLI::IsMember({"none", "mean", "cls", "last", "rank"}));
+  app.add_flag("--no-normalize", o.no_normalize, "Do not scale the embedding to unit length");
+  app.add_flag("--json", o.json, "Print {\"embedding\": [...]}, with --pooling none a list for each token");
+  add_load(app, o.load);
+}
+
 void declare_perplexity(CLI::App& app, PerplexityOptions& o) {
   add_model(app, o.model)->required();
   app.add_option("--file", o.file, "The text; --ctx is the size of its chunks (0: 512 tokens)")->required();
@@ -261,6 +280,8 @@ void declare_devices(CLI::App& app, DevicesOptions& o) {
 std::vector<Command> declare_commands(CLI::App& root) {
   LogitsOptions exact;
   exact.load.kv = "f32";
+  EmbedOptions embedding;
+  embedding.load.kv = "f32";
   return {
       command(root, "chat", "Talk with a model", chat, declare_chat),
       command(root, "generate", "Go on with a text", generate, declare_generate),
@@ -271,6 +292,7 @@ std::vector<Command> declare_commands(CLI::App& root) {
       command(root, "detokenize", "Turn token ids into text", detokenize, declare_detokenize),
       command(root, "template", "Render a chat template", render_template, declare_template),
       command(root, "logits", "Write the logits after each of given tokens", logits, declare_logits, exact),
+      command(root, "embed", "Turn a text into a vector", embed, declare_embed, embedding),
       command(root, "perplexity", "Measure how well a model predicts a text", perplexity, declare_perplexity),
       command(root, "bench", "Measure a model's speed", bench, declare_bench),
       command(root, "devices", "Show this machine's devices and test them", devices, declare_devices),

@@ -12,13 +12,15 @@ namespace rf {
 
 // Where and how a model runs.
 struct LoadOptions {
-  std::string device = "auto";      // auto, cpu or reference
+  std::string device = "auto";      // auto, cpu, reference, gpu, gpu:N or sim
   std::string gpu_layers = "auto";  // a number, or auto
+  std::vector<std::string> place;   // GLOB=cpu or GLOB=gpu, the first that fits a step's tensors
   int threads = 0;                  // 0: all processors
   std::string kv = "f16";
-  int page = 64;         // positions of one cache page
-  int context = 0;       // 0: the model's, at most 8192
-  int batch_rows = 512;  // tokens of one step
+  int page = 64;       // positions of one cache page
+  int context = 0;     // 0: the model's, at most 8192
+  int batch_rows = 0;  // tokens of one step; 0: 512, of an encoder the whole context
+  bool embed = false;  // texts are embedded; the command says so, not the user
 };
 
 // How the next token is chosen and when to stop.
@@ -105,6 +107,17 @@ struct LogitsOptions {
   LoadOptions load;
 };
 int logits(const LogitsOptions& options);
+
+struct EmbedOptions {
+  std::string model;
+  LoadOptions load;
+  std::optional<std::string> text;
+  std::optional<std::vector<std::int32_t>> tokens;  // instead of a text
+  std::string pooling;                              // empty: the model's
+  bool no_normalize = false;
+  bool json = false;
+};
+int embed(const EmbedOptions& options);
 
 struct PerplexityOptions {
   std::string model, file;

@@ -79,7 +79,7 @@ Buffer::Buffer(Device& device, std::size_t bytes) : device_(&device), bytes_(byt
 }
 
 Buffer::~Buffer() {
-  if (address_ != 0) device_->driver_->calls().free(address_);
+  if (address_ != 0 && !device_->failed_) device_->driver_->calls().free(address_);
 }
 
 Buffer& Buffer::operator=(Buffer&& other) noexcept {
@@ -98,7 +98,7 @@ Pinned::Pinned(Device& device, std::size_t bytes) : device_(&device), bytes_(byt
 }
 
 Pinned::~Pinned() {
-  if (data_ != nullptr) device_->driver_->calls().host_free(data_);
+  if (data_ != nullptr && !device_->failed_) device_->driver_->calls().host_free(data_);
 }
 
 Pinned& Pinned::operator=(Pinned&& other) noexcept {
@@ -122,11 +122,22 @@ Device::Device(std::shared_ptr<Driver> driver, int index)
 }
 
 Device::~Device() {
+  if (failed_) return;
   const Driver::Calls& calls = driver_->calls();
   for (const Handle event : staged_)
     if (event != nullptr) calls.event_destroy(event);
   for (const Handle module : modules_) calls.module_unload(module);
   if (stream_ != nullptr) calls.stream_destroy(stream_);
+}
+
+void Device::check(int code, const char* call) {
+  if (code != 0 && !driver_->is_out_of_memory(code)) failed_ = true;
+  driver_->check(code, call);
+}
+
+void Device::give_up(const std::string& why) {
+  failed_ = true;
+  throw DeviceError(info_.name + ": " + why, false);
 }
 
 std::size_t Device::free_memory() {
@@ -216,7 +227,7 @@ void Device::probe() {
   std::vector<std::byte> found(staging_bytes - 5);
   copy_out(found.data(), pattern.at() + 5, found.size());
   if (!std::equal(found.begin(), found.end(), expected.begin() + 5))
-    throw DeviceError(fmt::format("{}: copies to the host bring wrong bytes", info_.name), false);
+    give_up("copies to the host bring wrong bytes");
   spdlog::warn("{}: the driver copies some sizes and offsets to the host wrongly; reading whole pages instead",
                info_.name);
 }
@@ -249,8 +260,7 @@ void Device::find_functions(std::span<Launch> launches) {
 Handle Device::function(std::string_view kernel) {
   const auto at = std::ranges::find(functions_, kernel, [](const auto& each) { return std::string_view(each.first); });
   if (at == functions_.end())
-    throw DeviceError(fmt::format("{}: no code object for {} has the kernel {}", info_.name, info_.arch, kernel),
-                      false);
+    give_up(fmt::format("no code object for {} has the kernel {}", info_.arch, kernel));
   return at->second;
 }
 
@@ -269,8 +279,7 @@ void Device::wait() {
     if (!driver_->is_not_ready(code)) check(code, "StreamQuery");
     const std::int64_t waited = now_ns() - start;
     if (waited > longest_wait_ns_)
-      throw DeviceError(fmt::format("{}: no answer for {:.1f} s", info_.name, static_cast<double>(waited) * 1e-9),
-                        false);
+      give_up(fmt::format("no answer for {:.1f} s", static_cast<double>(waited) * 1e-9));
     // A token's work is over within the first milliseconds; what takes longer can do without a core spinning.
     if (waited > 2'000'000) std::this_thread::sleep_for(std::chrono::microseconds(50));
   }
@@ -299,6 +308,7 @@ void Device::launch_graph(Handle graph) {
 }
 
 void Device::destroy_graph(Handle graph) {
+  if (failed_) return;
   driver_->calls().exec_destroy(graph);
 }
 

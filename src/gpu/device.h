@@ -120,7 +120,8 @@ class Device {
   friend class Buffer;
   friend class Pinned;
   Handle function(std::string_view kernel);
-  void check(int code, const char* call) const { driver_->check(code, call); }
+  void check(int code, const char* call);
+  [[noreturn]] void give_up(const std::string& why);
   void probe();
   bool copies_right(std::size_t offset, std::size_t bytes, Address pattern, std::span<const std::byte> expected);
   void read_unit_by_unit(std::byte* to, Address from, std::size_t bytes);
@@ -135,6 +136,7 @@ class Device {
   Handle staged_[2] = {};  // events: when each may be filled again
   Buffer bounce_;
   bool bounces_ = false;
+  bool failed_ = false;  // it is left alone: what it holds is not even given back
   std::int64_t longest_wait_ns_;
 };
 

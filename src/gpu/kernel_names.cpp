@@ -12,9 +12,9 @@
 namespace rf::gpu {
 namespace {
 
-#define RF_INFO(kernel, Params, threads) {#kernel, threads},
-constexpr KernelInfo kernels[] = {RF_GPU_KERNELS(RF_INFO)};
-#undef RF_INFO
+#define RF_GPU_KERNEL(kernel, Params, threads) {#kernel, threads},
+constexpr KernelInfo kernels[] = {RF_GPU_KERNELS};
+#undef RF_GPU_KERNEL
 
 // Names are made once; what is asked for again is the same text.
 std::string_view kept(std::string name) {

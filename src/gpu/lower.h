@@ -24,7 +24,7 @@ class Lowering {
       : layout_(layout), device_(device), bucket_(bucket) {}
 
   // Appends the launches of one step. A step that kernels cannot do appends launches of kernels that are not
-  // there (see kernel_exists).
+  // there (see find_kernel).
   void step(const Step& step);
   // What attention steps with this rope need once a batch.
   void rope(const Rope& rope);
@@ -86,7 +86,5 @@ class Lowering {
   std::vector<Launch> launches_;
 };
 
-// Whether this build has a kernel of that name.
-bool kernel_exists(std::string_view kernel);
 
 }  // namespace rf::gpu

@@ -49,6 +49,13 @@ constexpr std::array families{
     Family{"ernie4_5-moe", Rope::Pairs::adjacent, 0, record_ernie},
     Family{"hunyuan-dense", Rope::Pairs::halves, 0, record_hunyuan},
     Family{"hunyuan-moe", Rope::Pairs::halves, 0, record_hunyuan},
+    Family{"bert", Rope::Pairs::halves, 0, record_bert, false},
+    Family{"nomic-bert", Rope::Pairs::halves, 0, record_nomic_bert, false},
+    Family{"jina-bert-v2", Rope::Pairs::halves, 0, record_jina_bert, false},
+    Family{"jina-bert-v3", Rope::Pairs::halves, 0, record_bert, false},
+    Family{"modern-bert", Rope::Pairs::halves, 3, record_modern_bert, false, true},
+    Family{"gemma-embedding", Rope::Pairs::halves, 6, record_gemma3, false},
+    Family{"eurobert", Rope::Pairs::halves, 0, record_llama, false},
 };
 
 }  // namespace
@@ -65,8 +72,8 @@ const Family& family_of(const Gguf& file) {
        architecture, names);
 }
 
-Program record(const Gguf& file, const Spec& spec, int context) {
-  Builder builder(file, spec, context > 0 ? context : spec.context);
+Program record(const Gguf& file, const Spec& spec, int context, bool embed) {
+  Builder builder(file, spec, context > 0 ? context : spec.context, embed);
   family_of(file).record(builder);
   return builder.finish();
 }

@@ -13,11 +13,14 @@ struct Family {
   // one, the last of each `every` layers; 1: all, 0: none.
   int every;
   void (*record)(Builder&);
+  bool causal = true;       // where attention.causal does not say
+  bool full_first = false;  // of each `every` layers the first one has no window, not the last
 };
 
 // The family of the file's general.architecture. Throws Error listing the supported ones for another.
 const Family& family_of(const Gguf& file);
 
+void record_bert(Builder& b);
 void record_bloom(Builder& b);
 void record_cohere2(Builder& b);
 void record_command_r(Builder& b);
@@ -37,10 +40,13 @@ void record_granite(Builder& b);
 void record_hunyuan(Builder& b);
 void record_llama(Builder& b);
 void record_llama4(Builder& b);
+void record_jina_bert(Builder& b);
 void record_minicpm(Builder& b);
 void record_mistral3(Builder& b);
+void record_modern_bert(Builder& b);
 void record_mpt(Builder& b);
 void record_nemotron(Builder& b);
+void record_nomic_bert(Builder& b);
 void record_olmo2(Builder& b);
 void record_olmoe(Builder& b);
 void record_phi2(Builder& b);

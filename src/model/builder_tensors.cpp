@@ -33,9 +33,8 @@ bool Builder::flag(std::string_view key, bool fallback) const {
   return file_.get<bool>(full(key), fallback);
 }
 
-void Builder::refuse(std::string_view key, std::string_view what) const {
-  if (file_.get<std::uint64_t>(full(key), 0) != 0)
-    fail("{}: not supported yet: {} (key '{}')", file_.path(), what, full(key));
+std::string Builder::text(std::string_view key, const std::string& fallback) const {
+  return file_.get<std::string>(full(key), fallback);
 }
 
 WeightId Builder::weight(const std::string& name, std::int64_t columns, std::int64_t rows, Rows part) {

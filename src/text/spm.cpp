@@ -82,7 +82,7 @@ void Spm::encode_word(std::string_view word, Merger& merger, std::vector<std::in
 }  // namespace
 
 std::unique_ptr<Tokenizer> make_spm(const Gguf& file) {
-  return std::make_unique<Spm>(Vocabulary::from(file, true), file);
+  return std::make_unique<Spm>(Vocabulary::from(file, {.bos = 1, .eos = 2, .add_bos = true}), file);
 }
 
 }  // namespace rf

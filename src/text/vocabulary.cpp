@@ -66,9 +66,11 @@ void read_types(const Gguf& file, Vocabulary& vocabulary) {
   }
 }
 
-// The id under `key`, or -1 where it is absent or stored as -1.
-std::int32_t read_id(const Gguf& file, const Vocabulary& vocabulary, std::string_view key) {
-  const auto id = file.get<std::int64_t>(key, -1);
+// The id under `key`, or -1 where it is stored as -1.
+std::int32_t read_id(const Gguf& file, const Vocabulary& vocabulary, std::string_view key,
+                     std::int32_t fallback = -1) {
+  if (!file.has(key)) return vocabulary.contains(fallback) ? fallback : -1;
+  const auto id = file.get<std::int64_t>(key);
   if (id == -1 || id == std::numeric_limits<std::uint32_t>::max()) return -1;
   if (id < 0 || id >= vocabulary.size())
     fail("{}: key {}: expected a token id under {}, found {}", file.path(), key, vocabulary.size(), id);
@@ -110,19 +112,22 @@ void find_space_takers(const Gguf& file, Vocabulary& vocabulary) {
 
 }  // namespace
 
-Vocabulary Vocabulary::from(const Gguf& file, bool add_bos) {
+Vocabulary Vocabulary::from(const Gguf& file, const VocabularyDefaults& defaults) {
   Vocabulary vocabulary;
   read_texts(file, vocabulary);
   read_types(file, vocabulary);
   if (file.has(scores_key)) vocabulary.scores = list<float>(file, scores_key, vocabulary.texts.size());
-  vocabulary.bos = read_id(file, vocabulary, "tokenizer.ggml.bos_token_id");
-  vocabulary.eos = read_id(file, vocabulary, "tokenizer.ggml.eos_token_id");
-  vocabulary.unknown = read_id(file, vocabulary, "tokenizer.ggml.unknown_token_id");
-  if (const auto found = std::find(vocabulary.types.begin(), vocabulary.types.end(), TokenType::unknown);
-      vocabulary.unknown < 0 && found != vocabulary.types.end())
-    vocabulary.unknown = static_cast<std::int32_t>(found - vocabulary.types.begin());
-  vocabulary.add_bos = file.get<bool>("tokenizer.ggml.add_bos_token", add_bos);
-  vocabulary.add_eos = file.get<bool>("tokenizer.ggml.add_eos_token", false);
+  vocabulary.bos = read_id(file, vocabulary, "tokenizer.ggml.bos_token_id", defaults.bos);
+  vocabulary.eos = read_id(file, vocabulary, "tokenizer.ggml.eos_token_id", defaults.eos);
+  // The key as writers of files spell it.
+  vocabulary.separator = read_id(file, vocabulary, "tokenizer.ggml.seperator_token_id", defaults.separator);
+  const auto found = std::find(vocabulary.types.begin(), vocabulary.types.end(), TokenType::unknown);
+  const auto marked = static_cast<std::int32_t>(found - vocabulary.types.begin());
+  vocabulary.unknown = read_id(file, vocabulary, "tokenizer.ggml.unknown_token_id",
+                               vocabulary.contains(marked) ? marked : defaults.unknown);
+  vocabulary.add_bos = file.get<bool>("tokenizer.ggml.add_bos_token", defaults.add_bos);
+  vocabulary.add_eos = file.get<bool>("tokenizer.ggml.add_eos_token", defaults.add_eos);
+  vocabulary.add_sep = file.get<bool>("tokenizer.ggml.add_sep_token", defaults.add_sep);
   find_ends(file, vocabulary);
   find_space_takers(file, vocabulary);
   return vocabulary;

@@ -13,10 +13,7 @@ void llama_layers(Builder& b, const LayerOptions& options) {
   SlotId x = b.embed({});
   for (int i = 0; i < b.layers(); ++i)
     x = transformer_layer(b, x, b.layer(i), b.attention(b.layer(i)), options);
-  if (b.has("output_norm") && b.has_key("pooling_type"))
-    b.hidden(x, "output_norm");
-  else
-    b.logits(x, {});
+  b.logits(x, {});
 }
 
 }  // namespace
