@@ -27,16 +27,25 @@ struct Rows {
   int padded;
 };
 
-// acc[n][i] += block `block` of 32 columns: rows 4 n .. of the tile times N activation rows.
-template <class Weights, int N>
-RF_DEVICE void add_block(const Matrix& m, const std::uint8_t* base, int block, int row, const Rows& in,
-                         int rows, float (&acc)[N][4]) {
-  const Tile t = Weights::at(m, base, block, row);
+// 32 columns of four rows of a tile.
+template <class Weights>
+struct Loaded {
   Words<4> codes[8];
-  Weights::codes(t, block, codes);
   Floats<4> scale[Weights::groups], min[Weights::groups];
+};
+template <class Weights>
+RF_DEVICE Loaded<Weights> load_block(const Matrix& m, const std::uint8_t* base, int block, int row) {
+  Loaded<Weights> w;
+  const Tile t = Weights::at(m, base, block, row);
+  Weights::codes(t, block, w.codes);
   RF_UNROLL
-  for (int g = 0; g < Weights::groups; ++g) Weights::scale(t, block, g, scale[g], min[g]);
+  for (int g = 0; g < Weights::groups; ++g) Weights::scale(t, block, g, w.scale[g], w.min[g]);
+  return w;
+}
+
+// acc[n][i] += block `block` of 32 columns: four rows of the tile times N activation rows.
+template <class Weights, int N>
+RF_DEVICE void add_block(const Loaded<Weights>& w, int block, const Rows& in, int rows, float (&acc)[N][4]) {
   RF_UNROLL
   for (int n = 0; n < N; ++n) {
     if (N > 1 && n >= rows) continue;
@@ -56,11 +65,11 @@ RF_DEVICE void add_block(const Matrix& m, const std::uint8_t* base, int block, i
         for (int q = 0; q < Weights::quads; ++q) {
           const int quad = g * Weights::quads + q;
           const std::uint32_t x = quad < 4 ? low.w[quad & 3] : high.w[quad & 3];
-          sum = lane::dot4(static_cast<int>(codes[quad].v[i]), static_cast<int>(x), sum);
+          sum = lane::dot4(static_cast<int>(w.codes[quad].v[i]), static_cast<int>(x), sum);
         }
-        acc[n][i] = __builtin_fmaf(static_cast<float>(sum), scale[g].v[i] * d, acc[n][i]);
+        acc[n][i] = __builtin_fmaf(static_cast<float>(sum), w.scale[g].v[i] * d, acc[n][i]);
         if constexpr (Weights::has_min)
-          acc[n][i] = __builtin_fmaf(min[g].v[i], d * static_cast<float>(total), acc[n][i]);
+          acc[n][i] = __builtin_fmaf(w.min[g].v[i], d * static_cast<float>(total), acc[n][i]);
       }
     }
   }
@@ -93,16 +102,28 @@ RF_DEVICE void add_columns(const Matrix& m, const std::uint8_t* base, int block,
 template <class Weights, int N>
 RF_DEVICE void partial_sums(const Matrix& m, const std::uint8_t* base, const Rows& in, int rows,
                             float* sums) {
-  const int blocks = (m.columns + 31) / 32, each = slice_blocks(blocks);
-  const int slice = lane::thread() / 4, row = lane::thread() % 4 * 4;
+  const int blocks = (m.columns + 31) / 32, slice = lane::thread() / 4, row = lane::thread() % 4 * 4;
   float acc[N][4] = {};
-  const int first = slice * each, end = first + each < blocks ? first + each : blocks;
-  RF_NO_UNROLL
-  for (int b = first; b < end; ++b) {
-    if constexpr (FloatWeights<Weights>)
-      add_columns<Weights, N>(m, base, b, row, in, rows, acc);
-    else
-      add_block<Weights, N>(m, base, b, row, in, rows, acc);
+  if constexpr (FloatWeights<Weights>) {
+    RF_NO_UNROLL
+    for (int b = slice; b < blocks; b += slices) add_columns<Weights, N>(m, base, b, row, in, rows, acc);
+  } else if constexpr (N == 1) {
+    // The next block's loads are under way while this one is multiplied.
+    if (slice < blocks) {
+      Loaded<Weights> now = load_block<Weights>(m, base, slice, row);
+      RF_NO_UNROLL
+      for (int b = slice;; b += slices) {
+        const bool more = b + slices < blocks;
+        const Loaded<Weights> next = load_block<Weights>(m, base, more ? b + slices : b, row);
+        add_block<Weights, N>(now, b, in, rows, acc);
+        if (!more) break;
+        now = next;
+      }
+    }
+  } else {
+    RF_NO_UNROLL
+    for (int b = slice; b < blocks; b += slices)
+      add_block<Weights, N>(load_block<Weights>(m, base, b, row), b, in, rows, acc);
   }
   RF_UNROLL
   for (int n = 0; n < N; ++n)
