@@ -17,7 +17,7 @@
   static char name##_site;           \
   type(&name)[count] =               \
       *reinterpret_cast<type(*)[count]>(rf::gpu::sim::shared(&name##_site, sizeof(type[count])))
-#define RF_KERNEL(name, Params, threads) extern "C" void name(Params p)
+#define RF_KERNEL(name, Params, threads, blocks) extern "C" void name(Params p)
 
 namespace rf::gpu::lane {
 

@@ -29,6 +29,10 @@ RF_DEVICE float activate(ActivationKind kind, float x) {
       return x > 0 ? x : 0.0f;
     case ActivationKind::relu_squared:
       return x > 0 ? x * x : 0.0f;
+    case ActivationKind::tanh:
+      return lane::tanh(x);
+    case ActivationKind::sigmoid:
+      return lane::sigmoid(x);
     case ActivationKind::identity:
     case ActivationKind::swiglu_clamped:
       break;

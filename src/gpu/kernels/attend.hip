@@ -320,7 +320,7 @@ RF_DEVICE void attend(const AttendParams& p) {
   attend.run(pages, first, last);
 }
 
-RF_KERNEL(rf_attend_merge, AttendParams, 128) {
+RF_KERNEL(rf_attend_merge, AttendParams, 128, 2) {
   const AttentionView& a = p.attention;
   const int head = lane::block_x(), sequence = lane::block_y();
   lane::wait_for_previous();
@@ -353,9 +353,9 @@ RF_KERNEL(rf_attend_merge, AttendParams, 128) {
   }
 }
 
-#define RF_ATTEND(kv, size)                               \
-  RF_KERNEL(rf_attend_##kv##_##size, AttendParams, 256) { \
-    attend<KvKind::kv, size>(p);                          \
+#define RF_ATTEND(kv, size)                                  \
+  RF_KERNEL(rf_attend_##kv##_##size, AttendParams, 256, 2) { \
+    attend<KvKind::kv, size>(p);                             \
   }
 #define RF_ATTEND_SIZES(kv) RF_ATTEND(kv, 128) RF_ATTEND(kv, 256) RF_ATTEND(kv, 576)
 RF_ATTEND_SIZES(f32)

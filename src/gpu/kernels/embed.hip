@@ -48,18 +48,18 @@ RF_DEVICE void embed(const EmbedParams& p) {
   }
 }
 
-#define RF_EMBED(Fmt)                          \
-  RF_KERNEL(rf_embed_##Fmt, EmbedParams, 64) { \
-    embed<Quantised<Fmt>>(p);                  \
+#define RF_EMBED(Fmt)                             \
+  RF_KERNEL(rf_embed_##Fmt, EmbedParams, 64, 8) { \
+    embed<Quantised<Fmt>>(p);                     \
   }
 RF_FORMATS(RF_EMBED)
-RF_KERNEL(rf_embed_F32, EmbedParams, 64) {
+RF_KERNEL(rf_embed_F32, EmbedParams, 64, 8) {
   embed<F32>(p);
 }
-RF_KERNEL(rf_embed_F16, EmbedParams, 64) {
+RF_KERNEL(rf_embed_F16, EmbedParams, 64, 8) {
   embed<F16>(p);
 }
-RF_KERNEL(rf_embed_BF16, EmbedParams, 64) {
+RF_KERNEL(rf_embed_BF16, EmbedParams, 64, 8) {
   embed<BF16>(p);
 }
 

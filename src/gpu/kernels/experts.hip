@@ -54,7 +54,7 @@ RF_DEVICE void keep_best_groups(const RouteParams& p, float* scores, float* grou
   lane::barrier();
 }
 
-RF_KERNEL(rf_route, RouteParams, 32) {
+RF_KERNEL(rf_route, RouteParams, 32, 2) {
   RF_SHARED(float, probabilities, most_experts);
   RF_SHARED(float, scores, most_experts);
   RF_SHARED(float, groups, most_experts);
@@ -116,7 +116,7 @@ RF_DEVICE void each_pair(const GroupParams& p, int pairs, std::uint16_t* experts
   }
 }
 
-RF_KERNEL(rf_group, GroupParams, 256) {
+RF_KERNEL(rf_group, GroupParams, 256, 2) {
   RF_SHARED(std::uint16_t, experts, segment);
   RF_SHARED(int, counts, most_experts);
   lane::wait_for_previous();
@@ -138,7 +138,7 @@ RF_KERNEL(rf_group, GroupParams, 256) {
   if (lane::thread() == 0) p.starts[p.experts] = pairs;
 }
 
-RF_KERNEL(rf_heads_rest, HeadsRestParams, 256) {
+RF_KERNEL(rf_heads_rest, HeadsRestParams, 256, 2) {
   const int row = lane::block_x();
   lane::wait_for_previous();
   lane::let_next_start();

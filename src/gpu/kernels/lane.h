@@ -3,8 +3,10 @@
 // fibres. No face needs a vendor's headers or device libraries.
 //
 // Each face defines
-//   RF_KERNEL(name, Params, threads)  head of a kernel of blocks of `threads` threads: followed by its body,
-//                                     in which its only argument is `p`
+//   RF_KERNEL(name, Params, threads, blocks)  head of a kernel of blocks of `threads` threads, `blocks` of
+//   which
+//                                     should fit a multiprocessor at once where registers limit that:
+//                                     followed by its body, in which its only argument is `p`
 //   RF_SHARED(type, name, count)      declares an array in the block's LDS
 //   RF_DEVICE                         marks functions that kernels call
 //   RF_UNROLL, RF_UNROLL_BY(n), RF_NO_UNROLL    before a loop: of constant bounds; n times; to be left as it

@@ -8,7 +8,7 @@
 #define RF_UNROLL_BY(n) RF_PRAGMA(unroll n)
 #define RF_NO_UNROLL _Pragma("nounroll")
 #define RF_SHARED(type, name, count) __attribute__((shared)) type name[count]
-#define RF_KERNEL(name, Params, threads) \
+#define RF_KERNEL(name, Params, threads, blocks) \
   extern "C" __attribute__((global, amdgpu_flat_work_group_size(threads, threads))) void name(Params p)
 
 // The formats' headers are written for the host as well.

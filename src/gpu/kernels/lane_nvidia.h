@@ -8,8 +8,8 @@
 #define RF_UNROLL_BY(n) RF_PRAGMA(unroll n)
 #define RF_NO_UNROLL _Pragma("nounroll")
 #define RF_SHARED(type, name, count) __attribute__((shared)) type name[count]
-#define RF_KERNEL(name, Params, threads) \
-  extern "C" __attribute__((global, launch_bounds(threads))) void name(Params p)
+#define RF_KERNEL(name, Params, threads, blocks) \
+  extern "C" __attribute__((global, launch_bounds(threads, blocks))) void name(Params p)
 
 // The formats' headers are written for the host as well.
 #pragma clang force_cuda_host_device begin

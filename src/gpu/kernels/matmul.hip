@@ -88,11 +88,13 @@ struct Matmul {
   float *scales, *mins;                  // [stage][groups][128]
   float* row_scales;                     // [stage][64]
   int* totals;                           // [stage][groups][64], of activation codes
+  float* offsets;                        // likewise, times their scales
 
   RF_DEVICE void load_weights(const Matrix& m, const Share& s, int first, int blocks) const {
     for (int i = lane::thread(); i < stage * weight_rows / 2; i += 256) {
-      const int b = i / (weight_rows / 2), row = i % (weight_rows / 2) * 2, block = first + b;
-      if (block >= blocks) continue;
+      const int b = i / (weight_rows / 2), row = i % (weight_rows / 2) * 2;
+      if (first + b >= blocks) continue;
+      const int block = block_of_turn(blocks, first + b).block;
       const Tile t = Weights::at(m, tile_at(m, s.number, s.first_tile + row / 16), block, row & 15);
       Words<2> codes[8];
       Weights::codes(t, block, codes);
@@ -116,8 +118,9 @@ struct Matmul {
 
   RF_DEVICE void load_activations(const MatmulParams& p, const Share& s, int first, int blocks) const {
     for (int i = lane::thread(); i < stage * matmul_rows * 2; i += 256) {
-      const int half = i & 1, b = (i >> 1) % stage, row = (i >> 1) / stage, block = first + b;
-      if (block >= blocks) continue;
+      const int half = i & 1, b = (i >> 1) % stage, row = (i >> 1) / stage;
+      if (first + b >= blocks) continue;
+      const int block = block_of_turn(blocks, first + b).block;
       Four codes{};
       float scale = 0;
       std::int32_t sums = 0;
@@ -130,11 +133,14 @@ struct Matmul {
       *reinterpret_cast<Four*>(activations + 8 * matmul_rows * b + operand_word(row, 4 * half)) = codes;
       if (half != 0) continue;
       row_scales[b * matmul_rows + row] = scale;
-      if constexpr (groups == 1) {
-        totals[b * matmul_rows + row] = low_sum(sums) + high_sum(sums);
-      } else {
-        totals[2 * b * matmul_rows + row] = low_sum(sums);
-        totals[(2 * b + 1) * matmul_rows + row] = high_sum(sums);
+      RF_UNROLL
+      for (int g = 0; g < groups; ++g) {
+        const int total = groups == 1 ? low_sum(sums) + high_sum(sums)
+                          : g == 0    ? low_sum(sums)
+                                      : high_sum(sums);
+        totals[(b * groups + g) * matmul_rows + row] = total;
+        if constexpr (Weights::has_min)
+          offsets[(b * groups + g) * matmul_rows + row] = scale * static_cast<float>(total);
       }
     }
   }
@@ -185,7 +191,7 @@ struct Matmul {
 
   RF_DEVICE void run(const MatmulParams& p, const Share& s, int pass) const {
     const Matrix& m = p.matrix[s.which + pass];
-    const int blocks = m.columns / 32, each = slice_blocks(blocks);
+    const int blocks = m.columns / 32;
     float acc[tiles][quarters][Unit::sums] = {}, total[tiles][quarters][Unit::sums] = {};
     const auto end_slice = [&] {
       RF_UNROLL
@@ -193,7 +199,6 @@ struct Matmul {
       for (int q = 0; q < quarters; ++q) RF_UNROLL
       for (int i = 0; i < Unit::sums; ++i) total[t][q][i] += acc[t][q][i], acc[t][q][i] = 0;
     };
-    int in_slice = 0;
     RF_NO_UNROLL
     for (int first = 0; first < blocks; first += stage) {
       lane::barrier();  // the stage before has been read
@@ -203,12 +208,10 @@ struct Matmul {
       const int end = blocks - first < stage ? blocks - first : stage;
       RF_NO_UNROLL
       for (int b = 0; b < end; ++b) {
-        if (in_slice == each) end_slice(), in_slice = 0;
         multiply(b, acc);
-        ++in_slice;
+        if (block_of_turn(blocks, first + b).last) end_slice();
       }
     }
-    end_slice();
     const int lane = lane::thread() % lane::wave, wave = lane::thread() / lane::wave;
     auto* products = reinterpret_cast<float*>(weights);
     lane::barrier();  // the last stage has been read
@@ -233,6 +236,7 @@ RF_DEVICE void matmul(const MatmulParams& p) {
   RF_SHARED(float, mins, Weights::has_min ? stage* Weights::groups* weight_rows : 1);
   RF_SHARED(float, row_scales, stage* matmul_rows);
   RF_SHARED(int, totals, stage* Weights::groups* matmul_rows);
+  RF_SHARED(float, offsets, Weights::has_min ? stage* Weights::groups* matmul_rows : 1);
   lane::wait_for_previous();
   lane::let_next_start();
   Share s;
@@ -242,7 +246,8 @@ RF_DEVICE void matmul(const MatmulParams& p) {
                                 scales,
                                 mins,
                                 row_scales,
-                                totals};
+                                totals,
+                                offsets};
   RF_NO_UNROLL
   for (int pass = 0; pass <= (p.gated != 0 ? 1 : 0); ++pass) product.run(p, s, pass);
 }
@@ -261,10 +266,11 @@ RF_DEVICE void float_matmul(const MatmulParams& p) {
   RF_NO_UNROLL
   for (int pass = 0; pass <= (p.gated != 0 ? 1 : 0); ++pass) {
     const Matrix& m = p.matrix[s.which + pass];
-    const int blocks = (m.columns + 31) / 32, each = slice_blocks(blocks);
+    const int blocks = (m.columns + 31) / 32;
     float total[8][4] = {}, acc[8][4] = {};
     RF_NO_UNROLL
-    for (int block = 0; block < blocks; ++block) {
+    for (int turn = 0; turn < blocks; ++turn) {
+      const int block = block_of_turn(blocks, turn).block;
       lane::barrier();
       for (int i = lane::thread(); i < 32 * weight_rows / 4; i += 256) {
         const int k = i / (weight_rows / 4), r = i % (weight_rows / 4) * 4;
@@ -290,7 +296,7 @@ RF_DEVICE void float_matmul(const MatmulParams& p) {
       for (int n = 0; n < 4; ++n)
         acc[i][n] = __builtin_fmaf(weights[k * weight_rows + row + i], values[k * matmul_rows + column + n],
                                    acc[i][n]);
-      if ((block + 1) % each != 0 && block + 1 != blocks) continue;
+      if (!block_of_turn(blocks, turn).last) continue;
       RF_UNROLL
       for (int i = 0; i < 8; ++i) RF_UNROLL
       for (int n = 0; n < 4; ++n) total[i][n] += acc[i][n], acc[i][n] = 0;
@@ -308,18 +314,18 @@ RF_DEVICE void float_matmul(const MatmulParams& p) {
   }
 }
 
-#define RF_MATMUL(Fmt)                            \
-  RF_KERNEL(rf_matmul_##Fmt, MatmulParams, 256) { \
-    matmul<Fmt>(p);                               \
+#define RF_MATMUL(Fmt)                               \
+  RF_KERNEL(rf_matmul_##Fmt, MatmulParams, 256, 2) { \
+    matmul<Fmt>(p);                                  \
   }
 RF_FORMATS(RF_MATMUL)
-RF_KERNEL(rf_matmul_F32, MatmulParams, 256) {
+RF_KERNEL(rf_matmul_F32, MatmulParams, 256, 2) {
   float_matmul<F32>(p);
 }
-RF_KERNEL(rf_matmul_F16, MatmulParams, 256) {
+RF_KERNEL(rf_matmul_F16, MatmulParams, 256, 2) {
   float_matmul<F16>(p);
 }
-RF_KERNEL(rf_matmul_BF16, MatmulParams, 256) {
+RF_KERNEL(rf_matmul_BF16, MatmulParams, 256, 2) {
   float_matmul<BF16>(p);
 }
 

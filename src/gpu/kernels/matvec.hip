@@ -1,6 +1,6 @@
 // Products of few rows, in the canonical order of weights.h.
 //
-// rf_matvec_FORMAT       one row; grid (any, rows * parts), block 256, LDS matvec_lds(columns) + 4,192 B.
+// rf_matvec_FORMAT       one row; grid (any, rows * parts), block 256, LDS matvec_lds(columns) + 16,672 B.
 // Weights
 //                        are read once, in 16-byte pieces; the row is normed and quantised into LDS by each
 //                        block.
@@ -27,19 +27,28 @@ struct Rows {
   int padded;
 };
 
-// acc[n][i] += block `block` of 32 columns: rows 4 n .. of the tile times N activation rows.
-template <class Weights, int N>
-RF_DEVICE void add_block(const Matrix& m, const std::uint8_t* base, int block, int row, const Rows& in,
-                         int rows, float (&acc)[N][4]) {
-  const Tile t = Weights::at(m, base, block, row);
+// 32 columns of four rows of a tile.
+template <class Weights>
+struct Loaded {
   Words<4> codes[8];
-  Weights::codes(t, block, codes);
   Floats<4> scale[Weights::groups], min[Weights::groups];
+};
+template <class Weights>
+RF_DEVICE Loaded<Weights> load_block(const Matrix& m, const std::uint8_t* base, int block, int row) {
+  Loaded<Weights> w;
+  const Tile t = Weights::at(m, base, block, row);
+  Weights::codes(t, block, w.codes);
   RF_UNROLL
-  for (int g = 0; g < Weights::groups; ++g) Weights::scale(t, block, g, scale[g], min[g]);
+  for (int g = 0; g < Weights::groups; ++g) Weights::scale(t, block, g, w.scale[g], w.min[g]);
+  return w;
+}
+
+// acc[n][i] += block `block` of 32 columns: four rows of the tile times N activation rows.
+template <class Weights, int N>
+RF_DEVICE void add_block(const Loaded<Weights>& w, int block, const Rows& in, int rows, float (&acc)[N][4]) {
   RF_UNROLL
   for (int n = 0; n < N; ++n) {
-    if (N > 1 && n >= rows) break;
+    if (N > 1 && n >= rows) continue;
     const int at = n * in.padded + 32 * block;
     const Four low = lane::load4(in.codes + at), high = lane::load4(in.codes + at + 16);
     const float d = in.scales[at / 32];
@@ -56,11 +65,11 @@ RF_DEVICE void add_block(const Matrix& m, const std::uint8_t* base, int block, i
         for (int q = 0; q < Weights::quads; ++q) {
           const int quad = g * Weights::quads + q;
           const std::uint32_t x = quad < 4 ? low.w[quad & 3] : high.w[quad & 3];
-          sum = lane::dot4(static_cast<int>(codes[quad].v[i]), static_cast<int>(x), sum);
+          sum = lane::dot4(static_cast<int>(w.codes[quad].v[i]), static_cast<int>(x), sum);
         }
-        acc[n][i] = __builtin_fmaf(static_cast<float>(sum), scale[g].v[i] * d, acc[n][i]);
+        acc[n][i] = __builtin_fmaf(static_cast<float>(sum), w.scale[g].v[i] * d, acc[n][i]);
         if constexpr (Weights::has_min)
-          acc[n][i] = __builtin_fmaf(min[g].v[i], d * static_cast<float>(total), acc[n][i]);
+          acc[n][i] = __builtin_fmaf(w.min[g].v[i], d * static_cast<float>(total), acc[n][i]);
       }
     }
   }
@@ -93,15 +102,28 @@ RF_DEVICE void add_columns(const Matrix& m, const std::uint8_t* base, int block,
 template <class Weights, int N>
 RF_DEVICE void partial_sums(const Matrix& m, const std::uint8_t* base, const Rows& in, int rows,
                             float* sums) {
-  const int blocks = (m.columns + 31) / 32, each = slice_blocks(blocks);
-  const int slice = lane::thread() / 4, row = lane::thread() % 4 * 4;
+  const int blocks = (m.columns + 31) / 32, slice = lane::thread() / 4, row = lane::thread() % 4 * 4;
   float acc[N][4] = {};
-  const int first = slice * each, end = first + each < blocks ? first + each : blocks;
-  for (int b = first; b < end; ++b) {
-    if constexpr (FloatWeights<Weights>)
-      add_columns<Weights, N>(m, base, b, row, in, rows, acc);
-    else
-      add_block<Weights, N>(m, base, b, row, in, rows, acc);
+  if constexpr (FloatWeights<Weights>) {
+    RF_NO_UNROLL
+    for (int b = slice; b < blocks; b += slices) add_columns<Weights, N>(m, base, b, row, in, rows, acc);
+  } else if constexpr (N == 1) {
+    // The next block's loads are under way while this one is multiplied.
+    if (slice < blocks) {
+      Loaded<Weights> now = load_block<Weights>(m, base, slice, row);
+      RF_NO_UNROLL
+      for (int b = slice;; b += slices) {
+        const bool more = b + slices < blocks;
+        const Loaded<Weights> next = load_block<Weights>(m, base, more ? b + slices : b, row);
+        add_block<Weights, N>(now, b, in, rows, acc);
+        if (!more) break;
+        now = next;
+      }
+    }
+  } else {
+    RF_NO_UNROLL
+    for (int b = slice; b < blocks; b += slices)
+      add_block<Weights, N>(load_block<Weights>(m, base, b, row), b, in, rows, acc);
   }
   RF_UNROLL
   for (int n = 0; n < N; ++n)
@@ -111,10 +133,10 @@ RF_DEVICE void partial_sums(const Matrix& m, const std::uint8_t* base, const Row
     }
 }
 
-RF_DEVICE float slice_sum(const Matrix& m, const float* sums, int n, int row) {
-  const int blocks = (m.columns + 31) / 32, each = slice_blocks(blocks), used = (blocks + each - 1) / each;
+RF_DEVICE float slice_sum(const float* sums, int n, int row) {
   float sum = 0;
-  for (int s = 0; s < used; ++s) sum += sums[n * sum_stride + 16 * s + row];
+  RF_UNROLL
+  for (int s = 0; s < slices; ++s) sum += sums[n * sum_stride + 16 * s + row];
   return sum;
 }
 
@@ -140,32 +162,41 @@ RF_DEVICE float with_bias(const Matrix& m, const Share& share, int column, float
   return m.bias != nullptr ? v + m.bias[static_cast<std::int64_t>(share.matrix) * m.rows + column] : v;
 }
 
-// One tile of one matrix (or of gate and up) to the output; `rows` rows of `in`.
+// The block's tiles (of gate and up both) to the output; `rows` rows of `in`. sums: with N = 1 four times
+// [sum_stride], so that the sums of a tile are read while those of the next are made, else [N][sum_stride].
 template <class Weights, int N>
-RF_DEVICE void one_tile(const MatvecParams& p, const Share& share, int tile, const Rows& in, int rows,
-                        float* sums) {
-  int which = 0;
-  while (p.gated == 0 && tile >= p.matrix[which].tiles) tile -= p.matrix[which++].tiles;
-  const int n = lane::thread() / 16, row = lane::thread() % 16, column = 16 * tile + row;
-  const bool mine = n < rows && column < p.matrix[which].rows;
-  float v = 0;
+RF_DEVICE void all_tiles(const MatvecParams& p, const Share& share, int tiles, const Rows& in, int rows,
+                         float* sums) {
+  const int passes = p.gated != 0 ? 2 : 1;
+  int turn = 0;
   RF_NO_UNROLL
-  for (int pass = 0; pass <= (p.gated != 0 ? 1 : 0); ++pass) {
-    const Matrix& m = p.matrix[which + pass];
-    const auto at = static_cast<std::uint64_t>(share.matrix) * static_cast<std::uint64_t>(m.tiles) +
-                    static_cast<std::uint64_t>(tile);
-    lane::barrier();  // the sums of the pass before have been read
-    partial_sums<Weights, N>(m, m.data + at * m.tile_bytes, in, rows, sums);
-    lane::barrier();
+  for (int number = lane::block_x(); number < tiles; number += p.blocks, ++turn) {
+    int tile = number, which = 0;
+    while (p.gated == 0 && tile >= p.matrix[which].tiles) tile -= p.matrix[which++].tiles;
+    // 16 threads for each row add up; with one row, waves take turns.
+    const int reader = N == 1 ? lane::thread() - 32 * (turn % 8) : lane::thread();
+    const int n = reader / 16, row = reader & 15, column = 16 * tile + row;
+    const bool mine = reader >= 0 && n < rows && column < p.matrix[which].rows;
+    float v = 0;
+    RF_NO_UNROLL
+    for (int pass = 0; pass < passes; ++pass) {
+      const Matrix& m = p.matrix[which + pass];
+      const auto at = static_cast<std::uint64_t>(share.matrix) * static_cast<std::uint64_t>(m.tiles) +
+                      static_cast<std::uint64_t>(tile);
+      float* own = N == 1 ? sums + (2 * (turn & 1) + pass) * sum_stride : sums;
+      if (N > 1) lane::barrier();  // the sums before have been read
+      partial_sums<Weights, N>(m, m.data + at * m.tile_bytes, in, rows, own);
+      lane::barrier();
+      if (!mine) continue;
+      const float product = with_bias(m, share, column, slice_sum(own, n, row));
+      v = pass == 0 ? product : gated(p.epilogue.activation, v, product);
+    }
     if (!mine) continue;
-    const float product = with_bias(m, share, column, slice_sum(m, sums, n, row));
-    v = pass == 0 ? product : gated(p.epilogue.activation, v, product);
+    const std::int64_t to = share.part * p.part_stride + p.matrix[which].out_column + column;
+    const int out_row = share.row + n;
+    if (p.gated == 0) v = finished(p.epilogue, v * share.weight, out_row, to);
+    p.out[out_row * p.out_stride + to] = v;
   }
-  if (!mine) return;
-  const std::int64_t to = share.part * p.part_stride + p.matrix[which].out_column + column;
-  const int out_row = share.row + n;
-  if (p.gated == 0) v = finished(p.epilogue, v * share.weight, out_row, to);
-  p.out[out_row * p.out_stride + to] = v;
 }
 
 RF_DEVICE int tiles_of(const MatvecParams& p) {
@@ -191,10 +222,11 @@ RF_DEVICE void ask_for_first_tile(const MatvecParams& p) {
 
 template <class Weights>
 RF_DEVICE void matvec(const MatvecParams& p) {
-  RF_SHARED(float, sums, sum_stride);
+  RF_SHARED(float, sums, 4 * sum_stride);
   RF_SHARED(float, scratch, 8);
   const int tiles = tiles_of(p);
   if (lane::block_x() < tiles) ask_for_first_tile(p);
+  NormedRow row(p.norm, p.matrix[0].columns);
   lane::wait_for_previous();
   lane::let_next_start();
   const Share share = share_of(p, lane::block_y());
@@ -204,24 +236,22 @@ RF_DEVICE void matvec(const MatvecParams& p) {
   auto* scales = reinterpret_cast<float*>(codes + padded);
   auto* block_sums = reinterpret_cast<std::int32_t*>(scales + padded / 32);
   if (p.in.codes != nullptr) {
-    const std::int64_t row = p.in_parts == 1 ? share.row : share.row * p.parts + share.part;
-    const std::int8_t* from = p.in.codes + row * padded;
+    const std::int64_t packed = p.in_parts == 1 ? share.row : share.row * p.parts + share.part;
+    const std::int8_t* from = p.in.codes + packed * padded;
     for (int k = 16 * lane::thread(); k < padded; k += 16 * 256)
       *reinterpret_cast<Four*>(codes + k) = lane::load4(from + k);
     for (int b = lane::thread(); b < padded / 32; b += 256) {
-      scales[b] = p.in.scales[row * (padded / 32) + b];
-      block_sums[b] = p.in.sums[row * (padded / 32) + b];
+      scales[b] = p.in.scales[packed * (padded / 32) + b];
+      block_sums[b] = p.in.sums[packed * (padded / 32) + b];
     }
   } else {
-    const int columns = p.matrix[0].columns;
     const float* x = p.x + (p.from != nullptr ? p.from[share.row] : share.row) * p.x_stride;
-    const Moments m = moments<256>(p.norm.kind, p.norm.eps, columns, [&](int k) { return x[k]; }, scratch);
-    quantise<256>(
-        columns, padded, [&](int k) { return normed(p.norm, m, x[k], k); }, codes, scales, block_sums);
+    row.load(x, 1.0f, scratch);
+    quantise(row, padded, codes, scales, block_sums);
   }
   const Rows in{codes, scales, block_sums, nullptr, padded};
-  for (int tile = lane::block_x(); tile < tiles; tile += p.blocks)
-    one_tile<Weights, 1>(p, share, tile, in, 1, sums);
+  lane::barrier();
+  all_tiles<Weights, 1>(p, share, tiles, in, 1, sums);
 }
 
 template <class Weights>
@@ -238,25 +268,24 @@ RF_DEVICE void matvec_of_rows(const MatvecParams& p) {
   const std::int64_t first = p.in_parts == 1 ? share.row : share.row * p.parts + share.part;
   const std::int64_t at = first * p.in.padded;
   const Rows in{p.in.codes + at, p.in.scales + at / 32, p.in.sums + at / 32, p.in.values + at, p.in.padded};
-  for (int tile = lane::block_x(); tile < tiles; tile += p.blocks)
-    one_tile<Weights, matvec_rows>(p, share, tile, in, rows, sums);
+  all_tiles<Weights, matvec_rows>(p, share, tiles, in, rows, sums);
 }
 
-#define RF_MATVEC(Fmt)                                 \
-  RF_KERNEL(rf_matvec_##Fmt, MatvecParams, 256) {      \
-    matvec<Quantised<Fmt>>(p);                         \
-  }                                                    \
-  RF_KERNEL(rf_matvec_rows_##Fmt, MatvecParams, 256) { \
-    matvec_of_rows<Quantised<Fmt>>(p);                 \
+#define RF_MATVEC(Fmt)                                    \
+  RF_KERNEL(rf_matvec_##Fmt, MatvecParams, 256, 3) {      \
+    matvec<Quantised<Fmt>>(p);                            \
+  }                                                       \
+  RF_KERNEL(rf_matvec_rows_##Fmt, MatvecParams, 256, 2) { \
+    matvec_of_rows<Quantised<Fmt>>(p);                    \
   }
 RF_FORMATS(RF_MATVEC)
-RF_KERNEL(rf_matvec_rows_F32, MatvecParams, 256) {
+RF_KERNEL(rf_matvec_rows_F32, MatvecParams, 256, 2) {
   matvec_of_rows<F32>(p);
 }
-RF_KERNEL(rf_matvec_rows_F16, MatvecParams, 256) {
+RF_KERNEL(rf_matvec_rows_F16, MatvecParams, 256, 2) {
   matvec_of_rows<F16>(p);
 }
-RF_KERNEL(rf_matvec_rows_BF16, MatvecParams, 256) {
+RF_KERNEL(rf_matvec_rows_BF16, MatvecParams, 256, 2) {
   matvec_of_rows<BF16>(p);
 }
 

@@ -8,29 +8,32 @@
 
 namespace rf::gpu {
 
-RF_KERNEL(rf_pack, PackParams, 256) {
+RF_KERNEL(rf_pack, PackParams, 256, 2) {
   RF_SHARED(float, scratch, 8);
   const int part = lane::block_x(), row = lane::block_y();
+  NormedRow normed_row(p.norm, p.columns);
   lane::wait_for_previous();
   lane::let_next_start();
   if (row >= rows_of(p.count)) return;
   const int from = p.from != nullptr ? p.from[row] : row;
-  const float* x = p.x + from * p.x_stride + part * p.part_stride;
   const float weight = p.routes != nullptr ? p.routes[(2 * row + 1) * p.parts + part] : 1.0f;
-  const Moments m = moments<256>(p.norm.kind, p.norm.eps, p.columns, [&](int k) { return x[k]; }, scratch);
-  const auto value = [&](int k) { return normed(p.norm, m, x[k], k) * weight; };
+  normed_row.load(p.x + from * p.x_stride + part * p.part_stride, weight, scratch);
   const std::int64_t to = std::int64_t{row} * p.parts + part;
   if (p.out.codes != nullptr)
-    quantise<256>(p.columns, p.out.padded, value, p.out.codes + to * p.out.padded,
-                  p.out.scales + to * (p.out.padded / 32), p.out.sums + to * (p.out.padded / 32));
-  if (p.out.values != nullptr)
-    for (int k = lane::thread(); k < p.out.padded; k += 256)
-      p.out.values[to * p.out.padded + k] = k < p.columns ? value(k) : 0.0f;
-  if (p.normed != nullptr)
-    for (int k = lane::thread(); k < p.columns; k += 256) p.normed[to * p.normed_stride + k] = value(k);
+    quantise(normed_row, p.out.padded, p.out.codes + to * p.out.padded,
+             p.out.scales + to * (p.out.padded / 32), p.out.sums + to * (p.out.padded / 32));
+  const auto copy = [&](float* out, int columns) {
+    normed_row.each_four(columns, [&](const NormedRow::Quad& v, int k) {
+      RF_UNROLL
+      for (int i = 0; i < 4; ++i)
+        if (k + i < columns) out[k + i] = v.v[i];
+    });
+  };
+  if (p.out.values != nullptr) copy(p.out.values + to * p.out.padded, p.out.padded);
+  if (p.normed != nullptr) copy(p.normed + to * p.normed_stride, p.columns);
 }
 
-RF_KERNEL(rf_finish, FinishParams, 256) {
+RF_KERNEL(rf_finish, FinishParams, 256, 2) {
   RF_SHARED(float, scratch, 8);
   const int row = lane::block_x();
   lane::wait_for_previous();

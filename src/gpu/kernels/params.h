@@ -55,7 +55,7 @@ struct Packed {
   std::int32_t padded;
 };
 
-// as rf::Activation
+// Those of rf::Activation.
 enum class ActivationKind : std::int32_t {
   identity,
   silu,
@@ -63,6 +63,8 @@ enum class ActivationKind : std::int32_t {
   gelu,
   relu,
   relu_squared,
+  tanh,
+  sigmoid,
   swiglu_clamped
 };
 

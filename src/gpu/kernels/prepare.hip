@@ -28,7 +28,7 @@ RF_DEVICE void cos_sin(double angle, float& cosine, float& sine) {
   sine = quarter >= 2 ? -b : b;
 }
 
-RF_KERNEL(rf_rope, RopeParams, 64) {
+RF_KERNEL(rf_rope, RopeParams, 64, 4) {
   const int pair = 64 * lane::block_x() + lane::thread(), row = lane::block_y();
   lane::wait_for_previous();
   lane::let_next_start();
@@ -66,7 +66,7 @@ RF_DEVICE void rotate(const AttentionView& a, int row, float* head) {
   lane::barrier();
 }
 
-RF_KERNEL(rf_attend_prepare, PrepareParams, 128) {
+RF_KERNEL(rf_attend_prepare, PrepareParams, 128, 4) {
   RF_SHARED(float, head, widest_head);
   RF_SHARED(float, scratch, 4);
   const AttentionView& a = p.attention;

@@ -1,18 +1,28 @@
 // Weights of one tile as kernels take them: 32 columns of N neighbouring rows, their codes, scales and mins.
 //
-// Canonical order of additions, the same wherever a product is computed, so that a row's result does not
-// depend on its company: columns are cut into at most 64 slices of slice_blocks() blocks of 32; within a
-// slice, for each block and each group of it in order, acc = fma(float(integer dot), w_scale * a_scale, acc),
-// then acc = fma(w_min, a_scale * a_sum, acc); float weights: acc = fma(w, a, acc) by column. The slices'
-// sums are added in order.
+// Canonical order of additions, the same wherever a product is computed, so that a row's result does not depend
+// on its company: blocks of 32 columns are dealt out to 64 slices, block b to slice b % 64. Within a slice, for
+// each block and each group of it in order, acc = fma(float(integer dot), w_scale * a_scale, acc), then
+// acc = fma(w_min, a_scale * a_sum, acc); float weights: acc = fma(w, a, acc) by column. The slices' sums are
+// added in order.
 #pragma once
 #include "gpu/kernels/rows.h"
 
 namespace rf::gpu {
 
 inline constexpr int slices = 64;
-RF_DEVICE int slice_blocks(int blocks) {
-  return (blocks + slices - 1) / slices;
+
+// The n-th block when they are taken slice by slice, and whether it is the last of its slice.
+struct Turn {
+  int block;
+  bool last;
+};
+RF_DEVICE Turn block_of_turn(int blocks, int n) {
+  const int each = blocks / slices, longer = blocks % slices;  // slices with one block more
+  const int in_longer = longer * (each + 1);
+  const int own = n < in_longer ? each + 1 : each, at = n < in_longer ? n : n - in_longer;
+  const int slice = (n < in_longer ? 0 : longer) + at / own, turn = at % own;
+  return {slice + slices * turn, turn + 1 == own};
 }
 
 template <class Fmt>
