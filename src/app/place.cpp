@@ -8,7 +8,6 @@
 
 #include "app/argument.h"
 #include "base/error.h"
-#include "base/log.h"
 #include "cpu/cpu.h"
 #include "gpu/gpu.h"
 
@@ -27,7 +26,8 @@ std::unique_ptr<Backend> wanted_gpu(const LoadOptions& options) {
     if (found[i].target.empty() || found[i].integrated) continue;
     return make_gpu({.library = "", .index = static_cast<int>(i)});
   }
-  spdlog::debug("no GPU: {}", why.empty() ? "no driver found" : why);
+  if (options.gpu_layers != "auto")
+    fail("--gpu-layers {}: no GPU driver found{}{}", options.gpu_layers, why.empty() ? "" : ": ", why);
   return nullptr;
 }
 

@@ -1,11 +1,11 @@
 // The GPU back end: one device, one stream; a run is a list of launches, captured as a graph for each bucket of
 // rows. A batch is uploaded in one piece, and what it wants comes back in one.
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <map>
-#include <fmt/ranges.h>
-
+#include <iterator>
 #include <optional>
 
 #include "base/error.h"
@@ -52,9 +52,10 @@ class Gpu : public Backend {
     const std::size_t free = device_->free_memory();
     return free > reserve ? free - reserve : std::size_t{0};
   }
+  double measure_bandwidth() override;
   void load(const Program& program, std::span<const int> steps, const RunLimits& limits,
             void (*progress)(void*, std::size_t, std::size_t), void* context) override;
-  std::unique_ptr<Run> prepare(int first, int last) override { return std::make_unique<GpuRun>(first, last); }
+  std::unique_ptr<Run> prepare(int first, int last) override;
   void run(Run& run, const Batch& batch, std::span<Stat> stats) override;
   void read(SlotId slot, int rows, float* out) override;
   void write(SlotId slot, int rows, const float* in) override;
@@ -67,6 +68,7 @@ class Gpu : public Backend {
   void release();
   void take_weights(void (*progress)(void*, std::size_t, std::size_t), void* context);
   GpuRun::Launches& launches_for(GpuRun& run, const Bucket& bucket);
+  std::unique_ptr<GpuRun::Launches> lower(const GpuRun& run, const Bucket& bucket) const;
   void upload(const Batch& batch);
   void start(GpuRun::Launches& launches);
   void enqueue(const GpuRun::Launches& launches);
@@ -126,6 +128,24 @@ bool Gpu::can(const Program& program, const Step& step, std::string* why) const 
   return true;
 }
 
+// Copies within the device, which read every byte and write it.
+double Gpu::measure_bandwidth() {
+  const std::size_t bytes = std::min<std::size_t>(std::size_t{512} << 20, device_->free_memory() / 4);
+  const Buffer from(*device_, bytes), to(*device_, bytes);
+  double best = 0;
+  for (int round = 0; round < 6; ++round) {
+    const Handle first = device_->mark();
+    device_->copy_within(to.at(), from.at(), bytes);
+    const Handle last = device_->mark();
+    device_->wait();
+    const auto ns = static_cast<double>(std::max<std::int64_t>(device_->between(first, last), 1));
+    best = std::max(best, 2 * static_cast<double>(bytes) / ns * 1e9);
+    device_->destroy_mark(first);
+    device_->destroy_mark(last);
+  }
+  return best;
+}
+
 void Gpu::load(const Program& program, std::span<const int> steps, const RunLimits& limits,
                void (*progress)(void*, std::size_t, std::size_t), void* context) {
   release();
@@ -176,9 +196,7 @@ void Gpu::take_weights(void (*progress)(void*, std::size_t, std::size_t), void* 
   device_->wait();
 }
 
-GpuRun::Launches& Gpu::launches_for(GpuRun& run, const Bucket& bucket) {
-  for (const auto& each : run.buckets)
-    if (each->bucket == bucket) return *each;
+std::unique_ptr<GpuRun::Launches> Gpu::lower(const GpuRun& run, const Bucket& bucket) const {
   auto made = std::make_unique<GpuRun::Launches>();
   made->bucket = bucket;
   Lowering lowering(layout_, device_->info(), bucket);
@@ -197,6 +215,25 @@ GpuRun::Launches& Gpu::launches_for(GpuRun& run, const Bucket& bucket) {
     from_here(run.first + static_cast<int>(i));
   }
   made->launches = std::move(lowering.launches());
+  return made;
+}
+
+// Kernels of small batches and of large ones are found at once: a driver may have to compile them.
+std::unique_ptr<Run> Gpu::prepare(int first, int last) {
+  auto run = std::make_unique<GpuRun>(first, last);
+  std::vector<Launch> all;
+  for (const int rows : {1, 2, layout_.limits().batch.rows}) {
+    auto some = lower(*run, {.rows = rows, .wanted = std::min(rows, layout_.limits().batch.wanted), .single = true, .several = true});
+    std::ranges::move(some->launches, std::back_inserter(all));
+  }
+  device_->find_functions(all);
+  return run;
+}
+
+GpuRun::Launches& Gpu::launches_for(GpuRun& run, const Bucket& bucket) {
+  for (const auto& each : run.buckets)
+    if (each->bucket == bucket) return *each;
+  auto made = lower(run, bucket);
   device_->find_functions(made->launches);
   return *run.buckets.emplace_back(std::move(made));
 }

@@ -120,6 +120,8 @@ Device::Device(std::shared_ptr<Driver> driver, int index)
     staging_[i] = Pinned(*this, staging_bytes);
     check(driver_->calls().event_create(&staged_[i], no_timing), "EventCreate");
   }
+  // Kernels wait for the launch before them where they are compiled for it.
+  overlaps_ = driver_->can_overlap() && target_for(info_.arch) == "ptx90";
   probe();
 }
 
@@ -268,6 +270,9 @@ Handle Device::function(std::string_view kernel) {
 
 void Device::launch(const Launch& one) {
   void* params[] = {const_cast<std::byte*>(one.params.data())};
+  if (overlaps_)
+    return check(driver_->launch_overlapping(one.function, one.grid, one.threads, one.lds, stream_, params),
+                 "LaunchKernelEx");
   check(driver_->calls().launch(one.function, one.grid[0], one.grid[1], one.grid[2], one.threads, 1, 1, one.lds,
                                 stream_, params, nullptr),
         "LaunchKernel");

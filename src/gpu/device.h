@@ -136,6 +136,7 @@ class Device {
   Handle staged_[2] = {};  // events: when each may be filled again
   Buffer bounce_;
   bool bounces_ = false;
+  bool overlaps_ = false;  // launches
   bool failed_ = false;  // it is left alone: what it holds is not even given back
   std::int64_t longest_wait_ns_;
 };

@@ -83,6 +83,12 @@ class Driver {
   };
   const Calls& calls() const { return calls_; }
 
+  // A launch that may begin while the one before it ends (CUDA's programmatic dependent launch): kernels wait by
+  // themselves. False: this driver has no such launches.
+  bool can_overlap() const { return launch_ex_ != nullptr; }
+  int launch_overlapping(Handle function, const unsigned (&grid)[3], unsigned threads, unsigned lds, Handle stream,
+                         void** params) const;
+
  private:
   Driver() = default;
   static std::shared_ptr<Driver> open(const std::string& path, std::string* why);
@@ -95,6 +101,7 @@ class Driver {
   void* handle_ = nullptr;
   int devices_ = 0, version_ = 0;
   Calls calls_{};
+  void* launch_ex_ = nullptr;
   std::vector<Handle> contexts_;  // CUDA's primary contexts, by device
 };
 

@@ -67,6 +67,8 @@ class Backend {
                           const RunLimits& limits) const = 0;
   // Bytes that load() can have, or nothing where that is found out by loading.
   virtual std::optional<std::size_t> free_memory() const { return std::nullopt; }
+  // Bytes per second that steps here could read at most, measured over a fraction of a second.
+  virtual double measure_bandwidth() { return 0; }
   // Allocates slots and caches and takes in the weights of `steps` (indices into program.steps).
   // progress(done, total) is called now and then, in bytes. Throws Error when memory runs out.
   virtual void load(const Program& program, std::span<const int> steps, const RunLimits& limits,

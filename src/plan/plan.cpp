@@ -176,6 +176,13 @@ void Plan::show(const Part& part, const Batch& batch) {
   observe_step(program_, step, batch, x, rows_of(step.routes, copied[1]), observer_);
 }
 
+Backend& Plan::main_backend() {
+  int best = 0;
+  for (int place = 1; place < static_cast<int>(backends_.size()); ++place)
+    if (placement_.steps_on(place).size() > placement_.steps_on(best).size()) best = place;
+  return at(best);
+}
+
 std::size_t Plan::page_bytes() const {
   std::size_t bytes = 0;
   for (std::size_t place = 0; place < backends_.size(); ++place)

@@ -38,6 +38,8 @@ class Plan {
   int place(int step) const { return placement_.at(step); }
   const Backend& backend(int place) const { return *backends_[static_cast<std::size_t>(place)]; }
   std::size_t page_bytes() const;
+  // The backend that most steps run on.
+  Backend& main_backend();
 
   // Per-step telemetry, off until asked for (it costs a clock read per step).
   void measure(bool on);
