@@ -54,6 +54,12 @@ void add_load(CLI::App& app, LoadOptions& load) {
                    ? ""
                    : "expected a number or auto, found " + text;
       });
+  app.add_option("--place", load.place, "GLOB=cpu or GLOB=gpu: where steps with tensors of such names run")
+      ->group("Running")
+      ->allow_extra_args(false)
+      ->check([](const std::string& rule) {
+        return is_place_rule(rule) ? "" : "expected GLOB=cpu or GLOB=gpu, found " + rule;
+      });
   add("-t,--threads", load.threads, "CPU threads; 0: all processors")->check(CLI::Range(0, 4096));
   add("--kv", load.kv, "Type of the key/value cache")->check(CLI::IsMember({"f32", "f16", "q8_0", "q4_0"}));
   add("--page", load.page, "Positions of one page of the cache")->check(CLI::Range(1, 1 << 20));

@@ -13,9 +13,6 @@ namespace rf {
 // here. Throws Error.
 std::string find_model(const std::string& name);
 
-// The backends that the options ask for, best first. Throws Error for a device that this build lacks.
-std::vector<std::unique_ptr<Backend>> make_backends(const LoadOptions& options);
-
 // Loads the model for `parallel` sequences at once, with room for `wanted_rows` rows of logits a step (0: one
 // a sequence). Shows its progress on a terminal when it
 // takes long. Throws Error.

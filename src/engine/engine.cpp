@@ -1,6 +1,7 @@
 #include "engine/engine.h"
 
 #include <algorithm>
+#include <exception>
 #include <limits>
 #include <map>
 #include <span>
@@ -116,7 +117,7 @@ struct Engine::State {
         options(resolve(given, spec)),
         program(checked_program(file, spec, options)),
         tokenizer(tokenizer_of(file, tokenizer_error)),
-        plan(program, std::move(backends), limits_of(options, program), {}, options.progress),
+        plan(program, std::move(backends), limits_of(options, program), preference(), options.progress),
         pages(plan.limits().cache_pages, options.page_tokens,
               program.states.empty() ? 0 : options.state_snapshots),
         scheduler(pages, plan.limits().batch, copy_state()),
@@ -138,6 +139,11 @@ struct Engine::State {
     request.prompt_tokens = static_cast<int>(request.sequence.tokens.size());
     scheduler.add(active.try_emplace(id, std::move(request)).first->second.sequence);
     return id;
+  }
+
+  std::function<int(const Step&)> preference() const {
+    if (!options.prefer) return {};
+    return [this](const Step& step) { return options.prefer(program, step); };
   }
 
   // Throws Error naming what is wrong with `tokens`, which may be at most `most`.
@@ -191,10 +197,19 @@ struct Engine::State {
     }
     if (constrained.empty()) return plan.run(batch);
     if (mask_team == nullptr) mask_team = std::make_unique<Team>(2);
+    std::exception_ptr failure;
     mask_team->run([&](int member) {
-      if (member == 0) return plan.run(batch);
-      for (Reply* reply : constrained) reply->prepare();
+      if (member != 0) {
+        for (Reply* reply : constrained) reply->prepare();
+        return;
+      }
+      try {
+        plan.run(batch);
+      } catch (const DeviceError&) {
+        failure = std::current_exception();
+      }
     });
+    if (failure) std::rethrow_exception(failure);
   }
 
   // `rows`: hidden states of the batch that ran, f32 [wanted, width].
@@ -293,8 +308,15 @@ bool Engine::step(std::vector<Event>& events) {
   State& s = *state_;
   const bool cancelled = s.give_cancelled(events);
   if (!s.scheduler.next()) return cancelled;
-  s.run_batch();
-  const std::span<const float> logits = s.plan.logits(s.scheduler.batch().wanted());
+  std::span<const float> logits;
+  try {
+    s.run_batch();
+    logits = s.plan.logits(s.scheduler.batch().wanted());
+  } catch (const DeviceError& error) {
+    s.plan.recover(error);
+    s.scheduler.restart();
+    return true;
+  }
   for (const Scheduler::Piece& piece : s.scheduler.advance()) s.give(piece, logits, events);
   return true;
 }
@@ -310,13 +332,24 @@ void Engine::evaluate(const std::vector<std::int32_t>& tokens,
   Held own{s.pages, s.scheduler};
   while (static_cast<int>(own.pages.size()) < page_count) own.pages.push_back(s.pages.take());
   Batch batch(s.plan.limits().batch);
-  for (int first = 0; first < count; first += batch.rows()) {
+  for (int first = 0, given = 0; first < count;) {
     batch.clear();
     batch.add_sequence(own.pages, own.state);
     const int end = std::min(first + batch.limits().wanted, count);
     for (int p = first; p < end; ++p) batch.add_row(tokens[static_cast<std::size_t>(p)], p, true);
-    s.plan.run(batch);
-    sink(first, batch.rows(), s.plan.logits(batch.wanted()).data());
+    const float* logits = nullptr;
+    try {
+      s.plan.run(batch);
+      logits = s.plan.logits(batch.wanted()).data();
+    } catch (const DeviceError& error) {
+      s.plan.recover(error);
+      s.scheduler.restart();
+      first = 0;
+      continue;
+    }
+    if (first >= given) sink(first, batch.rows(), logits);
+    first = end;
+    given = std::max(given, first);
   }
 }
 

@@ -35,6 +35,8 @@ struct EngineOptions {
   int batch_rows = 0;   // token budget of a step; 0: 512, of an encoder `context`, as it reads a text at once
   int wanted_rows = 0;  // rows of logits a step can give; 0: `parallel`
   KvType kv = KvType::f16;
+  // The backend that a step should run on, by index; -1: no wish.
+  std::function<int(const Program&, const Step&)> prefer{};
   bool embed = false;  // embed texts, not generate; models made for embedding always do
   std::function<void(std::size_t done, std::size_t total)> progress{};  // of loading weights, bytes
 };

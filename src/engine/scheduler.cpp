@@ -77,6 +77,11 @@ void Scheduler::make_room(int count) {
   while (pages_.available() < count && !running_.empty()) send_back_youngest();
 }
 
+void Scheduler::restart() {
+  while (!running_.empty()) send_back_youngest();
+  pages_.forget_all();
+}
+
 void Scheduler::send_back_youngest() {
   Sequence& s = *running_.back();
   running_.pop_back();

@@ -56,6 +56,9 @@ class Scheduler {
   int take_state();
   void give_back_state(int state) { free_states_.push_back(state); }
 
+  // After the cache was lost: every sequence is read again from its beginning.
+  void restart();
+
  private:
   int pages_for(int tokens) const { return (tokens + pages_.page_tokens() - 1) / pages_.page_tokens(); }
   void send_back_youngest();
