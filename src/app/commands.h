@@ -138,6 +138,33 @@ struct BenchOptions {
 };
 int bench(const BenchOptions& options);
 
+struct QuantizeOptions {
+  std::string in, out, type;
+  std::string imatrix;                    // a file, or empty: all columns count alike
+  std::vector<std::string> tensor_types;  // GLOB=TYPE, the last that matches counts
+  int threads = 0;
+};
+int quantize(const QuantizeOptions& options);
+
+struct ImatrixOptions {
+  std::string model, file;
+  std::string out = "imatrix.gguf";
+  int chunks = 0;    // 0: all
+  LoadOptions load;  // context: tokens of one chunk, 0: 512
+};
+int imatrix(const ImatrixOptions& options);
+
+struct SplitOptions {
+  std::string in, out_prefix;
+  std::uint64_t max_bytes = 0, max_tensors = 0;  // of a part; 0: no limit
+};
+int split(const SplitOptions& options);
+
+struct MergeOptions {
+  std::string in, out;
+};
+int merge(const MergeOptions& options);
+
 struct DevicesOptions {
   int threads = 0;
   bool json = false;

@@ -90,8 +90,8 @@ Gpu::~Gpu() {
 
 void Gpu::release() {
   for (const Handle graph : std::exchange(graphs_, {})) device_->destroy_graph(graph);
-  weights_ = cache_ = activations_ = {};
-  batch_ = result_ = {};
+  for (Buffer* buffer : {&weights_, &cache_, &activations_}) *buffer = Buffer();
+  for (Pinned* pinned : {&batch_, &result_}) *pinned = Pinned();
 }
 
 bool Gpu::can(const Program& program, const Step& step, std::string* why) const {
@@ -105,6 +105,8 @@ bool Gpu::can(const Program& program, const Step& step, std::string* why) const 
     if (!can_tile(weight.tensor.type))
       return no(fmt::format("{}: no kernel for {}", weight.name, type_info(weight.tensor.type).name));
   }
+  if (!has_kernel(step.activation)) return no("an activation that kernels do not have");
+  if (step.routing.experts > most_experts) return no(fmt::format("{} experts", step.routing.experts));
   const Attention& a = step.attention;
   if (step.op == Op::attend && std::max(a.key_dim, a.value_dim) > 576)
     return no(fmt::format("heads of {}, at most 576 fit", std::max(a.key_dim, a.value_dim)));

@@ -75,15 +75,17 @@ DeviceInfo describe(Driver& driver, int index) {
 Buffer::Buffer(Device& device, std::size_t bytes) : device_(&device), bytes_(bytes) {
   if (bytes == 0) return;
   device.use();
-  device.check(device.driver_->calls().malloc(&address_, bytes), "Malloc");
+  device.check(device.driver_->calls().malloc(&block_, bytes + Device::unit), "Malloc");
+  address_ = (block_ + Device::unit - 1) / Device::unit * Device::unit;
 }
 
 Buffer::~Buffer() {
-  if (address_ != 0 && !device_->failed_) device_->driver_->calls().free(address_);
+  if (block_ != 0 && !device_->failed_) device_->driver_->calls().free(block_);
 }
 
 Buffer& Buffer::operator=(Buffer&& other) noexcept {
   std::swap(device_, other.device_);
+  std::swap(block_, other.block_);
   std::swap(address_, other.address_);
   std::swap(bytes_, other.bytes_);
   return *this;

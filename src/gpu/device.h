@@ -26,7 +26,7 @@ struct DeviceInfo {
 
 class Device;
 
-// A piece of device memory.
+// A piece of device memory that begins on a unit of Device.
 class Buffer {
  public:
   Buffer() = default;
@@ -39,7 +39,7 @@ class Buffer {
 
  private:
   Device* device_ = nullptr;
-  Address address_ = 0;
+  Address block_ = 0, address_ = 0;  // as the driver gave it, and within it
   std::size_t bytes_ = 0;
 };
 

@@ -16,7 +16,6 @@ struct Entry {
 // In the order of Driver::Calls.
 constexpr Entry entries[] = {
     {"hipMemGetInfo", "cuMemGetInfo_v2"},
-    {"hipDeviceCanAccessPeer", "cuDeviceCanAccessPeer"},
     {"hipMalloc", "cuMemAlloc_v2"},
     {"hipFree", "cuMemFree_v2"},
     {"hipHostMalloc", "cuMemHostAlloc"},
@@ -28,7 +27,6 @@ constexpr Entry entries[] = {
     {"hipModuleLoadData", "cuModuleLoadData"},
     {"hipModuleUnload", "cuModuleUnload"},
     {"hipModuleGetFunction", "cuModuleGetFunction"},
-    {"hipFuncSetAttribute", "cuFuncSetAttribute"},
     {"hipModuleLaunchKernel", "cuLaunchKernel"},
     {"hipStreamCreateWithFlags", "cuStreamCreate"},
     {"hipStreamDestroy", "cuStreamDestroy_v2"},
@@ -57,7 +55,7 @@ Function* as(void* symbol) {
 struct Numbers {
   int hip, cuda;
 };
-constexpr Numbers attribute_numbers[] = {{63, 16}, {87, 10}, {74, 8}, {16, 18}, {23 + 0, 75}, {61, 76}};
+constexpr Numbers attribute_numbers[] = {{63, 16}, {87, 10}, {74, 8}, {16, 18}, {23, 75}, {61, 76}};
 
 }  // namespace
 
@@ -116,6 +114,12 @@ bool Driver::load(std::string* why) {
     return false;
   }
   std::memcpy(&calls_, table.data(), sizeof calls_);
+  for (const char* name : {platform_ == Platform::hip ? "hipSetDevice" : "cuCtxSetCurrent",
+                           platform_ == Platform::hip ? "hipSetDevice" : "cuDevicePrimaryCtxRetain"})
+    if (find(name) == nullptr) {
+      *why = fmt::format("has no entry point {}", name);
+      return false;
+    }
   return true;
 }
 

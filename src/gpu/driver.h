@@ -52,7 +52,6 @@ class Driver {
   // The entry points themselves; each returns the driver's error code.
   struct Calls {
     int (*mem_get_info)(std::size_t* free, std::size_t* total);
-    int (*can_access_peer)(int* can, int device, int peer);
     int (*malloc)(Address* address, std::size_t bytes);
     int (*free)(Address address);
     int (*host_malloc)(void** address, std::size_t bytes, unsigned flags);
@@ -64,7 +63,6 @@ class Driver {
     int (*module_load)(Handle* module, const void* image);
     int (*module_unload)(Handle module);
     int (*module_function)(Handle* function, Handle module, const char* name);
-    int (*function_attribute)(Handle function, int attribute, int value);
     int (*launch)(Handle function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
                   unsigned block_y, unsigned block_z, unsigned lds, Handle stream, void** params, void** extra);
     int (*stream_create)(Handle* stream, unsigned flags);

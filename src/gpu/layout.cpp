@@ -98,9 +98,9 @@ void Layout::add_attention(const Attention& a) {
   }
   const auto c = static_cast<std::size_t>(a.cache);
   if (cache_at_[c] != absent) return;
-  const Cache& cache = program_->caches[c];
-  caches_[c] = cache_view(static_cast<KvKind>(limits_.kv), cache.kv_heads, cache.key_dim, cache.value_dim,
-                          cache.key_is_value, limits_.page_tokens);
+  const Cache& shape = program_->caches[c];
+  caches_[c] = cache_view(static_cast<KvKind>(limits_.kv), shape.kv_heads, shape.key_dim, shape.value_dim,
+                          shape.key_is_value, limits_.page_tokens);
   cache_at_[c] = take(need_.cache, caches_[c].page_bytes * static_cast<std::size_t>(limits_.cache_pages));
 }
 

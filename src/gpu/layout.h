@@ -10,7 +10,7 @@
 
 namespace rf::gpu {
 
-// The arenas' sizes are known before anything is allocated; addresses are those of arenas at 0 until set.
+// The arenas' sizes are known before anything is allocated; addresses are those of arenas at `nowhere` until set.
 class Layout {
  public:
   static constexpr std::size_t absent = ~std::size_t{0};
@@ -20,7 +20,8 @@ class Layout {
   Layout(const Program& program, std::span<const int> steps, const RunLimits& limits);
 
   MemoryNeed need() const { return need_; }
-  Address weights = 0, cache = 0, activations = 0;  // where the arenas begin
+  static constexpr Address nowhere = 4096;
+  Address weights = nowhere, cache = nowhere, activations = nowhere;  // where the arenas begin
 
   // Matrices that are multiplied or looked up.
   struct Tiles {

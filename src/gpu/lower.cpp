@@ -18,6 +18,25 @@ std::int64_t divided(std::int64_t n, std::int64_t by) {
   return (n + by - 1) / by;
 }
 
+ActivationKind kind_of(Activation activation) {
+  switch (activation) {
+    case Activation::silu:
+      return ActivationKind::silu;
+    case Activation::gelu_tanh:
+      return ActivationKind::gelu_tanh;
+    case Activation::gelu:
+      return ActivationKind::gelu;
+    case Activation::relu:
+      return ActivationKind::relu;
+    case Activation::relu_squared:
+      return ActivationKind::relu_squared;
+    case Activation::swiglu_clamped:
+      return ActivationKind::swiglu_clamped;
+    default:
+      return ActivationKind::identity;
+  }
+}
+
 // Up to 8 rows exactly, then powers of two.
 int bucket_rows(int rows, int most) {
   if (rows <= matvec_rows) return std::max(rows, 1);
@@ -25,6 +44,10 @@ int bucket_rows(int rows, int most) {
 }
 
 }  // namespace
+
+bool has_kernel(Activation activation) {
+  return activation == Activation::identity || kind_of(activation) != ActivationKind::identity;
+}
 
 Bucket bucket_of(const Batch& batch) {
   Bucket bucket{.rows = bucket_rows(batch.rows(), batch.limits().rows),
@@ -35,17 +58,14 @@ Bucket bucket_of(const Batch& batch) {
   return bucket;
 }
 
-template <class Params>
-void Lowering::add(std::string_view kernel, const Params& params, std::int64_t x, std::int64_t y, std::int64_t z,
-                   std::uint32_t lds) {
+void Lowering::add_launch(std::string_view kernel, std::span<const std::byte> params, std::int64_t x, std::int64_t y,
+                          std::int64_t z, std::uint32_t lds) {
   const KernelInfo* info = find_kernel(kernel);
-  Launch launch{.kernel = kernel,
-                .grid = {static_cast<unsigned>(x), static_cast<unsigned>(y), static_cast<unsigned>(z)},
-                .threads = info != nullptr ? info->threads : 0,
-                .lds = lds};
-  launch.params.resize(sizeof params);
-  std::memcpy(launch.params.data(), &params, sizeof params);
-  launches_.push_back(std::move(launch));
+  launches_.push_back({.kernel = kernel,
+                       .grid = {static_cast<unsigned>(x), static_cast<unsigned>(y), static_cast<unsigned>(z)},
+                       .threads = info != nullptr ? info->threads : 0,
+                       .lds = lds,
+                       .params = {params.begin(), params.end()}});
 }
 
 void Lowering::step(const Step& step) {
@@ -70,6 +90,8 @@ void Lowering::step(const Step& step) {
       return experts_down(step);
     case Op::logits:
       return logits(step);
+    default:
+      return add_launch(op_name(step.op), {}, 1, 1, 1, 0);  // a kernel that is not there
   }
 }
 
@@ -127,7 +149,7 @@ void Lowering::qkv(const Step& step) {
 
 void Lowering::matmul(const Step& step) {
   Product one = product(step, {0});
-  one.epilogue.activation = static_cast<ActivationKind>(step.activation);
+  one.epilogue.activation = kind_of(step.activation);
   if (step.post.kind == Norm::Kind::off) {
     one.out += step.first_column;
     one.epilogue.scale = step.scale;
@@ -154,10 +176,10 @@ void Lowering::finish(const Step& step, const float* x, std::int64_t columns, in
   p.count = rows();
   p.post = layout_.norm(step.post);
   p.post_last = step.post_last ? 1 : 0;
-  p.epilogue = {.add = layout_.slot(step.add),
-                .add_stride = layout_.width(step.add),
-                .scale = step.scale,
-                .out_scale = step.out_scale};
+  p.epilogue.add = layout_.slot(step.add);
+  p.epilogue.add_stride = layout_.width(step.add);
+  p.epilogue.scale = step.scale;
+  p.epilogue.out_scale = step.out_scale;
   p.out = layout_.slot(step.out) + step.first_column;
   p.out_stride = layout_.width(step.out);
   add("rf_finish", p, bucket_.rows);
@@ -167,7 +189,7 @@ void Lowering::gate_up(const Step& step) {
   Product both = product(step, {0, 1});
   both.gated = true;
   both.matrices[1].out_column = 0;
-  both.epilogue.activation = static_cast<ActivationKind>(step.activation);
+  both.epilogue.activation = kind_of(step.activation);
   multiply(std::move(both));
 }
 
@@ -246,7 +268,7 @@ void Lowering::route(const Step& step) {
 void Lowering::experts_up(const Step& step) {
   Product both = product(step, {0, 1});
   both.gated = both.matrices.size() == 2;
-  both.epilogue.activation = static_cast<ActivationKind>(step.activation);
+  both.epilogue.activation = kind_of(step.activation);
   for (Matrix& matrix : both.matrices) matrix.out_column = 0;
   both.parts = step.routing.used;
   both.in_parts = step.routing.weigh_input ? both.parts : 1;
@@ -291,6 +313,11 @@ Packed Lowering::pack(const Product& product) {
   return p.out;
 }
 
+// Up to here weights are better read once for each 8 rows than laid out for a matrix unit.
+int Lowering::few_rows() const {
+  return device_.arch.starts_with("sm_") ? 32 : matvec_rows;
+}
+
 void Lowering::group(const Product& product) {
   GroupParams p{};
   p.routes = product.routes;
@@ -319,11 +346,13 @@ void Lowering::multiply(Product product) {
 // The matrices of one type.
 void Lowering::multiply_type(const Product& product, Type type, const Packed& in) {
   MatvecParams p{};
-  std::int64_t tiles = 0;
+  std::int64_t tiles = 0, tile_groups = 0;
   for (std::size_t i = 0; i < product.matrices.size(); ++i)
     if (product.types[i] == type) {
       p.matrix[p.matrices++] = product.matrices[i];
-      if (!product.gated || p.matrices == 1) tiles += product.matrices[i].tiles;
+      if (product.gated && p.matrices > 1) continue;
+      tiles += product.matrices[i].tiles;
+      tile_groups += divided(product.matrices[i].tiles, matmul_tiles);
     }
   p.gated = product.gated ? 1 : 0;
   p.x = product.x;
@@ -344,12 +373,12 @@ void Lowering::multiply_type(const Product& product, Type type, const Packed& in
   const int rows = product.count.rows;
   const std::uint32_t lds = matvec_lds(p.matrix[0].columns);
   const bool by_row = !is_float(type) && p.matrix[0].columns <= matvec_columns;
-  if (product.parts > 1 && (rows <= matvec_rows || product.experts == 0)) {
+  if (product.parts > 1 && rows <= matvec_rows) {
     if (by_row) return add(kernel_of("matvec", type), p, p.blocks, std::int64_t{rows} * p.parts, 1, lds);
     return add(kernel_of("matvec_rows", type), p, p.blocks, std::int64_t{rows} * p.parts);
   }
   if (rows == 1 && by_row) return add(kernel_of("matvec", type), p, p.blocks, 1, 1, lds);
-  if (rows <= matvec_rows) return add(kernel_of("matvec_rows", type), p, p.blocks);
+  if (product.parts == 1 && rows <= few_rows()) return add(kernel_of("matvec_rows", type), p, p.blocks, divided(rows, matvec_rows));
   MatmulParams m{};
   std::ranges::copy(p.matrix, m.matrix);
   m.matrices = p.matrices;
@@ -369,7 +398,8 @@ void Lowering::multiply_type(const Product& product, Type type, const Packed& in
     m.starts = layout_.starts();
   }
   const std::int64_t all_rows = product.experts > 0 ? std::int64_t{rows} * p.parts : rows;
-  add(kernel_of("matmul", type), m, divided(tiles, 8), divided(all_rows, matmul_rows), std::max(product.experts, 1));
+  add(kernel_of("matmul", type), m, tile_groups, divided(all_rows, matmul_rows),
+      product.experts > 0 ? product.experts : p.parts);
 }
 
 void Lowering::multiply_apart(const Product& product) {

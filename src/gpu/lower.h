@@ -1,5 +1,7 @@
 // Lowering: a step made into kernel launches for batches of up to so many rows.
 #pragma once
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include "gpu/device.h"
@@ -14,6 +16,9 @@ struct Bucket {
   bool several = false;  // there may be sequences of more
   bool operator==(const Bucket&) const = default;
 };
+
+// Whether kernels have this activation.
+bool has_kernel(Activation activation);
 
 // The smallest bucket that holds the batch.
 Bucket bucket_of(const Batch& batch);
@@ -72,13 +77,23 @@ class Lowering {
   void finish(const Step& step, const float* x, std::int64_t columns, int terms);
   AttentionView attention_view(const Attention& a) const;
 
+  int few_rows() const;
   RowCount rows() const { return {layout_.batch().counts, 0, bucket_.rows}; }
   RowCount wanted() const { return {layout_.batch().counts, 1, bucket_.wanted}; }
-  static Epilogue plain() { return {.scale = 1, .out_scale = 1}; }
+  static Epilogue plain() {
+    Epilogue epilogue{};
+    epilogue.scale = epilogue.out_scale = 1;
+    return epilogue;
+  }
 
+  // A launch of a kernel with its one argument and its grid.
   template <class Params>
   void add(std::string_view kernel, const Params& params, std::int64_t x, std::int64_t y = 1, std::int64_t z = 1,
-           std::uint32_t lds = 0);
+           std::uint32_t lds = 0) {
+    add_launch(kernel, std::as_bytes(std::span(&params, 1)), x, y, z, lds);
+  }
+  void add_launch(std::string_view kernel, std::span<const std::byte> params, std::int64_t x, std::int64_t y,
+                  std::int64_t z, std::uint32_t lds);
 
   const Layout& layout_;
   const DeviceInfo& device_;

@@ -110,6 +110,7 @@ class Builder {
   std::int64_t width(SlotId slot) const { return program_.slots[static_cast<std::size_t>(slot)].width; }
   std::int64_t rows_of(const std::string& name) const { return file_.tensor(name + ".weight").rows(); }
   Norm norm(const std::string& name, std::int64_t elements);
+  void allow_plain_norms() { plain_norms_ = true; }  // a norm that the file lacks is one without weights
   // One F32 number: tensor `name`.
   float scalar(const std::string& name);
 
@@ -137,6 +138,7 @@ class Builder {
   const Spec& spec_;
   int context_;
   bool embed_;
+  bool plain_norms_ = false;
   Program program_;
   std::map<std::pair<std::string, std::int64_t>, WeightId> taken_;  // by name and first row
   std::map<std::pair<std::string, std::int64_t>, SlotId> slots_;

@@ -96,8 +96,13 @@ Linear Builder::matrices(const std::string& name, std::int64_t columns, std::int
 }
 
 Norm Builder::norm(const std::string& name, std::int64_t elements) {
-  Norm norm{.kind = spec_.norm, .weight = vector(name + ".weight", elements), .eps = spec_.norm_eps};
-  if (file_.find(name + ".bias") != nullptr) norm.bias = vector(name + ".bias", elements);
+  Norm norm{.kind = spec_.norm, .eps = spec_.norm_eps};
+  if (plain_norms_ && !has(name)) return norm;
+  norm.weight = vector(name + ".weight", elements);
+  if (file_.find(name + ".bias") != nullptr) {
+    norm.kind = Norm::Kind::layer;  // whatever key its epsilon has: rms norms have no bias
+    norm.bias = vector(name + ".bias", elements);
+  }
   return norm;
 }
 

@@ -101,8 +101,11 @@ void read_yarn(const Keys& keys, Rope& rope) {
   rope.yarn_original = static_cast<float>(original);
   rope.yarn_beta_fast = keys.number("rope.scaling.yarn_beta_fast", 0, rope.yarn_beta_fast);
   rope.yarn_beta_slow = keys.number("rope.scaling.yarn_beta_slow", 0, rope.yarn_beta_slow);
-  const float usual = static_cast<float>(0.1 * std::log(static_cast<double>(rope.yarn_factor)) + 1);
-  rope.magnitude = keys.number("rope.scaling.attn_factor", 0, usual);
+  // mscale over mscale_all_dim of the published configurations, the second being the multiplier.
+  const double grow = 0.1 * std::log(static_cast<double>(rope.yarn_factor)),
+               multiplier = static_cast<double>(keys.number("rope.scaling.yarn_log_multiplier", -1, 0));
+  rope.magnitude = keys.number("rope.scaling.attn_factor", 0,
+                               static_cast<float>((1 + grow) / (1 + multiplier * grow)));
 }
 
 Rope read_rope(const Gguf& file, const Keys& keys, bool windowed, const LayerSpec& layer) {

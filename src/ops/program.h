@@ -120,7 +120,9 @@ struct Attention {
 // best of p + bias are chosen (only out of the best `groups_used` of `groups` groups, a group counting by its
 // best two, or its best one where there is no bias), in that order, ties going to the lower number.
 struct Routing {
-  enum class Gating : std::uint8_t { softmax, sigmoid, softmax_of_chosen };
+  // sparse_mixer (arXiv:2409.12136): one expert after the other, each weighed by the softmax over those left
+  // whose score comes within 2% of the best one's.
+  enum class Gating : std::uint8_t { softmax, sigmoid, softmax_of_chosen, sparse_mixer };
   int experts = 0, used = 0;
   Gating gating = Gating::softmax;
   WeightId bias = none;  // f32 [experts], for the choice alone

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ops/backend.h"
+#include "plan/observe.h"
 #include "plan/placement.h"
 
 namespace rf {
@@ -42,6 +43,10 @@ class Plan {
   void measure(bool on);
   std::span<const Stat> stats() const { return stats_; }
 
+  // From now on run() shows `observer` what every step multiplies its weights with; {} ends it. Steps then
+  // run one by one, so that their inputs can be read in between.
+  void observe(Observer observer);
+
  private:
   struct Part;  // a run and the copies before it
 
@@ -49,6 +54,7 @@ class Plan {
   void tell_what_was_shed(std::span<const std::size_t> steps_before) const;
   void cut();  // into parts, with the copies between them
   void copy(SlotId slot, int from, int to, int rows);
+  void show(const Part& part, const Batch& batch);  // to observer_
   Backend& at(int place) { return *backends_[static_cast<std::size_t>(place)]; }
 
   const Program& program_;
@@ -62,6 +68,7 @@ class Plan {
   int busy_ = 0;                // the place at work
   MemoryNeed memory_;
   bool measuring_ = false;
+  Observer observer_;
 };
 
 }  // namespace rf

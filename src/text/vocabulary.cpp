@@ -30,9 +30,10 @@ bool is_end_text(std::string_view text) {
 template <class T>
 std::vector<T> list(const Gguf& file, std::string_view key, std::size_t count) {
   auto values = file.get<std::vector<T>>(key);
-  if (values.size() != count)
+  if (values.size() < count)
     fail("{}: key {}: expected {} entries, one for each of {}, found {}", file.path(), key, count, tokens_key,
          values.size());
+  values.resize(count);
   return values;
 }
 
@@ -66,6 +67,18 @@ void read_types(const Gguf& file, Vocabulary& vocabulary) {
   }
 }
 
+// Some writers round scores to integers.
+void read_scores(const Gguf& file, Vocabulary& vocabulary) {
+  const auto stored = file.metadata().find(scores_key);
+  if (stored == file.metadata().end()) return;
+  if (stored->second.element == ValueType::i32) {
+    const auto rounded = list<std::int32_t>(file, scores_key, vocabulary.texts.size());
+    vocabulary.scores.assign(rounded.begin(), rounded.end());
+  } else {
+    vocabulary.scores = list<float>(file, scores_key, vocabulary.texts.size());
+  }
+}
+
 // The id under `key`, or -1 where it is stored as -1.
 std::int32_t read_id(const Gguf& file, const Vocabulary& vocabulary, std::string_view key,
                      std::int32_t fallback = -1) {
@@ -94,10 +107,13 @@ void find_ends(const Gguf& file, Vocabulary& vocabulary) {
       vocabulary.ends[static_cast<std::size_t>(id)] = true;
 }
 
-// Phi-3's published tokenizer lets its role tokens swallow the whitespace after them; a GGUF file has no key
-// for that, so its name has to tell.
+// Published masked models let their mask swallow the whitespace before it, and Phi-3 its role tokens that
+// after them; a GGUF file has no key for either, so that texts and a name have to tell.
 void find_space_takers(const Gguf& file, Vocabulary& vocabulary) {
   vocabulary.takes_space.assign(vocabulary.texts.size(), false);
+  const std::int32_t mask = read_id(file, vocabulary, "tokenizer.ggml.mask_token_id");
+  if (mask >= 0 && (vocabulary.text(mask) == "<mask>" || vocabulary.text(mask) == "[MASK]"))
+    vocabulary.takes_space_before = mask;
   auto name = file.get<std::string>("general.name", "");
   std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
   if (name.find("phi-3") == std::string::npos && name.find("phi3") == std::string::npos) return;
@@ -116,7 +132,7 @@ Vocabulary Vocabulary::from(const Gguf& file, const VocabularyDefaults& defaults
   Vocabulary vocabulary;
   read_texts(file, vocabulary);
   read_types(file, vocabulary);
-  if (file.has(scores_key)) vocabulary.scores = list<float>(file, scores_key, vocabulary.texts.size());
+  read_scores(file, vocabulary);
   vocabulary.bos = read_id(file, vocabulary, "tokenizer.ggml.bos_token_id", defaults.bos);
   vocabulary.eos = read_id(file, vocabulary, "tokenizer.ggml.eos_token_id", defaults.eos);
   // The key as writers of files spell it.

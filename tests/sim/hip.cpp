@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <deque>
 #include <functional>
 #include <map>
@@ -153,10 +154,6 @@ RF_ENTRY(hipMemGetInfo, std::size_t* free, std::size_t* total) {
   *free = *total > allocated ? *total - allocated : 0;
   return success;
 }
-RF_ENTRY(hipDeviceCanAccessPeer, int* can, int, int) {
-  *can = 0;
-  return success;
-}
 extern "C" const char* hipGetErrorName(int error) {
   switch (error) {
     case success:
@@ -253,9 +250,6 @@ RF_ENTRY(hipModuleGetFunction, const Kernel** function, void*, const char* name)
   RF_ALIVE;
   *function = find_kernel(name);
   return *function != nullptr ? success : not_found;
-}
-RF_ENTRY(hipFuncSetAttribute, const void*, int, int) {
-  return success;
 }
 RF_ENTRY(hipModuleLaunchKernel, const Kernel* kernel, unsigned x, unsigned y, unsigned z, unsigned threads,
          unsigned, unsigned, unsigned lds, Stream* stream, void** params, void**) {

@@ -31,12 +31,13 @@ def _pooled(rows, pooling):
     return {"mean": rows.mean(0), "cls": rows[0], "lasttoken": rows[-1]}[pooling]
 
 
-def make(root, name, architecture, keys, tensors, compute, reference, pooling=None, scores=None):
+def make(root, name, architecture, keys, tensors, compute, reference, pooling=None, scores=None,
+         avoid=-1):
     """Writes root/name.
 
     keys: those under the architecture's prefix; tensors: name -> array; compute(ids) -> float64 [n, vocabulary] logits
     or, with `pooling`, hidden states [n, hidden]; reference: what computes them, in words; scores(ids): what a classifier
-    makes of the text.
+    makes of the text; avoid: a token that texts do not have.
     """
     folder = pathlib.Path(root) / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -45,7 +46,8 @@ def make(root, name, architecture, keys, tensors, compute, reference, pooling=No
             "tokenizer.ggml.model": "no_vocab"}
     gguf.write(folder / "model.gguf", head | {f"{architecture}.{key}": value for key, value in keys.items()}, tensors)
 
-    texts = [[int(t) for t in generator.integers(0, VOCABULARY, n)] for n in SEQUENCES]
+    allowed = [t for t in range(VOCABULARY) if t != avoid]
+    texts = [[int(t) for t in generator.choice(allowed, n)] for n in SEQUENCES]
     results = [compute(ids) for ids in texts]
     rows = numpy.concatenate(results)
     spread = float(rows.max() - rows.min())

@@ -27,7 +27,7 @@ def fill(model, name):
     with torch.no_grad():
         for key, value in model.named_parameters():
             noise = torch.randn(value.shape, generator=generator, dtype=torch.float32)
-            if key.endswith("bias") or value.dim() == 1 and "norm" not in key and "ln" not in key:
+            if key.endswith("bias") or value.dim() == 1 and "norm" not in key.lower() and "ln_" not in key:
                 value.copy_(0.2 * noise)
             elif value.dim() == 1:
                 unit = 0.0 if value.abs().max() == 0 else 1.0  # what the class starts its norms with
@@ -63,10 +63,12 @@ def build(name, model_class, config_class, config, names=None):
     model = fill(getattr(transformers, model_class)(config), name).double().eval()
     tensors = {}
     tied = getattr(config, "tie_word_embeddings", False)
-    for key, value in list(model.named_parameters()) + list(model.named_buffers()):
+    for key, value in list(model.named_parameters()) + [b for b in model.named_buffers() if "e_score" in b[0]]:
         mapped = gguf_name(key, NAMES | (names or {}))
-        if mapped is None or (tied and mapped == "output.weight"):
+        if tied and mapped == "output.weight" or key.startswith("pooler."):
             continue
+        if mapped is None:
+            raise ValueError(f"{name}: no name for {key}")
         tensors[mapped] = value.detach().float().numpy()
     return model, config, tensors
 
@@ -117,11 +119,11 @@ def split_experts(tensors):
 
 
 def make(root, name, architecture, model, config, *, keys=None, names=None, interleave=False, change=None,
-         pooling=None):
+         pooling=None, common=common_keys):
     """A golden folder of transformers' `model`ForCausalLM or Model class with `model`Config.
 
     keys: further ones; interleave: the file has adjacent rotary pairs where the class has halves; change(tensors, config):
-    what else the converter does to the tensors.
+    what else the converter does to the tensors; common(config): the keys that come out of the config.
     """
     kind = model if model.endswith("Model") else model + "ForCausalLM"
     module, settings, tensors = build(name, kind, kind.replace("ForCausalLM", "").replace("Model", "") + "Config", config,
@@ -134,7 +136,7 @@ def make(root, name, architecture, model, config, *, keys=None, names=None, inte
                     tensors[tensor] = interleaved(tensors[tensor], heads)
     if change:
         change(tensors, settings)
-    all_keys = common_keys(settings) | (keys or {})
+    all_keys = common(settings) | (keys or {})
     all_keys = {key: value for key, value in all_keys.items() if value is not None}
     compute = hidden(module) if pooling else logits(module)
     if pooling:

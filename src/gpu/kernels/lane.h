@@ -55,7 +55,7 @@ constexpr int operand_word(int row, int quad) {
 }  // namespace rf::gpu
 
 #if defined(RF_SIM)
-#include "sim/lane_sim.h"
+#include <sim/lane_sim.h>  // of tests/
 #elif defined(__AMDGCN__)
 #include "gpu/kernels/lane_amd.h"
 #else

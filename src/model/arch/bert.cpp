@@ -46,6 +46,13 @@ void record_jina_bert(Builder& b) {
   post_norm_layers(b, embed(b, false), Activation::gelu, false, b.number("attention.max_alibi_bias", 8));
 }
 
+// Norms before, one matrix for gate and up.
+void record_neo_bert(Builder& b) {
+  SlotId x = b.embed({});
+  for (int i = 0; i < b.layers(); ++i) x = transformer_layer(b, x, b.layer(i), b.attention(b.layer(i)), {});
+  b.hidden(x, "enc.output_norm");
+}
+
 void record_modern_bert(Builder& b) {
   const std::string name = b.text("hidden_activation", "gelu");
   const Activation activation = name == "silu" ? Activation::silu : Activation::gelu;

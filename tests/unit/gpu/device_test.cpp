@@ -67,9 +67,10 @@ TEST(GpuDevice, MemoryIsGivenBackAndItsEndIsAnError) {
   const std::size_t before = simulated.allocated();
   {
     gpu::Buffer buffer(device, 1 << 20);
-    EXPECT_EQ(simulated.allocated(), before + (1 << 20));
+    const std::size_t taken = simulated.allocated();
+    EXPECT_GE(taken, before + (1 << 20));
     gpu::Buffer moved = std::move(buffer);
-    EXPECT_EQ(simulated.allocated(), before + (1 << 20));
+    EXPECT_EQ(simulated.allocated(), taken);
   }
   EXPECT_EQ(simulated.allocated(), before);
   simulated.fault("oom:1000000");

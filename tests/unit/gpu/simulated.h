@@ -2,8 +2,10 @@
 #pragma once
 #include <dlfcn.h>
 
+#include <cstdlib>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "gpu/gpu.h"
 
@@ -38,5 +40,16 @@ class Simulated {
   std::string library_;
   void* handle_;
 };
+
+// Both wave sizes; or the first device of the driver that ROCMFORGE_TEST_DRIVER names, a real one.
+inline std::vector<std::unique_ptr<Backend>> test_devices() {
+  std::vector<std::unique_ptr<Backend>> devices;
+  if (const char* driver = std::getenv("ROCMFORGE_TEST_DRIVER")) {
+    devices.push_back(make_gpu({.library = driver, .index = 0}));
+  } else {
+    for (const int wave : {32, 64}) devices.push_back(make_gpu({.library = sim_library(wave), .index = 0}));
+  }
+  return devices;
+}
 
 }  // namespace rf::test
