@@ -198,11 +198,18 @@ std::uint64_t Engine::submit(Request request) {
   s.check_tokens("prompt", request.prompt, s.options.context - 1);
   const int prompt_tokens = static_cast<int>(request.prompt.size());
   Reply reply(request, *s.tokenizer, s.options.context - prompt_tokens);
+  if (!request.given.empty()) {
+    s.check_tokens("given", request.given, s.options.context - prompt_tokens - 1);
+    reply.resume(request.given, request.surprise);
+    request.prompt.insert(request.prompt.end(), request.given.begin(), request.given.end());
+  }
   const std::uint64_t id = ++s.last_id;
-  auto [at, added] =
-      s.active.try_emplace(id, State::Active{.sequence = {.id = id, .tokens = std::move(request.prompt)},
-                                             .reply = std::move(reply),
-                                             .prompt_tokens = prompt_tokens});
+  auto [at, added] = s.active.try_emplace(id, State::Active{.sequence = {.id = id,
+                                                                         .tokens = std::move(request.prompt),
+                                                                         .priority = request.priority,
+                                                                         .rank = request.rank},
+                                                            .reply = std::move(reply),
+                                                            .prompt_tokens = prompt_tokens});
   s.scheduler.add(at->second.sequence);
   return id;
 }
@@ -215,6 +222,18 @@ void Engine::cancel(std::uint64_t request) {
 
 bool Engine::idle() const {
   return state_->active.empty();
+}
+
+EngineLoad Engine::load() const {
+  const State& s = *state_;
+  const auto pieces = s.scheduler.pieces();
+  const auto decoding = std::ranges::count_if(pieces, [](const auto& p) { return p.decoding; });
+  return {.running = s.scheduler.running(),
+          .waiting = s.scheduler.waiting(),
+          .pages = s.pages.count(),
+          .pages_free = s.pages.available(),
+          .rows = s.scheduler.batch().rows(),
+          .decoding_rows = static_cast<int>(decoding)};
 }
 
 bool Engine::step(std::vector<Event>& events) {

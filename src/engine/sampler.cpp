@@ -61,11 +61,17 @@ void SamplerOptions::check(std::int32_t vocab_size) const {
 
 Sampler::Sampler(SamplerOptions options, std::int32_t vocab_size) : options_(std::move(options)) {
   options_.check(vocab_size);
-  random_state_ = options_.seed ? *options_.seed : random_seed();
+  seed_ = options_.seed ? *options_.seed : random_seed();
+}
+
+void Sampler::resume(std::uint64_t samples, float surprise) {
+  samples_ = samples;
+  surprise_ = surprise;
 }
 
 std::int32_t Sampler::sample(std::span<const float> logits, std::span<const std::int32_t> history,
                              std::span<const std::uint64_t> allowed) {
+  ++samples_;
   logits_.assign(logits.begin(), logits.end());
   ban(allowed);
   penalise(history);
@@ -189,9 +195,9 @@ std::int32_t Sampler::draw() {
   return candidates_.front().token;  // rounding used up the last of `rest`
 }
 
-// 53 bits of SplitMix64 (Steele et al. 2014): in [0, 1), the same on every machine.
+// 53 bits of the samples_th value of SplitMix64 (Steele et al. 2014): in [0, 1), the same on every machine.
 double Sampler::uniform() {
-  std::uint64_t x = random_state_ += 0x9e3779b97f4a7c15u;
+  std::uint64_t x = seed_ + samples_ * 0x9e3779b97f4a7c15u;
   x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
   x = (x ^ x >> 27) * 0x94d049bb133111ebu;
   return static_cast<double>((x ^ x >> 31) >> 11) * 0x1p-53;

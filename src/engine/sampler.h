@@ -39,6 +39,12 @@ class Sampler {
  public:
   Sampler(SamplerOptions options, std::int32_t vocab_size);  // throws as SamplerOptions::check
 
+  // Goes on as after `samples` calls of sample(), the last of which left `surprise` (below 0: none).
+  void resume(std::uint64_t samples, float surprise);
+  // Mirostat's estimate of the surprise to allow, all that one sample leaves for the next; below 0: it is
+  // off.
+  float surprise() const { return surprise_; }
+
   // `logits`: one for each token of the vocabulary; NaN counts as -infinity, and where all are, the answer is
   // 0. `history`: all tokens so far. About linear in the vocabulary. The same seed and inputs give the same
   // tokens. `allowed`: bit t % 64 of word t / 64 for token t, at least one of them; empty: all are. A token
@@ -64,7 +70,9 @@ class Sampler {
   }
 
   SamplerOptions options_;
-  std::uint64_t random_state_;
+  std::uint64_t seed_;
+  std::uint64_t samples_ = 0;  // before this one: the draw is a function of it and the seed
+  float surprise_ = -1.0f;
   std::vector<float> logits_;         // of this step, after penalties and bias; no NaN
   std::vector<std::int32_t> recent_;  // sorted
   std::vector<Candidate> candidates_;

@@ -5,6 +5,16 @@
 
 namespace rf {
 
+void Scheduler::add(Sequence& sequence) {
+  const auto before = [](const Sequence* a, const Sequence* b) {
+    // What was sent back goes on first.
+    if ((a->served > 0) != (b->served > 0)) return a->served > 0;
+    if (a->priority != b->priority) return a->priority > b->priority;
+    return std::pair(a->rank, a->id) < std::pair(b->rank, b->id);
+  };
+  waiting_.insert(std::upper_bound(waiting_.begin(), waiting_.end(), &sequence, before), &sequence);
+}
+
 void Scheduler::remove(Sequence& sequence) {
   pages_.release(sequence.pages);
   std::erase(running_, &sequence);
@@ -99,7 +109,7 @@ void Scheduler::share_rows() {
       --decoding;
     }
     if (share == s->unread() && wanted-- <= 0) --share;  // the last row would be one wanted too many
-    if (share > 0) pieces_.push_back({s, share, -1});
+    if (share > 0) pieces_.push_back({s, share, -1, s->unread() == 1});
     rows -= share;
   }
   // What short prompts left over.

@@ -10,28 +10,31 @@
 
 namespace rf {
 
-// Sequences wait in order of submission; one is let in when there is room among the limits.sequences that run
-// and when all of its tokens find pages at once. A step gives each decoding sequence its row and shares the
-// rest of the token budget among the prompts, evenly, what one leaves going to the others. Where the budget
-// is short of the sequences they take turns. When a decoding sequence finds no page, the youngest one is sent
-// back to the front of the queue; what it had published it finds again, and reads the rest once more when it
-// is let in.
+// Sequences wait in order of priority, rank and submission; one is let in when there is room among the
+// limits.sequences that run and when all of its tokens find pages at once. A step gives each decoding
+// sequence its row and shares the rest of the token budget among the prompts, evenly, what one leaves going
+// to the others. Where the budget is short of the sequences they take turns. When a decoding sequence finds
+// no page, the youngest one is sent back to the front of the queue; what it had published it finds again, and
+// reads the rest once more when it is let in.
 class Scheduler {
  public:
   // What a step reads of one sequence; the pieces' rows lie in the batch in this order.
   struct Piece {
     Sequence* sequence;
     int rows;
-    int wanted;  // the number of its last row among the wanted rows, -1: not wanted
+    int wanted;     // the number of its last row among the wanted rows, -1: not wanted
+    bool decoding;  // it had but one token left to read
   };
 
   // A single sequence of limits.pages pages must fit in `pages`.
   Scheduler(PagePool& pages, const BatchLimits& limits) : pages_(pages), batch_(limits) {}
 
   // The sequence must stay where it is until remove(), and its pages cover at most limits.pages.
-  void add(Sequence& sequence) { waiting_.push_back(&sequence); }
+  void add(Sequence& sequence);
   void remove(Sequence& sequence);  // running or waiting; its pages are let go
   bool idle() const { return running_.empty() && waiting_.empty(); }
+  int running() const { return static_cast<int>(running_.size()); }
+  int waiting() const { return static_cast<int>(waiting_.size()); }
 
   // Fills batch(). False when there is nothing to read.
   bool next();

@@ -10,6 +10,8 @@ namespace rf {
 struct Sequence {
   std::uint64_t id = 0;  // in the order of submission
   std::vector<std::int32_t> tokens;
+  int priority = 0;  // higher ones are let in first; within one, lower ranks, then lower ids
+  std::uint64_t rank = 0;
 
   // The scheduler's part.
   std::vector<std::int32_t> pages{};  // of the cache, in position order; empty while waiting

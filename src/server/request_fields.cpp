@@ -1,0 +1,202 @@
+#include "server/request_fields.h"
+
+#include <charconv>
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+
+namespace rf {
+namespace {
+
+using Limits = std::numeric_limits<float>;
+
+template <class Value, class Found>
+void set(Value& value, const Found& found) {
+  if (found) value = static_cast<Value>(*found);
+}
+
+std::int32_t token_of(const Fields& fields, const std::string& text) {
+  std::int32_t token = -1;
+  const auto result = std::from_chars(text.data(), text.data() + text.size(), token);
+  if (result.ec != std::errc() || result.ptr != text.data() + text.size() || token < 0)
+    fail_field(fields.path("logit_bias"), "expected token ids, found '{}'", text.substr(0, 40));
+  return token;
+}
+
+// -100 and less ban a token, as OpenAI's users expect; false does too, as llama.cpp's do.
+float bias_of(const Fields& fields, const Json& value) {
+  if (value.is_boolean() && !value.get<bool>()) return -Limits::infinity();
+  if (!value.is_number())
+    fail_field(fields.path("logit_bias"), "expected numbers, found {}", found_text(value));
+  const double bias = value.get<double>();
+  if (!(bias >= -1e6 && bias <= 1e6))
+    fail_field(fields.path("logit_bias"), "expected -1e6 to 1e6, found {}", bias);
+  return bias <= -100 ? -Limits::infinity() : static_cast<float>(bias);
+}
+
+// An object of ids and biases, or llama.cpp's list of pairs.
+void read_bias(const Fields& fields, SamplerOptions& sampling) {
+  const Json* bias = fields.find("logit_bias");
+  if (bias == nullptr) return;
+  if (!bias->is_object() && !bias->is_array())
+    fail_field(fields.path("logit_bias"), "expected an object, found {}", found_text(*bias));
+  if (bias->size() > most_bias)
+    fail_field(fields.path("logit_bias"), "expected at most {} tokens, found {}", most_bias, bias->size());
+  if (bias->is_object()) {
+    for (const auto& [token, value] : bias->items())
+      sampling.logit_bias.emplace_back(token_of(fields, token), bias_of(fields, value));
+    return;
+  }
+  for (const Json& pair : *bias) {
+    if (!pair.is_array() || pair.size() != 2 || !pair[0].is_number_integer())
+      fail_field(fields.path("logit_bias"), "expected pairs of a token id and a number, found {}",
+                 found_text(pair));
+    const auto token = pair[0].get<std::int64_t>();
+    if (token < 0 || token > std::numeric_limits<std::int32_t>::max())
+      fail_field(fields.path("logit_bias"), "expected token ids, found {}", token);
+    sampling.logit_bias.emplace_back(static_cast<std::int32_t>(token), bias_of(fields, pair[1]));
+  }
+}
+
+std::string flat_content(const Json& content, const std::string& where) {
+  std::string text;
+  for (const Json& part : content) {
+    const Fields fields(part, where);
+    const std::string type = fields.text("type").value_or("text");
+    if (type != "text" && type != "input_text" && type != "output_text")
+      fail_field(where + ".type", "this model takes text, found '{}'", type);
+    text += fields.required_text("text", 64 << 20);
+  }
+  return text;
+}
+
+}  // namespace
+
+void read_sampling(const Fields& fields, Request& request) {
+  SamplerOptions& s = request.sampling;
+  set(s.temperature, fields.number("temperature", 0, 100));
+  set(s.top_p, fields.number("top_p", 0, 1));
+  set(s.min_p, fields.number("min_p", 0, 1));
+  set(s.top_k, fields.integer("top_k", -1, 1 << 30));
+  set(s.repetition_penalty, fields.number("repeat_penalty", 1e-3, 100));
+  set(s.repetition_penalty, fields.number("repetition_penalty", 1e-3, 100));
+  set(s.penalty_last_n, fields.integer("repeat_last_n", -1, 1 << 30));
+  set(s.presence_penalty, fields.number("presence_penalty", -100, 100));
+  set(s.frequency_penalty, fields.number("frequency_penalty", -100, 100));
+  if (const auto seed = fields.integer("seed", -1, std::numeric_limits<std::int64_t>::max());
+      seed && *seed >= 0)
+    s.seed = static_cast<std::uint64_t>(*seed);
+  set(request.ignore_eos, fields.boolean("ignore_eos"));
+  read_bias(fields, s);
+}
+
+void read_stop(const Fields& fields, const char* name, Request& request) {
+  request.stop = fields.texts(name, most_stops);
+  for (const std::string& stop : request.stop)
+    if (stop.empty() || stop.size() > most_stop_bytes)
+      fail_field(fields.path(name), "expected strings of 1 to {} bytes, found one of {}", most_stop_bytes,
+                 stop.size());
+}
+
+void read_max_tokens(const Fields& fields, const char* name, Request& request) {
+  const auto most = fields.integer(name, -1, 1 << 30);
+  if (most && *most == 0) fail_field(fields.path(name), "expected at least 1, found 0");
+  if (most) request.max_tokens = static_cast<int>(*most);
+}
+
+void read_delivery(const Fields& fields, Generation& generation, bool stream_default) {
+  generation.stream = fields.boolean("stream").value_or(stream_default);
+  generation.progress = fields.boolean("return_progress").value_or(false);
+  set(generation.choices, fields.integer("n", 1, 128));
+}
+
+void read_constraint(const Fields& fields, Generation& generation) {
+  enum : std::uint8_t { json_schema, gbnf, regex, choice };
+  message::ConstraintText& constraint = generation.constraint;
+  const auto take = [&](const std::string& field, std::uint8_t kind, std::vector<std::string> texts) {
+    if (!constraint.texts.empty()) fail_field(field, "expected one constraint of the answer, found two");
+    constraint = {kind, std::move(texts)};
+  };
+  if (const Json* format = fields.object("response_format")) {
+    const Fields inner(*format, fields.path("response_format"));
+    const std::string type = inner.required_text("type");
+    if (type == "json_object") {
+      const Json* schema = inner.object("schema");
+      take("response_format", json_schema, {schema != nullptr ? dump(*schema) : R"({"type":"object"})"});
+    } else if (type == "json_schema") {
+      const Json* outer = inner.object("json_schema");
+      if (outer == nullptr) fail_field("response_format.json_schema", "expected an object, found nothing");
+      const Json* schema = outer->contains("schema") ? &(*outer)["schema"] : nullptr;
+      if (schema == nullptr)
+        fail_field("response_format.json_schema.schema", "expected a schema, found nothing");
+      take("response_format", json_schema, {dump(*schema)});
+    } else if (type != "text") {
+      fail_field("response_format.type", "expected text, json_object or json_schema, found '{}'", type);
+    }
+  }
+  if (const auto grammar = fields.text("grammar"); grammar && !grammar->empty())
+    take("grammar", gbnf, {*grammar});
+  if (const Json* schema = fields.find("json_schema")) take("json_schema", json_schema, {dump(*schema)});
+  if (const auto pattern = fields.text("regex", 65536)) take("regex", regex, {*pattern});
+  if (const auto texts = fields.texts("choice", 4096); !texts.empty()) take("choice", choice, texts);
+}
+
+Json read_messages(const Fields& fields, const char* name) {
+  const Json* given = fields.array(name, 4096);
+  if (given == nullptr || given->empty())
+    fail_field(fields.path(name), "expected an array of messages, found none");
+  Json messages = Json::array();
+  for (std::size_t i = 0; i < given->size(); ++i) {
+    const std::string where = fmt::format("{}[{}]", fields.path(name), i);
+    const Fields message((*given)[i], where);
+    const std::string role = message.required_text("role", 64);
+    Json copy = (*given)[i];
+    const Json* content = message.find("content");
+    if (content != nullptr && content->is_array())
+      copy["content"] = flat_content(*content, where + ".content");
+    else if (content != nullptr && !content->is_string())
+      fail_field(where + ".content", "expected a string or an array, found {}", found_text(*content));
+    else if (content == nullptr && message.find("tool_calls") == nullptr)
+      fail_field(where + ".content", "expected a string or an array, found nothing");
+    if (role == "developer") copy["role"] = "system";
+    messages.push_back(std::move(copy));
+  }
+  return messages;
+}
+
+Json read_tools(const Fields& fields) {
+  const Json* tools = fields.array("tools", 256);
+  if (tools == nullptr || tools->empty()) return nullptr;
+  const Json* choice = fields.find("tool_choice");
+  if (choice != nullptr && *choice == "none") return nullptr;
+  fail_field(fields.path("tools"), "calling tools is not supported by this build yet");
+}
+
+std::vector<std::int32_t> read_tokens(const ModelText& text, const std::string& field, const Json& list) {
+  const std::int32_t vocab = text.tokenizer().vocab_size();
+  std::vector<std::int32_t> tokens;
+  for (const Json& id : list) {
+    if (!id.is_number_integer() || id.get<std::int64_t>() < 0 || id.get<std::int64_t>() >= vocab)
+      fail_field(field, "expected token ids under {}, found {}", vocab, found_text(id));
+    tokens.push_back(id.get<std::int32_t>());
+  }
+  return tokens;
+}
+
+std::vector<std::int32_t> chat_prompt(const ModelText& text, const Fields& fields, Json messages,
+                                      Json tools) {
+  Json variables = nullptr;
+  if (const Json* given = fields.object("chat_template_kwargs")) variables = *given;
+  const bool prompt = fields.boolean("add_generation_prompt").value_or(true);
+  try {
+    return text.encode_prompt(
+        text.render(std::move(messages), std::move(tools), std::move(variables), prompt));
+  } catch (const ApiError&) {
+    throw;
+  } catch (const Error& error) {
+    fail_field("messages", "the model's chat template refuses them: {}", error.what());
+  }
+}
+
+}  // namespace rf
