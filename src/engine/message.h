@@ -48,7 +48,7 @@ struct Ping {
   std::uint64_t number = 0;
 };
 struct Embed {
-  std::uint64_t id = 0;
+  std::uint64_t id = 0;  // like that of Submit
   std::vector<std::int32_t> tokens{};
 };
 struct Loading {

@@ -174,7 +174,13 @@ void Worker::carry_out(const message::Cancel& order) {
 }
 
 void Worker::carry_out(const message::Embed& order) {
-  connection_.send(message::Rejected{order.id, "this model gives text, not embeddings"});
+  try {
+    const std::uint64_t ours = engine_.submit(EmbeddingRequest{.tokens = order.tokens});
+    theirs_[ours] = order.id;
+    ours_[order.id] = ours;
+  } catch (const Error& error) {
+    connection_.send(message::Rejected{order.id, error.what()});
+  }
 }
 
 void Worker::step() {
@@ -195,6 +201,8 @@ void Worker::step() {
   for (Event& event : result.events) {
     const auto at = theirs_.find(event.request);
     event.request = at->second;
+    if (!event.embedding.empty())
+      connection_.send(message::Embedding{at->second, std::move(event.embedding)});
     if (event.finish == Finish::unfinished) continue;
     ours_.erase(at->second);
     theirs_.erase(at);
