@@ -66,6 +66,7 @@ std::unique_ptr<Engine> load_engine(const std::string& model, const LoadOptions&
   engine.batch_rows = options.batch_rows;
   engine.wanted_rows = use.wanted_rows;
   engine.cache_tokens = use.cache_tokens;
+  engine.gap = use.gap;
   engine.embed = options.embed;
   engine.kv = kv_by_name(options.kv);
   engine.progress = std::ref(line);

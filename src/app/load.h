@@ -22,6 +22,7 @@ struct LoadUse {
   int parallel = 1;      // sequences at once
   int wanted_rows = 0;   // rows of logits a step; 0: one a sequence
   int cache_tokens = 0;  // positions of the cache; 0: the context of each sequence
+  double gap = 0;        // EngineOptions::gap
   std::function<void(std::size_t done, std::size_t total)>
       progress{};  // none: shown on a terminal when it takes long
 };

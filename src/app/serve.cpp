@@ -32,6 +32,7 @@ int run_engine(const ServeOptions& options) {
     return load_engine(options.worker_model, options.load,
                        {.parallel = options.server.service.parallel,
                         .cache_tokens = options.cache_tokens,
+                        .gap = options.gap,
                         .progress = progress});
   };
   parts.constraints = [](const Engine& engine) {

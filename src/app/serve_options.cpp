@@ -38,6 +38,10 @@ void add_service(CLI::App& app, ServeOptions& o) {
       ->check(CLI::Range(0, 1 << 20));
   add("--cache-tokens", o.cache_tokens, "Positions of a model's cache; 0: --parallel times --ctx")
       ->check(CLI::Range(0, 1 << 30));
+  add("--max-gap", o.gap,
+      "How much longer a step may take because it reads prompts too, as a factor above 1; 0: as long as it "
+      "likes")
+      ->check(CLI::Range(0.0, 1000.0));
   add("--max-choices", service.most_choices, "The largest n of a request")->check(CLI::Range(1, 128));
   add("--request-timeout", service.request_seconds, "Seconds after which a request is cut off")
       ->check(CLI::Range(1, 1 << 30));

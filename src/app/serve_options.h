@@ -15,6 +15,7 @@ struct ServeOptions {
   std::string models_folder;  // all models in it
   LoadOptions load;
   int cache_tokens = 0;
+  double gap = 2;
   double memory_gib = 0;
   double body_mib = 8;
   ServerOptions server;

@@ -32,6 +32,7 @@ EngineOptions resolve(EngineOptions options, const Spec& spec) {
   check_at_least("cache_tokens", options.cache_tokens, 0);
   check_at_least("batch_rows", options.batch_rows, 0);
   check_at_least("wanted_rows", options.wanted_rows, 0);
+  if (options.gap != 0 && !(options.gap > 1)) fail("gap: expected above 1, or 0, found {}", options.gap);
   if (options.context == 0) options.context = std::min(spec.context, default_context);
   if (options.context > spec.context)
     spdlog::warn("context: {} positions, but the model was trained on {}", options.context, spec.context);
@@ -184,6 +185,27 @@ struct Engine::State {
     });
   }
 
+  // Learns what steps cost, and how many rows of prompts the next one may have for that.
+  void pace(std::int64_t step_ns) {
+    const auto pieces = scheduler.pieces();
+    const auto decoding =
+        static_cast<int>(std::ranges::count_if(pieces, [](const auto& p) { return p.decoding; }));
+    const int prompts = scheduler.batch().rows() - decoding;
+    const auto learn = [](double& known, double seen) {
+      known = known == 0 ? seen : 0.8 * known + 0.2 * seen;
+    };
+    const auto ns = static_cast<double>(step_ns);
+    if (prompts == 0)
+      learn(decode_ns, ns);
+    else if (decode_ns > 0 && ns > decode_ns)
+      learn(prompt_row_ns, (ns - (decoding > 0 ? decode_ns : 0)) / prompts);
+    constexpr int least = 4, untried = 16;  // rows
+    int most = untried;
+    if (decode_ns > 0 && prompt_row_ns > 0)
+      most = static_cast<int>((options.gap - 1) * decode_ns / prompt_row_ns);
+    scheduler.set_prompt_rows(std::clamp(most, least, options.batch_rows));
+  }
+
   // `rows`: hidden states of the batch that ran, f32 [wanted, width].
   static void embed(Active& request, const Scheduler::Piece& piece, std::span<const float> rows,
                     std::size_t width, Event& event) {
@@ -234,6 +256,7 @@ struct Engine::State {
   std::vector<Reply*> constrained;         // whose next token the batch under way gives
   std::unique_ptr<Team> mask_team;         // from the first constrained batch on
   std::uint64_t last_id = 0;
+  double decode_ns = 0, prompt_row_ns = 0;  // of a step, and of a row of a prompt beside it; 0: not known
   double load_seconds;
 };
 
@@ -301,7 +324,9 @@ bool Engine::step(std::vector<Event>& events) {
   State& s = *state_;
   const bool cancelled = s.give_cancelled(events);
   if (!s.scheduler.next()) return cancelled;
+  const std::int64_t start = now_ns();
   s.run_batch();
+  if (s.options.gap > 0) s.pace(now_ns() - start);
   const std::span<const float> logits = s.plan.logits(s.scheduler.batch().wanted());
   for (const Scheduler::Piece& piece : s.scheduler.advance()) s.give(piece, logits, events);
   return true;

@@ -26,6 +26,8 @@ struct EngineOptions {
   int cache_tokens = 0;  // positions of the cache, at least `context`; 0: parallel * context
   int batch_rows = 0;   // token budget of a step; 0: 512, of an encoder `context`, as it reads a text at once
   int wanted_rows = 0;  // rows of logits a step can give; 0: `parallel`
+  double gap = 0;  // a step with decoding rows takes at most so many times what it would without prompts, as
+                   // far as can be foretold; 0: prompts are read as fast as they can be
   KvType kv = KvType::f16;
   bool embed = false;  // embed texts, not generate; models made for embedding always do
   std::function<void(std::size_t done, std::size_t total)> progress{};  // of loading weights, bytes

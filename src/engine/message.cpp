@@ -15,14 +15,20 @@ void fields(A& a, ConstraintText& m) {
   a(m.kind, m.texts);
 }
 template <class A>
+void fields(A& a, DryOptions& m) {
+  a(m.multiplier, m.base, m.allowed_length, m.last_n);
+}
+template <class A>
 void fields(A& a, SamplerOptions& m) {
-  a(m.temperature, m.top_k, m.top_p, m.min_p, m.repetition_penalty, m.penalty_last_n, m.presence_penalty,
-    m.frequency_penalty, m.seed, m.logit_bias);
+  a(m.temperature, m.top_k, m.top_p, m.min_p, m.repetition_penalty, m.penalty_last_n, m.typical_p,
+    m.top_n_sigma, m.xtc_probability, m.xtc_threshold, m.dynamic_range, m.dynamic_exponent, m.mirostat,
+    m.mirostat_tau, m.mirostat_eta, m.dry, m.dry_breakers, m.order, m.presence_penalty, m.frequency_penalty,
+    m.seed, m.logit_bias);
 }
 template <class A>
 void fields(A& a, Request& m) {
-  a(m.prompt, m.given, m.surprise, m.sampling, m.stop, m.max_tokens, m.ignore_eos, m.logprobs, m.priority,
-    m.rank);
+  a(m.prompt, m.given, m.surprise, m.sampling, m.stop, m.max_tokens, m.ignore_eos, m.shown_tokens, m.logprobs,
+    m.priority, m.rank);
 }
 template <class A>
 void fields(A& a, TokenLogprob& m) {
@@ -159,6 +165,13 @@ class Reader {
     get(byte);
     if (byte > 1) fail("engine message: expected 0 or 1, found {}", byte);
     value = byte == 1;
+  }
+  void get(SamplerStage& value) {
+    std::uint8_t byte = 0;
+    get(byte);
+    if (byte > static_cast<std::uint8_t>(SamplerStage::temperature))
+      fail("engine message: there is no stage {}", byte);
+    value = static_cast<SamplerStage>(byte);
   }
   void get(Finish& value) {
     std::uint8_t byte = 0;

@@ -57,6 +57,12 @@ Reply::Reply(const Request& request, const Tokenizer& tokenizer, int most)
       left_(limit_of(request, most)) {
   if (request.logprobs < -1 || request.logprobs > most_logprobs)
     fail("logprobs: expected -1 to {}, found {}", most_logprobs, request.logprobs);
+  if (request.sampling.dry.multiplier > 0.0f)
+    sampler_.set_breaks([&tokenizer, breakers = request.sampling.dry_breakers](std::int32_t token) {
+      const std::string piece = tokenizer.piece(token);
+      return std::ranges::any_of(
+          breakers, [&](const std::string& each) { return piece.find(each) != std::string::npos; });
+    });
   if (constraint_ == nullptr) return;
   matcher_ = constraint_->start();
   allowed_.resize((static_cast<std::size_t>(tokenizer.vocab_size()) + 63) / 64);

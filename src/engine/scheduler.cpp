@@ -68,11 +68,29 @@ void Scheduler::grow() {
 }
 
 void Scheduler::admit() {
-  while (!waiting_.empty() && static_cast<int>(running_.size()) < batch_.limits().sequences &&
-         let_in(*waiting_.front())) {
-    running_.push_back(waiting_.front());
-    waiting_.pop_front();
+  for (auto at = waiting_.begin(); at != waiting_.end();) {
+    Sequence& s = **at;
+    if (static_cast<int>(running_.size()) >= batch_.limits().sequences) return;
+    if (follows_a_reader(s)) {
+      ++at;
+      continue;
+    }
+    if (!let_in(s)) return;
+    running_.push_back(&s);
+    at = waiting_.erase(at);
   }
+}
+
+// Whether a running sequence is still to read pages that `s` will then find, having the same beginning.
+bool Scheduler::follows_a_reader(const Sequence& s) const {
+  if (s.whole) return false;
+  return std::ranges::any_of(running_, [&](const Sequence* r) {
+    if (r->unread() <= 1 || r->whole) return false;
+    const std::size_t most = std::min(r->tokens.size(), s.tokens.size() - 1);
+    const auto end = std::mismatch(r->tokens.begin(), r->tokens.begin() + static_cast<std::ptrdiff_t>(most),
+                                   s.tokens.begin());
+    return static_cast<int>(end.first - r->tokens.begin()) / pages_.page_tokens() > r->published;
+  });
 }
 
 // Takes pages for all tokens of `s`, if one is left then for each running sequence to grow into.
@@ -99,6 +117,7 @@ void Scheduler::share_rows() {
   auto prompts = static_cast<int>(std::ranges::count_if(order, [](auto* s) { return s->unread() > 1; }));
   int decoding = static_cast<int>(order.size()) - prompts;
   int rows = batch_.limits().rows, wanted = batch_.limits().wanted;
+  if (decoding > 0 && prompt_rows_ > 0) rows = std::min(rows, decoding + prompt_rows_);
   pieces_.clear();
   for (Sequence* s : order) {
     if (rows == 0) break;

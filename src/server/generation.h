@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "chat/message_parser.h"
 #include "engine/message.h"
 #include "server/api_error.h"
 #include "server/fields.h"
@@ -16,7 +17,8 @@ namespace rf {
 
 // What came of one token, or of what was held back at the end.
 struct Piece {
-  std::string text;
+  std::string text;                  // as generated
+  std::vector<MessageDelta> deltas;  // what it adds to the message
   std::int32_t token = -1;
   TokenLogprob logprob{};
   std::vector<TokenLogprob> top{};
@@ -24,8 +26,9 @@ struct Piece {
 
 struct Choice {
   int index = 0;
-  int prompt = 0;  // the number of its prompt
-  std::string text{};
+  int prompt = 0;               // the number of its prompt
+  std::string text{};           // as generated
+  Message message{};            // what it stands for
   std::vector<Piece> pieces{};  // kept where log-probabilities are asked for
   std::vector<std::int32_t> tokens{};
   int prompt_tokens = 0, prompt_done = 0, prompt_cached = 0;
@@ -73,6 +76,10 @@ struct Generation {
   Request request;  // all but the prompt
   message::ConstraintText constraint;
   bool stream = false, progress = false;
+  // Of chats: what the reply is parsed with. Without a dialect all text is content.
+  const Dialect* dialect = nullptr;
+  Json tools = nullptr;
+  std::string prompt_end;  // the last bytes of the rendered prompt
   std::unique_ptr<Shape> shape;
 };
 

@@ -29,7 +29,9 @@ ModelText::ModelText(const std::string& path)
       tokenizer_(Tokenizer::from(file_)),
       family_(file_.get<std::string>("general.architecture")),
       source_(source_of(file_, *tokenizer_)),
-      template_(parsed(file_, source_)) {}
+      template_(parsed(file_, source_)),
+      dialect_(Dialect::of(source_, [this](std::string_view token) { return tokenizer_->find(token) >= 0; })),
+      shown_tokens_(rf::shown_tokens(dialect_, *tokenizer_)) {}
 
 std::string ModelText::render(nlohmann::ordered_json messages, nlohmann::ordered_json tools,
                               nlohmann::ordered_json variables, bool add_generation_prompt) const {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "chat/chat_template.h"
+#include "chat/dialect.h"
 #include "gguf/gguf.h"
 #include "text/tokenizer.h"
 
@@ -24,6 +25,10 @@ class ModelText {
   const std::string& family() const { return family_; }
   const std::string& template_source() const { return source_; }
 
+  // How it writes reasoning and calls, and which special tokens its replies must show for that.
+  const Dialect& dialect() const { return dialect_; }
+  const std::vector<std::int32_t>& shown_tokens() const { return shown_tokens_; }
+
   // The text that the model's template makes. Throws Error where it refuses the messages.
   std::string render(nlohmann::ordered_json messages, nlohmann::ordered_json tools,
                      nlohmann::ordered_json variables, bool add_generation_prompt = true) const;
@@ -36,6 +41,8 @@ class ModelText {
   std::unique_ptr<Tokenizer> tokenizer_;
   std::string family_, source_;
   ChatTemplate template_;
+  Dialect dialect_;
+  std::vector<std::int32_t> shown_tokens_;
 };
 
 }  // namespace rf

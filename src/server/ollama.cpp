@@ -28,12 +28,30 @@ class OllamaShape : public Shape {
   const char* stream_type() const override { return "application/x-ndjson"; }
 
   Json whole(const Answer& answer) override {
-    Json body = part(answer, answer.choices.front().text);
+    const Message& message = answer.choices.front().message;
+    Json body = part(answer, message.content);
+    if (!message.reasoning.empty()) add(body, "thinking", message.reasoning);
+    for (const ToolCall& call : message.tool_calls) add_call(body, call);
     add_end(answer, body);
     return body;
   }
+  // A call is told when it is complete.
   std::string piece(const Answer& answer, const Choice&, const Piece& piece) override {
-    Json body = part(answer, piece.text);
+    std::string lines;
+    for (const MessageDelta& delta : piece.deltas) {
+      if (delta.kind == MessageDelta::Kind::tool_call) continue;
+      const bool thought = delta.kind == MessageDelta::Kind::reasoning;
+      Json body = part(answer, thought ? "" : delta.text);
+      if (thought) add(body, "thinking", delta.text);
+      body["done"] = false;
+      lines += dump(body) + "\n";
+    }
+    return lines;
+  }
+  std::string finished(const Answer& answer, const Choice& choice) override {
+    if (choice.message.tool_calls.empty()) return "";
+    Json body = part(answer, "");
+    for (const ToolCall& call : choice.message.tool_calls) add_call(body, call);
     body["done"] = false;
     return dump(body) + "\n";
   }
@@ -52,6 +70,14 @@ class OllamaShape : public Shape {
     else
       body["response"] = text;
     return body;
+  }
+  void add(Json& body, const char* name, const std::string& text) const {
+    (chat_ ? body["message"] : body)[name] = text;
+  }
+  static void add_call(Json& body, const ToolCall& call) {
+    Json arguments = Json::parse(call.arguments, nullptr, false);
+    if (!arguments.is_object()) arguments = Json::object();
+    body["message"]["tool_calls"].push_back({{"function", {{"name", call.name}, {"arguments", arguments}}}});
   }
   static void add_end(const Answer& answer, Json& body) {
     body["done"] = true;
@@ -115,7 +141,7 @@ void read_options(const Fields& fields, Generation& generation) {
 Generation chat(const ModelText& text, const ServedModel&, const Json& body) {
   const Fields fields(body);
   Generation generation;
-  generation.prompts = {chat_prompt(text, fields, read_messages(fields, "messages"), read_tools(fields))};
+  read_chat(text, fields, read_messages(fields, "messages"), read_tools(fields), generation);
   read_options(fields, generation);
   generation.shape = std::make_unique<OllamaShape>(true);
   return generation;
@@ -131,7 +157,7 @@ Generation generate(const ModelText& text, const ServedModel&, const Json& body)
     Json messages = Json::array({{{"role", "user"}, {"content", prompt}}});
     if (const auto system = fields.text("system"); system && !system->empty())
       messages.insert(messages.begin(), Json{{"role", "system"}, {"content", *system}});
-    generation.prompts = {chat_prompt(text, fields, std::move(messages), nullptr)};
+    read_chat(text, fields, messages, nullptr, generation);
   }
   read_options(fields, generation);
   generation.shape = std::make_unique<OllamaShape>(false);

@@ -26,8 +26,7 @@ bool usage_wanted(const Fields& fields) {
 Generation chat(const ModelText& text, const ServedModel&, const Json& body) {
   const Fields fields(body);
   Generation generation;
-  Json messages = read_messages(fields, "messages");
-  generation.prompts = {chat_prompt(text, fields, std::move(messages), read_tools(fields))};
+  read_chat(text, fields, read_messages(fields, "messages"), read_tools(fields), generation);
   read_sampling(fields, generation.request);
   read_stop(fields, "stop", generation.request);
   read_max_tokens(fields, "max_tokens", generation.request);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace rf {
 namespace {
@@ -19,7 +20,34 @@ Json bytes_of(const std::string& text) {
 }
 
 Json finish_reason(const Choice& choice) {
-  return choice.finish == Finish::unfinished ? Json() : Json(finish_name(choice.finish));
+  if (choice.finish == Finish::unfinished) return nullptr;
+  const bool calls = !choice.message.tool_calls.empty() && choice.finish == Finish::end_of_text;
+  return calls ? "tool_calls" : finish_name(choice.finish);
+}
+
+Json message_of(const Message& message) {
+  Json value = {{"role", "assistant"}, {"content", message.content}};
+  if (!message.reasoning.empty()) value["reasoning_content"] = message.reasoning;
+  if (message.tool_calls.empty()) return value;
+  if (message.content.empty()) value["content"] = nullptr;
+  for (const ToolCall& call : message.tool_calls)
+    value["tool_calls"].push_back({{"id", call.id},
+                                   {"type", "function"},
+                                   {"function", {{"name", call.name}, {"arguments", call.arguments}}}});
+  return value;
+}
+
+Json delta_of(const MessageDelta& delta) {
+  if (delta.kind == MessageDelta::Kind::content) return {{"content", delta.text}};
+  if (delta.kind == MessageDelta::Kind::reasoning) return {{"reasoning_content", delta.text}};
+  Json call = {{"index", delta.call}};
+  if (!delta.name.empty()) {
+    call["id"] = delta.id;
+    call["type"] = "function";
+    call["function"]["name"] = delta.name;
+  }
+  call["function"]["arguments"] = delta.text;
+  return {{"tool_calls", Json::array({std::move(call)})}};
 }
 
 class ChatShape : public Shape {
@@ -32,7 +60,7 @@ class ChatShape : public Shape {
       Json entries = Json::array();
       for (const Piece& piece : choice.pieces) entries.push_back(logprob_entry(answer, piece));
       choices.push_back({{"index", choice.index},
-                         {"message", {{"role", "assistant"}, {"content", choice.text}}},
+                         {"message", message_of(choice.message)},
                          {"logprobs", entries.empty() ? Json() : Json{{"content", entries}}},
                          {"finish_reason", finish_reason(choice)}});
     }
@@ -59,9 +87,13 @@ class ChatShape : public Shape {
     return event_line(body);
   }
   std::string piece(const Answer& answer, const Choice& choice, const Piece& piece) override {
-    const Json logprobs =
+    Json logprobs =
         piece.logprob.token >= 0 ? Json{{"content", Json::array({logprob_entry(answer, piece)})}} : Json();
-    return chunk(answer, choice, {{"content", piece.text}}, logprobs);
+    std::string lines;
+    for (const MessageDelta& delta : piece.deltas)
+      lines += chunk(answer, choice, delta_of(delta), std::exchange(logprobs, nullptr));
+    if (!logprobs.is_null()) lines += chunk(answer, choice, {{"content", ""}}, std::move(logprobs));
+    return lines;
   }
   std::string finished(const Answer& answer, const Choice& choice) override {
     return chunk(answer, choice, Json::object(), {}, finish_reason(choice));

@@ -50,7 +50,9 @@ Generation plain(const ModelText& text, const Json& body, bool stream) {
   const Fields fields(body);
   Generation generation;
   if (fields.has("messages")) {
-    generation.prompts = {chat_prompt(text, fields, read_messages(fields, "messages"), read_tools(fields))};
+    const Json tools = read_tools(fields);
+    generation.prompts = {
+        text.encode_prompt(chat_text(text, fields, read_messages(fields, "messages"), tools))};
   } else if (const Json* ids = fields.array("tokens", 1 << 24)) {
     generation.prompts = {read_tokens(text, "tokens", *ids)};
   } else {
@@ -122,12 +124,7 @@ HttpResponse detokenize(const ModelText& text, const Json& body) {
 
 HttpResponse apply_template(const ModelText& text, const Json& body) {
   const Fields fields(body);
-  Json variables = nullptr;
-  if (const Json* given = fields.object("chat_template_kwargs")) variables = *given;
-  const Json* tools = fields.array("tools", 256);
-  const std::string prompt =
-      text.render(read_messages(fields, "messages"), tools == nullptr ? Json() : *tools, variables,
-                  fields.boolean("add_generation_prompt").value_or(true));
+  const std::string prompt = chat_text(text, fields, read_messages(fields, "messages"), read_tools(fields));
   return {.body = dump({{"prompt", prompt}, {"tokens", text.encode_prompt(prompt).size()}})};
 }
 

@@ -1,5 +1,6 @@
 #include "server/request_fields.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -59,6 +60,32 @@ void read_bias(const Fields& fields, SamplerOptions& sampling) {
   }
 }
 
+// llama.cpp's names of the stages; those of penalties are known, since they always come first here.
+void read_order(const Fields& fields, SamplerOptions& sampling) {
+  using Stage = SamplerStage;
+  static const std::pair<std::string_view, Stage> names[] = {{"top_n_sigma", Stage::top_n_sigma},
+                                                             {"top_k", Stage::top_k},
+                                                             {"typ_p", Stage::typical_p},
+                                                             {"typical_p", Stage::typical_p},
+                                                             {"top_p", Stage::top_p},
+                                                             {"min_p", Stage::min_p},
+                                                             {"xtc", Stage::xtc},
+                                                             {"temperature", Stage::temperature}};
+  const Json* list = fields.array("samplers", 32);
+  if (list == nullptr) return;
+  sampling.order.clear();
+  for (const Json& name : *list) {
+    if (name == "penalties" || name == "dry") continue;
+    const auto at = std::ranges::find_if(names, [&](const auto& each) { return name == each.first; });
+    if (at == std::end(names))
+      fail_field(fields.path("samplers"),
+                 "expected penalties, dry, top_n_sigma, top_k, typ_p, top_p, min_p, xtc or "
+                 "temperature, found {}",
+                 found_text(name));
+    sampling.order.push_back(at->second);
+  }
+}
+
 std::string flat_content(const Json& content, const std::string& where) {
   std::string text;
   for (const Json& part : content) {
@@ -84,6 +111,21 @@ void read_sampling(const Fields& fields, Request& request) {
   set(s.penalty_last_n, fields.integer("repeat_last_n", -1, 1 << 30));
   set(s.presence_penalty, fields.number("presence_penalty", -100, 100));
   set(s.frequency_penalty, fields.number("frequency_penalty", -100, 100));
+  set(s.typical_p, fields.number("typical_p", 0, 1));
+  set(s.top_n_sigma, fields.number("top_n_sigma", -1, 1e6));
+  set(s.xtc_probability, fields.number("xtc_probability", 0, 1));
+  set(s.xtc_threshold, fields.number("xtc_threshold", 0, 1));
+  set(s.dynamic_range, fields.number("dynatemp_range", 0, 100));
+  set(s.dynamic_exponent, fields.number("dynatemp_exponent", 0, 100));
+  set(s.mirostat, fields.integer("mirostat", 0, 2));
+  set(s.mirostat_tau, fields.number("mirostat_tau", 0, 1000));
+  set(s.mirostat_eta, fields.number("mirostat_eta", 0, 1000));
+  set(s.dry.multiplier, fields.number("dry_multiplier", 0, 1000));
+  set(s.dry.base, fields.number("dry_base", 1, 1000));
+  set(s.dry.allowed_length, fields.integer("dry_allowed_length", 0, 1 << 20));
+  set(s.dry.last_n, fields.integer("dry_penalty_last_n", -1, 1 << 30));
+  if (fields.has("dry_sequence_breakers")) s.dry_breakers = fields.texts("dry_sequence_breakers", 64);
+  read_order(fields, s);
   if (const auto seed = fields.integer("seed", -1, std::numeric_limits<std::int64_t>::max());
       seed && *seed >= 0)
     s.seed = static_cast<std::uint64_t>(*seed);
@@ -168,9 +210,17 @@ Json read_messages(const Fields& fields, const char* name) {
 Json read_tools(const Fields& fields) {
   const Json* tools = fields.array("tools", 256);
   if (tools == nullptr || tools->empty()) return nullptr;
+  for (std::size_t i = 0; i < tools->size(); ++i) {
+    const Fields tool((*tools)[i], fmt::format("{}[{}]", fields.path("tools"), i));
+    const Json* function = tool.object("function");
+    if (function == nullptr) fail_field(tool.path("function"), "expected an object, found nothing");
+    Fields(*function, tool.path("function")).required_text("name", 256);
+  }
   const Json* choice = fields.find("tool_choice");
-  if (choice != nullptr && *choice == "none") return nullptr;
-  fail_field(fields.path("tools"), "calling tools is not supported by this build yet");
+  if (choice == nullptr || *choice == "auto") return *tools;
+  if (*choice == "none") return nullptr;
+  fail_field(fields.path("tool_choice"),
+             "expected auto or none, found {}; calls cannot be forced by this build", found_text(*choice));
 }
 
 std::vector<std::int32_t> read_tokens(const ModelText& text, const std::string& field, const Json& list) {
@@ -184,19 +234,54 @@ std::vector<std::int32_t> read_tokens(const ModelText& text, const std::string& 
   return tokens;
 }
 
-std::vector<std::int32_t> chat_prompt(const ModelText& text, const Fields& fields, Json messages,
-                                      Json tools) {
+namespace {
+
+// Templates made for transformers take arguments as an object.
+void open_arguments(Json& messages) {
+  for (Json& message : messages) {
+    const auto calls = message.find("tool_calls");
+    if (calls == message.end() || !calls->is_array()) continue;
+    for (Json& call : *calls) {
+      if (!call.is_object() || !call.contains("function") || !call["function"].is_object()) continue;
+      Json& function = call["function"];
+      if (!function.contains("arguments") || !function["arguments"].is_string()) continue;
+      const Json parsed = Json::parse(function["arguments"].get_ref<const std::string&>(), nullptr, false);
+      if (parsed.is_object()) function["arguments"] = parsed;
+    }
+  }
+}
+
+}  // namespace
+
+std::string chat_text(const ModelText& text, const Fields& fields, const Json& messages, const Json& tools) {
   Json variables = nullptr;
   if (const Json* given = fields.object("chat_template_kwargs")) variables = *given;
   const bool prompt = fields.boolean("add_generation_prompt").value_or(true);
+  Json opened = messages;
+  open_arguments(opened);
   try {
-    return text.encode_prompt(
-        text.render(std::move(messages), std::move(tools), std::move(variables), prompt));
-  } catch (const ApiError&) {
-    throw;
+    return text.render(opened, tools, variables, prompt);
   } catch (const Error& error) {
-    fail_field("messages", "the model's chat template refuses them: {}", error.what());
+    if (opened != messages) {
+      try {
+        return text.render(messages, tools, variables, prompt);
+      } catch (const Error&) {  // the first error says more
+      }
+    }
+    fail_field(fields.path("messages"), "the model's chat template refuses them: {}", error.what());
   }
+}
+
+void read_chat(const ModelText& text, const Fields& fields, const Json& messages, const Json& tools,
+               Generation& generation) {
+  constexpr std::size_t end_bytes = 512;
+  const std::string prompt = chat_text(text, fields, messages, tools);
+  generation.prompts = {text.encode_prompt(prompt)};
+  generation.prompt_end = prompt.substr(prompt.size() - std::min(prompt.size(), end_bytes));
+  if (fields.text("reasoning_format", 64).value_or("auto") == "none" && tools.is_null()) return;
+  generation.dialect = &text.dialect();
+  generation.tools = tools;
+  generation.request.shown_tokens = text.shown_tokens();
 }
 
 }  // namespace rf

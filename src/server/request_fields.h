@@ -22,12 +22,15 @@ void read_delivery(const Fields& fields, Generation& generation, bool stream_def
 // Messages of OpenAI's API as templates take them: contents that are lists of texts become one text. Throws
 // ApiError for what a model of text cannot take.
 Json read_messages(const Fields& fields, const char* name);
-// Tools are refused until they can be parsed.
+// The tools that the model may call, an array in OpenAI's form, or null.
 Json read_tools(const Fields& fields);
 // Ids of the vocabulary, from an array of numbers that stands in `field`.
 std::vector<std::int32_t> read_tokens(const ModelText& text, const std::string& field, const Json& list);
 // The prompt that the model's template makes of the messages; what the template refuses is an ApiError of
 // `messages`.
-std::vector<std::int32_t> chat_prompt(const ModelText& text, const Fields& fields, Json messages, Json tools);
+std::string chat_text(const ModelText& text, const Fields& fields, const Json& messages, const Json& tools);
+// Sets the generation's prompt, and how its reply is parsed.
+void read_chat(const ModelText& text, const Fields& fields, const Json& messages, const Json& tools,
+               Generation& generation);
 
 }  // namespace rf

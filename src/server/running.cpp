@@ -63,6 +63,9 @@ void Running::start() {
                                  .prompt = static_cast<int>(p),
                                  .prompt_tokens = static_cast<int>(generation_.prompts[p].size())});
   last_token_ns_.resize(answer_.choices.size(), 0);
+  for (std::size_t i = 0; i < answer_.choices.size() && generation_.dialect != nullptr; ++i)
+    parsers_.emplace_back(*generation_.dialect,
+                          MessageParserOptions{.prompt = generation_.prompt_end, .tools = generation_.tools});
   for (std::size_t i = 0; i < answer_.choices.size() && !over_; ++i) {
     Job job;
     job.request = generation_.request;
@@ -115,13 +118,30 @@ void Running::event(std::size_t index, const Event& event) {
   if (choice.finish != Finish::unfinished && ++finished_ == answer_.choices.size()) finish();
 }
 
+// The deltas of what was generated, the last of which come with the end of it.
+void Running::parse(Choice& choice, Piece& piece) {
+  const bool ended = choice.finish != Finish::unfinished;
+  if (parsers_.empty()) {
+    choice.message.content += piece.text;
+    if (!piece.text.empty()) piece.deltas = {{.text = piece.text, .id = {}, .name = {}}};
+    return;
+  }
+  MessageParser& parser = parsers_[static_cast<std::size_t>(choice.index)];
+  piece.deltas = parser.feed(piece.text);
+  if (!ended) return;
+  for (MessageDelta& delta : parser.finish()) piece.deltas.push_back(std::move(delta));
+  choice.message = parser.message();
+}
+
 void Running::give(Choice& choice, const Event& event) {
-  Piece piece{.text = event.text, .token = event.token, .logprob = event.logprob, .top = event.top};
+  Piece piece{
+      .text = event.text, .deltas = {}, .token = event.token, .logprob = event.logprob, .top = event.top};
   choice.text += piece.text;
   choice.stop = event.stop;
   choice.finish = event.finish;
+  parse(choice, piece);
   const bool wanted = generation_.request.logprobs >= 0 && event.token >= 0;
-  if (generation_.stream && (!piece.text.empty() || wanted))
+  if (generation_.stream && (!piece.deltas.empty() || wanted))
     exchange_->write(generation_.shape->piece(answer_, choice, piece));
   if (wanted && !generation_.stream) choice.pieces.push_back(std::move(piece));
   if (generation_.stream && choice.finish != Finish::unfinished)

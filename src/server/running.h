@@ -25,6 +25,7 @@ class Running : public std::enable_shared_from_this<Running> {
   void event(std::size_t choice, const Event& event);
   void failed(int status, const std::string& what);
   void give(Choice& choice, const Event& event);
+  void parse(Choice& choice, Piece& piece);
   void finish();
   void leave();  // nobody listens any more
   void close();
@@ -40,6 +41,7 @@ class Running : public std::enable_shared_from_this<Running> {
   std::size_t accepted_ = 0, finished_ = 0;
   bool begun_ = false, over_ = false;
   std::vector<std::int64_t> last_token_ns_;  // by choice
+  std::vector<MessageParser> parsers_;       // by choice; none: no parsing
 };
 
 }  // namespace rf

@@ -56,6 +56,8 @@ Service::Service(Loop& loop, Models& models, Metrics& metrics, Traces& traces, c
       keys_(options.api_keys, options.key_file) {
   add_operation_routes(routes_);
   add_openai_routes(routes_);
+  add_embedding_routes(routes_);
+  add_response_routes(routes_);
   add_anthropic_routes(routes_);
   add_ollama_routes(routes_);
   add_own_routes(routes_);

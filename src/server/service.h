@@ -87,6 +87,8 @@ class Service {
 
 // What each API's file adds.
 void add_openai_routes(std::vector<Route>& routes);
+void add_embedding_routes(std::vector<Route>& routes);
+void add_response_routes(std::vector<Route>& routes);
 void add_anthropic_routes(std::vector<Route>& routes);
 void add_ollama_routes(std::vector<Route>& routes);
 void add_own_routes(std::vector<Route>& routes);
