@@ -21,7 +21,7 @@ struct ReasoningFormat {
 // not exist. White space around marks means nothing.
 struct CallFormat {
   enum class Body : std::uint8_t {
-    none,        // no calls
+    no_calls,
     json,        // an object {"name": ..., "arguments": {...}}, or a list of them, by whatever known keys
     named_json,  // a name up to `name_end`, then an object
     parameters,  // a name, then parameters between marks
@@ -31,7 +31,7 @@ struct CallFormat {
   };
 
   std::string_view name = {};  // of the dialect, for people
-  Body body = Body::none;
+  Body body = Body::no_calls;
   std::string_view section_open = {}, section_close = {};
   std::string_view open = {}, close = {};
   bool bare = false;  // a call may also stand without `open`, where the text begins with it

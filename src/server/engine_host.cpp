@@ -206,6 +206,7 @@ void EngineHost::fail_all(int status, const std::string& what) {
 }
 
 void EngineHost::ended(const std::string& why) {
+  if (state_ == State::stopped) return;
   const bool was_ready = state_ == State::ready;
   if (was_ready || trouble_.empty()) trouble_ = fmt::format("the engine of {} ended: {}", options_.name, why);
   process_ = nullptr;

@@ -1,5 +1,6 @@
 #include <openssl/rand.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -99,6 +100,14 @@ HttpRequest plain_request(http::request<http::string_body>& from) {
   return request;
 }
 
+bool has_closed(int socket) {
+  char byte = 0;
+  const ssize_t n = ::recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) return true;
+  pollfd state{.fd = socket, .events = POLLRDHUP, .revents = 0};
+  return ::poll(&state, 1, 0) > 0 && (state.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
 }  // namespace
 
 struct HttpServer::State : std::enable_shared_from_this<State> {
@@ -121,7 +130,7 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
 };
 
 // One client: reads a request, waits for its exchange, writes what it gives, and so on.
-class HttpConnection {
+class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
  public:
   explicit HttpConnection(std::shared_ptr<HttpServer::State> server)
       : server_(std::move(server)), woken_(server_->loop.context()), watch_(server_->loop.context()) {
@@ -134,6 +143,10 @@ class HttpConnection {
 
   template <class Stream>
   Done serve(Stream& stream);
+  void drop() {  // its exchange, as if the client had gone
+    lose();
+    woken_.cancel();
+  }
   void close_if_idle() {
     if (idle_ && close_) close_();
   }
@@ -242,22 +255,19 @@ Kept HttpConnection::receive(Stream& stream, HttpRequest& request, bool& keep, u
 template <class Stream>
 void HttpConnection::watch(Stream& stream) {
   auto& socket = beast::get_lowest_layer(stream).socket();
-  socket.async_wait(asio::socket_base::wait_read, [this, &stream, exchange = exchange_](error_code error) {
-    if (error || exchange_ != exchange) return;
-    auto& native = beast::get_lowest_layer(stream).socket();
-    char byte = 0;
-    const ssize_t n = ::recv(native.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    pollfd state{.fd = native.native_handle(), .events = POLLRDHUP, .revents = 0};
-    const bool closed = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR) ||
-                        (::poll(&state, 1, 0) > 0 && (state.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0);
-    if (closed) {
-      lose();
-      woken_.cancel();
-      return;
-    }
-    watch_.expires_after(std::chrono::milliseconds(50));
-    watch_.async_wait([this, &stream, exchange](error_code stopped) {
-      if (!stopped && exchange_ == exchange) watch(stream);
+  // The stream lives as long as the exchange is this connection's.
+  const auto watching = [weak = weak_from_this(), exchange = exchange_]() -> std::shared_ptr<HttpConnection> {
+    auto self = weak.lock();
+    return self != nullptr && self->exchange_ == exchange ? self : nullptr;
+  };
+  socket.async_wait(asio::socket_base::wait_read, [watching, &stream](error_code error) {
+    const auto self = error ? nullptr : watching();
+    if (self == nullptr) return;
+    if (has_closed(beast::get_lowest_layer(stream).socket().native_handle())) return self->drop();
+    self->watch_.expires_after(std::chrono::milliseconds(50));
+    self->watch_.async_wait([watching, &stream](error_code stopped) {
+      const auto still = stopped ? nullptr : watching();
+      if (still != nullptr) still->watch(stream);
     });
   });
 }
@@ -448,6 +458,9 @@ HttpServer::HttpServer(Loop& loop, const HttpOptions& options, Handlers handlers
 
 HttpServer::~HttpServer() {
   drain();
+  for (HttpConnection* connection : std::vector(state_->connections.begin(), state_->connections.end()))
+    connection->drop();
+  state_->handlers.done = [](const Exchange&) {};
   if (!state_->options.socket.empty()) ::unlink(state_->options.socket.c_str());
 }
 
