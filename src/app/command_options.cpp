@@ -36,6 +36,10 @@ void add_load(CLI::App& app, LoadOptions& load) {
       "Tokens that one step of the model takes in at most; 0: 512, or a whole text where the model needs "
       "that")
       ->check(CLI::Range(0, 1 << 20));
+  add("--state-snapshots", load.state_snapshots,
+      "Places of prompts where a recurrent model's state is kept for prompts that begin alike; -1: two for "
+      "each sequence and one")
+      ->check(CLI::Range(-1, 1 << 16));
 }
 
 namespace {

@@ -64,6 +64,7 @@ std::unique_ptr<Engine> load_engine(const std::string& model, const LoadOptions&
   engine.parallel = use.parallel;
   engine.page_tokens = options.page;
   engine.batch_rows = options.batch_rows;
+  engine.state_snapshots = options.state_snapshots;
   engine.wanted_rows = use.wanted_rows;
   engine.cache_tokens = use.cache_tokens;
   engine.gap = use.gap;

@@ -30,6 +30,7 @@ EngineOptions resolve(EngineOptions options, const Spec& spec) {
   check_at_least("parallel", options.parallel, 1);
   check_at_least("page_tokens", options.page_tokens, 1);
   check_at_least("cache_tokens", options.cache_tokens, 0);
+  check_at_least("state_snapshots", options.state_snapshots, -1);
   check_at_least("batch_rows", options.batch_rows, 0);
   check_at_least("wanted_rows", options.wanted_rows, 0);
   if (options.gap != 0 && !(options.gap > 1)) fail("gap: expected above 1, or 0, found {}", options.gap);
@@ -42,11 +43,12 @@ EngineOptions resolve(EngineOptions options, const Spec& spec) {
   options.embed = options.embed || spec.pooling || !spec.causal;
   if (options.embed) options.wanted_rows = options.batch_rows;  // any pooling may be asked for
   if (options.wanted_rows == 0) options.wanted_rows = options.parallel;
+  if (options.state_snapshots < 0) options.state_snapshots = default_state_snapshots(options.parallel);
   options.wanted_rows = std::min(options.wanted_rows, options.batch_rows);
   return options;
 }
 
-RunLimits limits_of(const EngineOptions& options) {
+RunLimits limits_of(const EngineOptions& options, const Program& program) {
   const auto pages_for = [&](std::int64_t tokens) {
     return (tokens + options.page_tokens - 1) / options.page_tokens;
   };
@@ -62,7 +64,8 @@ RunLimits limits_of(const EngineOptions& options) {
                     .pages = static_cast<int>(pages)},
           .kv = options.kv,
           .page_tokens = options.page_tokens,
-          .cache_pages = static_cast<int>(all)};
+          .cache_pages = static_cast<int>(all),
+          .state_slots = program.states.empty() ? 0 : options.parallel + options.state_snapshots};
 }
 
 // Programs are checked before anything is allocated for them.
@@ -82,11 +85,16 @@ std::unique_ptr<Tokenizer> tokenizer_of(const Gguf& file, std::string& why) {
   }
 }
 
-// Held pages are let go whatever the sink does.
-struct HeldPages {
-  PagePool& pages;
-  std::vector<std::int32_t> held{};
-  ~HeldPages() { pages.release(held); }
+// What is held is let go whatever the sink does.
+struct Held {
+  PagePool& pool;
+  Scheduler& scheduler;
+  int state = scheduler.take_state();
+  std::vector<std::int32_t> pages{};
+  ~Held() {
+    pool.release(pages);
+    scheduler.give_back_state(state);
+  }
 };
 
 }  // namespace
@@ -110,10 +118,16 @@ struct Engine::State {
         options(resolve(given, spec)),
         program(checked_program(file, spec, options)),
         tokenizer(tokenizer_of(file, tokenizer_error)),
-        plan(program, std::move(backends), limits_of(options), {}, options.progress),
-        pages(plan.limits().cache_pages, options.page_tokens),
-        scheduler(pages, plan.limits().batch),
+        plan(program, std::move(backends), limits_of(options, program), {}, options.progress),
+        pages(plan.limits().cache_pages, options.page_tokens,
+              program.states.empty() ? 0 : options.state_snapshots),
+        scheduler(pages, plan.limits().batch, copy_state()),
         load_seconds(static_cast<double>(now_ns() - started) * 1e-9) {}
+
+  std::function<void(int, int)> copy_state() {
+    if (program.states.empty()) return {};
+    return [this](int from, int to) { plan.copy_state(from, to); };
+  }
 
   const Tokenizer& usable_tokenizer() const {
     if (tokenizer == nullptr) throw Error(tokenizer_error);
@@ -340,12 +354,12 @@ void Engine::evaluate(const std::vector<std::int32_t>& tokens,
   const int count = static_cast<int>(tokens.size());
   const int page_count = (count + s.options.page_tokens - 1) / s.options.page_tokens;
   s.scheduler.make_room(page_count);
-  HeldPages own{s.pages};
-  while (static_cast<int>(own.held.size()) < page_count) own.held.push_back(s.pages.take());
+  Held own{s.pages, s.scheduler};
+  while (static_cast<int>(own.pages.size()) < page_count) own.pages.push_back(s.pages.take());
   Batch batch(s.plan.limits().batch);
   for (int first = 0; first < count; first += batch.rows()) {
     batch.clear();
-    batch.add_sequence(own.held);
+    batch.add_sequence(own.pages, own.state);
     const int end = std::min(first + batch.limits().wanted, count);
     for (int p = first; p < end; ++p) batch.add_row(tokens[static_cast<std::size_t>(p)], p, true);
     s.plan.run(batch);

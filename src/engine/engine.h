@@ -17,6 +17,11 @@
 
 namespace rf {
 
+// Places of prompts where recurrent states are kept: for each sequence the end of its prompt and of its
+// answer.
+inline int default_state_snapshots(int parallel) {
+  return 2 * parallel + 1;
+}
 inline constexpr int default_batch_rows = 512;  // that hide the cost of reading the weights
 
 struct EngineOptions {
@@ -24,6 +29,9 @@ struct EngineOptions {
   int parallel = 1;  // sequences at once
   int page_tokens = 64;
   int cache_tokens = 0;  // positions of the cache, at least `context`; 0: parallel * context
+  // Of a model with recurrent states: places of prompts where they are kept, so that another one with the
+  // same beginning goes on from there; -1: 2 * parallel + 1.
+  int state_snapshots = -1;
   int batch_rows = 0;   // token budget of a step; 0: 512, of an encoder `context`, as it reads a text at once
   int wanted_rows = 0;  // rows of logits a step can give; 0: `parallel`
   double gap = 0;  // a step with decoding rows takes at most so many times what it would without prompts, as

@@ -79,6 +79,24 @@ constexpr std::array families{
     Family{"eurobert", Rope::Pairs::halves, 0, record_llama, false},
     Family{"neo-bert", Rope::Pairs::adjacent, 0, record_neo_bert, false},
     Family{"llama-embed", Rope::Pairs::adjacent, 0, record_llama, false},
+    Family{.name = "mamba", .record = record_mamba, .partial_layers = true},
+    Family{.name = "mamba2", .record = record_mamba2, .partial_layers = true},
+    Family{.name = "jamba", .record = record_jamba, .partial_layers = true},
+    Family{.name = "falcon-h1", .pairs = Rope::Pairs::halves, .record = record_falcon_h1},
+    Family{.name = "granitehybrid", .record = record_granite_hybrid, .partial_layers = true},
+    Family{.name = "nemotron_h", .record = record_nemotron_h, .partial_layers = true},
+    Family{.name = "nemotron_h_moe", .record = record_nemotron_h, .partial_layers = true},
+    Family{.name = "lfm2", .pairs = Rope::Pairs::halves, .record = record_lfm2, .partial_layers = true},
+    Family{.name = "lfm2moe", .pairs = Rope::Pairs::halves, .record = record_lfm2, .partial_layers = true},
+    Family{.name = "qwen3next",
+           .pairs = Rope::Pairs::halves,
+           .record = record_qwen3next,
+           .partial_layers = true},
+    Family{.name = "qwen35", .pairs = Rope::Pairs::halves, .record = record_qwen35, .partial_layers = true},
+    Family{
+        .name = "qwen35moe", .pairs = Rope::Pairs::halves, .record = record_qwen35, .partial_layers = true},
+    Family{.name = "rwkv6", .record = record_rwkv6, .partial_layers = true},
+    Family{.name = "rwkv7", .record = record_rwkv7, .partial_layers = true},
 };
 
 }  // namespace

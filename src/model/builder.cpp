@@ -102,13 +102,18 @@ SlotId Builder::gate_up(SlotId x, const Layer& layer, const GateUpOptions& optio
 }
 
 SlotId Builder::matmul(SlotId in, const Layer& layer, std::string_view name, const MatmulOptions& options) {
-  const std::int64_t rows = file_.tensor(layer[name] + ".weight").rows();
+  const Tensor& tensor = file_.tensor(layer[name] + ".weight");
+  const std::int64_t rows = options.rows > 0 ? options.rows : tensor.rows();
+  const std::int64_t columns = options.x_column != none ? tensor.columns() : width(in);
   Step& step = record(Op::matmul, &layer, in, none);
-  step.linear[0] = linear(layer[name], width(in), rows);
-  if (!options.norm.empty()) step.norm = norm(layer[options.norm], width(in));
+  step.linear[0] = linear(layer[name], columns, tensor.rows(), {options.first_row, options.rows});
+  if (options.bias != none) step.linear[0].bias = options.bias;
+  step.norm = options.norm.empty() ? options.given : norm(layer[options.norm], columns);
   step.activation = options.activation;
   finish_sum(step, options, layer);
+  step.mul = options.mul;
   if (options.first_column != none) step.first_column = options.first_column, step.columns = rows;
+  if (options.x_column != none) step.x_column = options.x_column, step.x_columns = columns;
   return step.out;
 }
 
@@ -166,8 +171,9 @@ SlotId Builder::experts(SlotId x, const Layer& layer, Routing routing, const Gat
   const std::int64_t ffn = file_.tensor(ups + ".weight").rows() / routing.experts;
   Step& first = record(Op::experts_up, &layer, x, slot("experts", routing.used * ffn));
   first.norm = input_norm;
-  first.linear[0] = matrices(gates, width(x), ffn, routing.experts);
-  first.linear[1] = matrices(ups, width(x), ffn, routing.experts);
+  const bool gated = has(gates);
+  first.linear[0] = matrices(gated ? gates : ups, width(x), ffn, routing.experts);
+  if (gated) first.linear[1] = matrices(ups, width(x), ffn, routing.experts);
   first.activation = up.activation;
   first.routes = routes;
   first.routing = routing;

@@ -79,7 +79,10 @@ void Plan::cut() {
     const auto here = static_cast<std::size_t>(part.place);
     for (; last < steps && place(last) == part.place && !(observer_ && last > first); ++last) {
       const Step& step = program_.steps[static_cast<std::size_t>(last)];
-      for (const SlotId slot : {step.x, step.add, step.routes}) {
+      std::vector<SlotId> read{step.out};  // where a step writes only a part of it, the rest must be there
+      if (step.columns == 0 || written_at[static_cast<std::size_t>(step.out)] == none) read.clear();
+      for (const SlotId slot : inputs(step)) read.push_back(slot);
+      for (const SlotId slot : read) {
         if (slot == none || current[static_cast<std::size_t>(slot)][here]) continue;
         part.copies.push_back({slot, written_at[static_cast<std::size_t>(slot)]});
         current[static_cast<std::size_t>(slot)][here] = true;
@@ -124,6 +127,10 @@ std::span<const float> Plan::logits(int wanted) {
   return staging_;
 }
 
+bool Plan::used(std::size_t place) const {
+  return std::ranges::find(placement_, static_cast<int>(place)) != placement_.end();
+}
+
 void Plan::observe(Observer observer) {
   observer_ = std::move(observer);
   cut();
@@ -147,9 +154,36 @@ void Plan::show(const Part& part, const Batch& batch) {
 std::size_t Plan::page_bytes() const {
   std::size_t bytes = 0;
   for (std::size_t place = 0; place < backends_.size(); ++place)
-    if (std::ranges::find(placement_, static_cast<int>(place)) != placement_.end())
-      bytes += backends_[place]->page_bytes();
+    if (used(place)) bytes += backends_[place]->page_bytes();
   return bytes;
+}
+
+std::size_t Plan::state_bytes() const {
+  std::size_t bytes = 0;
+  for (std::size_t place = 0; place < backends_.size(); ++place)
+    if (used(place)) bytes += backends_[place]->state_bytes();
+  return bytes;
+}
+
+void Plan::copy_state(int from, int to) {
+  for (std::size_t place = 0; place < backends_.size(); ++place)
+    if (used(place)) backends_[place]->copy_state(from, to);
+}
+
+void Plan::read_state(int slot, std::byte* out) {
+  for (std::size_t place = 0; place < backends_.size(); ++place) {
+    if (!used(place)) continue;
+    backends_[place]->read_state(slot, out);
+    out += backends_[place]->state_bytes();
+  }
+}
+
+void Plan::write_state(int slot, const std::byte* in) {
+  for (std::size_t place = 0; place < backends_.size(); ++place) {
+    if (!used(place)) continue;
+    backends_[place]->write_state(slot, in);
+    in += backends_[place]->state_bytes();
+  }
 }
 
 void Plan::measure(bool on) {
