@@ -65,6 +65,7 @@ std::unique_ptr<Engine> load_engine(const std::string& model, const LoadOptions&
   engine.page_tokens = options.page;
   engine.batch_rows = options.batch_rows;
   engine.wanted_rows = wanted_rows;
+  engine.embed = options.embed;
   engine.kv = kv_by_name(options.kv);
   engine.progress = std::ref(line);
   return std::make_unique<Engine>(path, std::move(backends), engine);

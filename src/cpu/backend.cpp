@@ -275,6 +275,8 @@ void Cpu::take_weights(const std::vector<WeightId>& wanted, void (*progress)(voi
             {tensor.row(first_row), static_cast<std::size_t>(end - first_row) * tensor.row_bytes});
       }
     });
+    // Reading a piece maps pages around it, those of pieces already let go among them.
+    MappedFile::release({tensor.row(0), static_cast<std::size_t>(tensor.rows()) * tensor.row_bytes});
     work_->weights[static_cast<std::size_t>(id)] = weight;
     at += aligned(weight.bytes());
     done += weight.bytes();

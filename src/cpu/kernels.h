@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "cpu/layout.h"
+#include "tensor/tiles.h"
 
 namespace rf {
 

@@ -24,6 +24,7 @@ std::span<const Scheduler::Piece> Scheduler::advance() {
   for (const Piece& piece : pieces_) {
     Sequence& s = *piece.sequence;
     s.read += piece.rows;
+    if (s.whole) continue;
     const auto size = static_cast<std::size_t>(pages_.page_tokens());
     for (; s.published < s.read / pages_.page_tokens(); ++s.published) {
       const auto i = static_cast<std::size_t>(s.published);
@@ -67,7 +68,7 @@ void Scheduler::admit() {
 // Takes pages for all tokens of `s`, if one is left then for each running sequence to grow into.
 bool Scheduler::let_in(Sequence& s) {
   const auto all = std::span<const std::int32_t>(s.tokens);
-  s.pages = pages_.match(all.first(all.size() - 1));
+  if (!s.whole && !s.all_wanted) s.pages = pages_.match(all.first(all.size() - 1));
   const int matched = static_cast<int>(s.pages.size());
   const int missing = pages_for(static_cast<int>(s.tokens.size())) - matched;
   if (missing + static_cast<int>(running_.size()) > pages_.available()) {
@@ -98,7 +99,11 @@ void Scheduler::share_rows() {
     } else {
       --decoding;
     }
-    if (share == s->unread() && wanted-- <= 0) --share;  // the last row would be one wanted too many
+    if (s->whole) share = s->unread() <= rows ? s->unread() : 0;
+    if (s->all_wanted)
+      wanted -= share;
+    else if (share == s->unread() && wanted-- <= 0)
+      --share;  // the last row would be one wanted too many
     if (share > 0) pieces_.push_back({s, share, -1});
     rows -= share;
   }
@@ -108,7 +113,7 @@ void Scheduler::share_rows() {
     if (more <= 0) continue;
     piece.rows += more;
     rows -= more;
-    if (piece.rows == piece.sequence->unread()) --wanted;
+    wanted -= piece.sequence->all_wanted ? more : piece.rows == piece.sequence->unread() ? 1 : 0;
   }
 }
 
@@ -121,8 +126,9 @@ void Scheduler::fill_batch() {
     const int end = s.read + piece.rows;
     for (int p = s.read; p < end; ++p) {
       const bool last = p + 1 == static_cast<int>(s.tokens.size());
-      if (last) piece.wanted = batch_.wanted();
-      batch_.add_row(s.tokens[static_cast<std::size_t>(p)], p, last);
+      const bool wanted = last || s.all_wanted;
+      if (wanted) piece.wanted = batch_.wanted();
+      batch_.add_row(s.tokens[static_cast<std::size_t>(p)], p, wanted);
     }
   }
 }

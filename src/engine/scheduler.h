@@ -15,14 +15,16 @@ namespace rf {
 // rest of the token budget among the prompts, evenly, what one leaves going to the others. Where the budget
 // is short of the sequences they take turns. When a decoding sequence finds no page, the youngest one is sent
 // back to the front of the queue; what it had published it finds again, and reads the rest once more when it
-// is let in.
+// is let in. A sequence to be read whole must fit a batch, and one whose rows are all wanted needs a batch in
+// which every row can be.
 class Scheduler {
  public:
   // What a step reads of one sequence; the pieces' rows lie in the batch in this order.
   struct Piece {
     Sequence* sequence;
     int rows;
-    int wanted;  // the number of its last row among the wanted rows, -1: not wanted
+    int wanted;  // the number of its last row among the wanted rows, -1: not wanted; where all are, the
+                 // others stand before it
   };
 
   // A single sequence of limits.pages pages must fit in `pages`.

@@ -10,6 +10,8 @@ namespace rf {
 struct Sequence {
   std::uint64_t id = 0;  // in the order of submission
   std::vector<std::int32_t> tokens;
+  bool whole = false;       // it is read in one batch, and shares nothing with others
+  bool all_wanted = false;  // the results of all its rows, not that of the last alone
 
   // The scheduler's part.
   std::vector<std::int32_t> pages{};  // of the cache, in position order; empty while waiting

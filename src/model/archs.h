@@ -13,14 +13,20 @@ struct Family {
   // one, the last of each `every` layers; 1: all, 0: none.
   int every;
   void (*record)(Builder&);
+  bool causal = true;       // where attention.causal does not say
+  bool full_first = false;  // of each `every` layers the first one has no window, not the last
 };
 
 // The family of the file's general.architecture. Throws Error listing the supported ones for another.
 const Family& family_of(const Gguf& file);
 
+void record_arcee(Builder& b);
+void record_baichuan(Builder& b);
+void record_bert(Builder& b);
 void record_bloom(Builder& b);
 void record_cohere2(Builder& b);
 void record_command_r(Builder& b);
+void record_dbrx(Builder& b);
 void record_deepseek2(Builder& b);
 void record_ernie(Builder& b);
 void record_exaone4(Builder& b);
@@ -35,16 +41,25 @@ void record_gpt_oss(Builder& b);
 void record_gptneox(Builder& b);
 void record_granite(Builder& b);
 void record_hunyuan(Builder& b);
+void record_jina_bert(Builder& b);
 void record_llama(Builder& b);
 void record_llama4(Builder& b);
 void record_minicpm(Builder& b);
+void record_minimax(Builder& b);
 void record_mistral3(Builder& b);
+void record_modern_bert(Builder& b);
 void record_mpt(Builder& b);
 void record_nemotron(Builder& b);
+void record_neo_bert(Builder& b);
+void record_nomic_bert(Builder& b);
+void record_olmo(Builder& b);
 void record_olmo2(Builder& b);
 void record_olmoe(Builder& b);
 void record_phi2(Builder& b);
-void record_qwen2moe(Builder& b);
+void record_phimoe(Builder& b);
+void record_refact(Builder& b);
+void record_routed(Builder& b);
+void record_seed_oss(Builder& b);
 void record_smollm3(Builder& b);
 void record_stablelm(Builder& b);
 void record_starcoder2(Builder& b);

@@ -14,9 +14,10 @@ std::string Layer::operator[](std::string_view name) const {
   return fmt::format("blk.{}.{}", index, name);
 }
 
-Builder::Builder(const Gguf& file, const Spec& spec, int context)
-    : file_(file), spec_(spec), context_(context) {
+Builder::Builder(const Gguf& file, const Spec& spec, int context, bool embed)
+    : file_(file), spec_(spec), context_(context), embed_(embed || spec.pooling || !spec.causal) {
   program_.vocab = spec.vocab;
+  program_.causal = spec.causal;
 }
 
 SlotId Builder::embed(const EmbedOptions& options) {
@@ -43,6 +44,7 @@ Attention Builder::attention(const Layer& layer) {
               .key_dim = layer->key_dim,
               .value_dim = layer->value_dim,
               .scale = static_cast<float>(1 / std::sqrt(static_cast<double>(layer->key_dim))),
+              .sees = spec_.causal ? Attention::Sees::past : Attention::Sees::all,
               .window = layer->window,
               .rope = layer->rope};
   a.rope.factors = rope_factors(layer);
@@ -179,6 +181,7 @@ SlotId Builder::experts(SlotId x, const Layer& layer, Routing routing, const Gat
 }
 
 void Builder::logits(SlotId x, const LogitsOptions& options) {
+  if (embed_) return hidden(x, options.norm);
   program_.logits = static_cast<SlotId>(program_.slots.size());
   program_.slots.push_back({spec_.vocab, true});
   Step& step = record(Op::logits, nullptr, x, program_.logits);
@@ -188,11 +191,37 @@ void Builder::logits(SlotId x, const LogitsOptions& options) {
   step.softcap = options.softcap;
 }
 
-void Builder::hidden(SlotId x, std::string_view norm_name) {
+void Builder::hidden(SlotId x, std::string_view norm_name, Activation classifier) {
   program_.logits = static_cast<SlotId>(program_.slots.size());
   program_.slots.push_back({width(x), true});
   Step& step = record(Op::logits, nullptr, x, program_.logits);
   if (!norm_name.empty()) step.norm = norm(std::string(norm_name), width(x));
+
+  Embedding& embedding = program_.embedding.emplace();
+  embedding.ranked = spec_.causal ? Pooling::last : Pooling::cls;
+  std::int64_t elements = width(x);
+  for (const char* name : {"dense_2", "dense_3"})
+    if (has(name)) embedding.projection.layers.push_back(head_layer(name, elements));
+  elements = width(x);
+  std::vector<HeadLayer>& layers = embedding.classifier.layers;
+  if (has("cls")) {
+    layers.push_back(head_layer("cls", elements));
+    layers.back().activation = classifier;
+    if (has("cls.norm")) layers.back().norm = norm("cls.norm", elements);
+  }
+  if (has("cls.output")) layers.push_back(head_layer("cls.output", elements));
+  // A causal model ranks by the probability of its first answer.
+  embedding.classifier.softmax = spec_.causal && elements > 1;
+  embedding.pooling = spec_.pooling.value_or(spec_.causal     ? Pooling::last
+                                             : layers.empty() ? Pooling::mean
+                                                              : Pooling::rank);
+}
+
+HeadLayer Builder::head_layer(const std::string& name, std::int64_t& elements) {
+  const std::int64_t rows = rows_of(name);
+  HeadLayer layer{.linear = linear(name, elements, rows)};
+  elements = rows;
+  return layer;
 }
 
 Program Builder::finish() {

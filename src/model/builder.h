@@ -24,7 +24,7 @@ struct Layer {
 // x outlives a layer.
 class Builder {
  public:
-  Builder(const Gguf& file, const Spec& spec, int context);
+  Builder(const Gguf& file, const Spec& spec, int context, bool embed);
 
   const Spec& spec() const { return spec_; }
   int context() const { return context_; }  // positions a sequence will have at most
@@ -39,8 +39,8 @@ class Builder {
   int size(std::string_view key, int fallback) const { return has_key(key) ? size(key) : fallback; }
   float number(std::string_view key, float fallback) const;
   bool flag(std::string_view key, bool fallback) const;
-  // Throws Error naming `key` if the file has it with another value than 0.
-  void refuse(std::string_view key, std::string_view what) const;
+  std::string text(std::string_view key, const std::string& fallback) const;
+  [[noreturn]] void bad_key(std::string_view key, const std::string& expected) const;
 
   struct EmbedOptions {
     float scale = 1;
@@ -98,16 +98,19 @@ class Builder {
     float scale = 1, softcap = 0;
     std::string_view norm = "output_norm";
   };
-  // output, or token_embd where the file has no output.weight.
+  // output, or token_embd where the file has no output.weight. Of a model that is to embed the normed rows
+  // themselves are the result.
   void logits(SlotId x, const LogitsOptions& options);
-  // The normed rows themselves are the result: a model that embeds.
-  void hidden(SlotId x, std::string_view norm);
+  // The rows, normed unless `norm` is "", are the result; then dense_2 and dense_3, and for ranking the
+  // classifier: cls, with `classifier` after it, cls.norm and cls.output, each where the file has it.
+  void hidden(SlotId x, std::string_view norm, Activation classifier = Activation::tanh);
 
   // A slot of its own kind: the same for the same kind and width.
   SlotId slot(const std::string& kind, std::int64_t width);
   std::int64_t width(SlotId slot) const { return program_.slots[static_cast<std::size_t>(slot)].width; }
   std::int64_t rows_of(const std::string& name) const { return file_.tensor(name + ".weight").rows(); }
   Norm norm(const std::string& name, std::int64_t elements);
+  void allow_plain_norms() { plain_norms_ = true; }  // a norm that the file lacks is one without weights
   // One F32 number: tensor `name`.
   float scalar(const std::string& name);
 
@@ -125,15 +128,17 @@ class Builder {
   Linear linear(const std::string& name, std::int64_t columns, std::int64_t rows, Rows part = whole);
   Linear matrices(const std::string& name, std::int64_t columns, std::int64_t rows, std::int64_t count);
   Norm head_norm(const std::string& name, std::int64_t dim, std::int64_t heads);
+  HeadLayer head_layer(const std::string& name, std::int64_t& elements);
   WeightId rope_factors(const Layer& layer);
   void finish_sum(Step& step, const MatmulOptions& options, const Layer& layer);
   Step& record(Op op, const Layer* layer, SlotId x, SlotId out);
-  [[noreturn]] void bad_key(std::string_view key, const std::string& expected) const;
   std::string full(std::string_view key) const { return spec_.architecture + '.' + std::string(key); }
 
   const Gguf& file_;
   const Spec& spec_;
   int context_;
+  bool embed_;
+  bool plain_norms_ = false;
   Program program_;
   std::map<std::pair<std::string, std::int64_t>, WeightId> taken_;  // by name and first row
   std::map<std::pair<std::string, std::int64_t>, SlotId> slots_;

@@ -33,9 +33,8 @@ bool Builder::flag(std::string_view key, bool fallback) const {
   return file_.get<bool>(full(key), fallback);
 }
 
-void Builder::refuse(std::string_view key, std::string_view what) const {
-  if (file_.get<std::uint64_t>(full(key), 0) != 0)
-    fail("{}: not supported yet: {} (key '{}')", file_.path(), what, full(key));
+std::string Builder::text(std::string_view key, const std::string& fallback) const {
+  return file_.get<std::string>(full(key), fallback);
 }
 
 WeightId Builder::weight(const std::string& name, std::int64_t columns, std::int64_t rows, Rows part) {
@@ -97,8 +96,13 @@ Linear Builder::matrices(const std::string& name, std::int64_t columns, std::int
 }
 
 Norm Builder::norm(const std::string& name, std::int64_t elements) {
-  Norm norm{.kind = spec_.norm, .weight = vector(name + ".weight", elements), .eps = spec_.norm_eps};
-  if (file_.find(name + ".bias") != nullptr) norm.bias = vector(name + ".bias", elements);
+  Norm norm{.kind = spec_.norm, .eps = spec_.norm_eps};
+  if (plain_norms_ && !has(name)) return norm;
+  norm.weight = vector(name + ".weight", elements);
+  if (file_.find(name + ".bias") != nullptr) {
+    norm.kind = Norm::Kind::layer;  // whatever key its epsilon has: rms norms have no bias
+    norm.bias = vector(name + ".bias", elements);
+  }
   return norm;
 }
 

@@ -2,6 +2,7 @@
 // weights and states. Immutable after the Builder hands it over; nothing in it depends on a batch.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,7 @@ enum class Activation : std::uint8_t {
   gelu,       // with the error function
   relu,
   relu_squared,
+  tanh,
   // gate and up are cut to at most 7 (up to at least -7 too): gate sigmoid(1.702 gate) (up + 1), as gpt-oss
   // has it
   swiglu_clamped,
@@ -118,7 +120,9 @@ struct Attention {
 // best of p + bias are chosen (only out of the best `groups_used` of `groups` groups, a group counting by its
 // best two, or its best one where there is no bias), in that order, ties going to the lower number.
 struct Routing {
-  enum class Gating : std::uint8_t { softmax, sigmoid, softmax_of_chosen };
+  // sparse_mixer (arXiv:2409.12136): one expert after the other, each weighed by the softmax over those left
+  // whose score comes within 2% of the best one's.
+  enum class Gating : std::uint8_t { softmax, sigmoid, softmax_of_chosen, sparse_mixer };
   int experts = 0, used = 0;
   Gating gating = Gating::softmax;
   WeightId bias = none;  // f32 [experts], for the choice alone
@@ -166,6 +170,29 @@ struct Cache {
   int stored_value_dim() const { return key_is_value ? 0 : value_dim; }
 };
 
+// How the rows of a text become one embedding, numbered as in GGUF files (off: "none"). rank: what the
+// classifier makes of them.
+enum class Pooling : std::uint8_t { off, mean, cls, last, rank };
+
+// What a pooled row goes through, in order: norm(activation(W x + b)), W being optional; then softmax where
+// that is asked for.
+struct HeadLayer {
+  Linear linear{};
+  Activation activation = Activation::identity;
+  Norm norm{};
+};
+struct Head {
+  std::vector<HeadLayer> layers;
+  bool softmax = false;
+};
+
+// What a model that embeds does with its rows.
+struct Embedding {
+  Pooling pooling = Pooling::mean;  // where a request does not say
+  Pooling ranked = Pooling::cls;    // the rows that the classifier reads: mean, cls or last
+  Head projection, classifier;      // of pooled rows; of those for rank
+};
+
 struct Program {
   std::vector<Step> steps;
   std::vector<Slot> slots;
@@ -173,6 +200,8 @@ struct Program {
   std::vector<Cache> caches;
   std::int64_t vocab = 0;
   SlotId logits = none;  // the result: f32 [wanted rows, vocab], or the width of a model that embeds
+  std::optional<Embedding> embedding;  // of a model that embeds
+  bool causal = true;                  // else a sequence must lie in one batch as a whole
 
   const Tensor& tensor(WeightId id) const { return weights[static_cast<std::size_t>(id)].tensor; }
 };

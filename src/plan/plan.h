@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ops/backend.h"
+#include "plan/observe.h"
 
 namespace rf {
 
@@ -36,12 +37,17 @@ class Plan {
   void measure(bool on);
   std::span<const Stat> stats() const { return stats_; }
 
+  // From now on run() shows `observer` what every step multiplies its weights with; {} ends it. Steps then
+  // run one by one, so that their inputs can be read in between.
+  void observe(Observer observer);
+
  private:
   struct Part;  // a run and the copies before it
 
   void load(const std::function<void(std::size_t done, std::size_t total)>& progress);
   void cut();  // into parts, with the copies between them
   void copy(SlotId slot, int from, int to, int rows);
+  void show(const Part& part, const Batch& batch);  // to observer_
   Backend& at(int place) { return *backends_[static_cast<std::size_t>(place)]; }
 
   const Program& program_;
@@ -54,6 +60,7 @@ class Plan {
   int logits_at_ = 0;           // the place that computes them
   MemoryNeed memory_;
   bool measuring_ = false;
+  Observer observer_;
 };
 
 }  // namespace rf

@@ -5,13 +5,14 @@
 #include <string_view>
 #include <vector>
 
+#include "text/byte_trie.h"
+
 namespace rf {
 
 struct Vocabulary;
 
 class AddedTokens {
  public:
-  AddedTokens() = default;
   explicit AddedTokens(const Vocabulary& vocabulary);
 
   struct Match {
@@ -24,19 +25,14 @@ class AddedTokens {
   Match next(std::string_view text, std::size_t from, bool special) const;
 
  private:
-  struct Entry {
-    std::string_view text;
-    std::int32_t token;
-    bool special;
-  };
-  struct Range {
-    std::uint32_t begin = 0, end = 0;
+  // The same tokens twice: those that count in any text, and all.
+  struct Set {
+    explicit Set(std::vector<ByteTrie::Key> keys);
+    ByteTrie trie;
+    std::array<bool, 256> starts{};  // by first byte
   };
 
-  std::int32_t longest_at(std::string_view text, bool special) const;  // an index of entries_, or -1
-
-  std::vector<Entry> entries_;         // by text, no text twice
-  std::array<Range, 256> starting_{};  // entries_ by first byte
+  Set user_defined_, all_;
 };
 
 }  // namespace rf

@@ -84,7 +84,7 @@ void Bpe::encode_word(std::string_view word, Merger& merger, std::vector<std::in
 
 std::unique_ptr<Tokenizer> make_bpe(const Gguf& file) {
   const PreTokenizerSpec& spec = spec_of(file);
-  Vocabulary vocabulary = Vocabulary::from(file, spec.add_bos);
+  Vocabulary vocabulary = Vocabulary::from(file, {.add_bos = spec.add_bos});
   const std::int32_t after_bos = spec.after_bos ? vocabulary.ids.find(spec.after_bos) : StringTable::absent;
   return std::make_unique<Bpe>(std::move(vocabulary), after_bos, spec, file);
 }

@@ -47,7 +47,7 @@ void Gemma4::encode_word(std::string_view word, Merger& merger, std::vector<std:
 }  // namespace
 
 std::unique_ptr<Tokenizer> make_gemma4(const Gguf& file) {
-  return std::make_unique<Gemma4>(Vocabulary::from(file, true), file);
+  return std::make_unique<Gemma4>(Vocabulary::from(file, {.add_bos = true}), file);
 }
 
 }  // namespace rf

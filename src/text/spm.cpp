@@ -69,7 +69,7 @@ void Spm::encode_word(std::string_view word, Merger& merger, std::vector<std::in
     if (right.end - left.begin > longest_) return std::nullopt;
     const std::int32_t token = pieces_.find(word.substr(left.begin, right.end - left.begin));
     if (token < 0) return std::nullopt;
-    return Joined{priority_of(vocabulary().scores[static_cast<std::size_t>(token)]), token};
+    return Joined{priority_of(vocabulary().score(token)), token};
   });
   merger.finish([&](const Symbol& symbol) {
     if (symbol.token >= 0)
@@ -82,7 +82,7 @@ void Spm::encode_word(std::string_view word, Merger& merger, std::vector<std::in
 }  // namespace
 
 std::unique_ptr<Tokenizer> make_spm(const Gguf& file) {
-  return std::make_unique<Spm>(Vocabulary::from(file, true), file);
+  return std::make_unique<Spm>(Vocabulary::from(file, {.bos = 1, .eos = 2, .add_bos = true}), file);
 }
 
 }  // namespace rf

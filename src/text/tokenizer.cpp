@@ -5,9 +5,13 @@
 #include "base/error.h"
 #include "text/bpe.h"
 #include "text/gemma4.h"
+#include "text/plamo2.h"
+#include "text/rwkv.h"
 #include "text/space_marks.h"
 #include "text/spm.h"
+#include "text/ugm.h"
 #include "text/unicode.h"
+#include "text/wpm.h"
 
 namespace rf {
 namespace {
@@ -25,7 +29,12 @@ std::unique_ptr<Tokenizer> Tokenizer::from(const Gguf& file) {
   if (model == "gpt2") return make_bpe(file);
   if (model == "llama") return make_spm(file);
   if (model == "gemma4") return make_gemma4(file);
-  fail("{}: key tokenizer.ggml.model: expected gpt2, llama or gemma4; found \"{}\"", file.path(), model);
+  if (model == "bert") return make_wpm(file);
+  if (model == "t5") return make_ugm(file);
+  if (model == "rwkv") return make_rwkv(file);
+  if (model == "plamo2") return make_plamo2(file);
+  fail("{}: key tokenizer.ggml.model: expected gpt2, llama, bert, t5, rwkv, plamo2 or gemma4; found \"{}\"",
+       file.path(), model);
 }
 
 Tokenizer::Tokenizer(Vocabulary vocabulary, std::int32_t after_bos)
@@ -50,7 +59,10 @@ void Tokenizer::encode_parts(std::string_view text, bool parse_special,
                              std::vector<std::int32_t>& ids) const {
   for (std::size_t at = 0; at < text.size();) {
     const AddedTokens::Match match = added_.next(text, at, parse_special);
-    if (match.begin > at) encode_plain(text.substr(at, match.begin - at), ids);
+    std::size_t end = match.begin;
+    if (match.token >= 0 && match.token == vocabulary_.takes_space_before)
+      while (end > at && is_ascii_space(text[end - 1])) --end;
+    if (end > at) encode_plain(text.substr(at, end - at), ids);
     at = match.end;
     if (match.token < 0) continue;
     ids.push_back(match.token);
@@ -66,12 +78,12 @@ std::string Tokenizer::piece(std::int32_t token, bool show_special) const {
     case TokenType::normal:
       return plain_piece(text);
     case TokenType::user_defined:
-      return std::string(text);
+      return added_piece(text);
     case TokenType::byte:
       return byte_named(text);
     case TokenType::control:
     case TokenType::unknown:
-      return show_special ? std::string(text) : std::string();
+      return show_special ? added_piece(text) : std::string();
     case TokenType::unused:
       return {};
   }

@@ -65,6 +65,8 @@ class Tokenizer {
   virtual void encode_plain(std::string_view text, std::vector<std::int32_t>& ids) const = 0;
   // The bytes of a normal token's stored text.
   virtual std::string plain_piece(std::string_view stored) const = 0;
+  // The bytes of a user-defined token's text, and of a special one's where they are shown.
+  virtual std::string added_piece(std::string_view stored) const { return std::string(stored); }
 
  private:
   void encode_parts(std::string_view text, bool parse_special, std::vector<std::int32_t>& ids) const;

@@ -69,6 +69,18 @@ std::vector<utf8proc_int32_t> decomposed(std::string_view text) {
   return points;
 }
 
+std::string utf8_of(const std::vector<utf8proc_int32_t>& points) {
+  std::string out;
+  out.reserve(points.size());
+  for (const utf8proc_int32_t point : points) append_utf8(out, static_cast<char32_t>(point));
+  return out;
+}
+
+bool no_byte_from(std::string_view text, std::uint8_t first) {
+  return std::none_of(text.begin(), text.end(),
+                      [=](char c) { return static_cast<std::uint8_t>(c) >= first; });
+}
+
 }  // namespace
 
 Utf8Part first_utf8(std::string_view text) {
@@ -124,21 +136,45 @@ void append_utf8(std::string& out, char32_t point) {
   out.append(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(count));
 }
 
+std::size_t count_characters(std::string_view text) {
+  return static_cast<std::size_t>(std::count_if(
+      text.begin(), text.end(), [](char c) { return (static_cast<std::uint8_t>(c) & 0xC0) != 0x80; }));
+}
+
+std::string lower_cased(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for_each_character(text, [&](std::string_view character) {
+    const char32_t point = code_point(character);
+    if (point < 0x80)
+      out += point >= 'A' && point <= 'Z' ? static_cast<char>(point + 'a' - 'A') : static_cast<char>(point);
+    else if (point == 0x130)
+      out += "i\xCC\x87";  // the only one that becomes two
+    else
+      append_utf8(out, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(point))));
+  });
+  return out;
+}
+
+std::string nfd(std::string_view text) {
+  // Below U+00C0, whose first byte is 0xC3, nothing has parts.
+  if (no_byte_from(text, 0xC3)) return {};
+  std::vector<utf8proc_int32_t> points = decomposed(text);
+  order_marks(points);
+  return utf8_of(points);
+}
+
 std::string nfc(std::string_view text) {
   // Everything below U+0300, whose first byte is 0xCC, is normal and composes with nothing below it.
-  if (std::none_of(text.begin(), text.end(), [](char c) { return static_cast<std::uint8_t>(c) >= 0xCC; }))
-    return {};
+  if (no_byte_from(text, 0xCC)) return {};
   std::vector<utf8proc_int32_t> points = decomposed(text);
   order_marks(points);
   constexpr auto options = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE);
   const auto count =
       utf8proc_normalize_utf32(points.data(), static_cast<utf8proc_ssize_t>(points.size()), options);
   if (count < 0) fail("Unicode normalisation: {}", utf8proc_errmsg(count));
-  std::string out;
-  out.reserve(text.size());
-  for (utf8proc_ssize_t i = 0; i < count; ++i)
-    append_utf8(out, static_cast<char32_t>(points[static_cast<std::size_t>(i)]));
-  return out;
+  points.resize(static_cast<std::size_t>(count));
+  return utf8_of(points);
 }
 
 }  // namespace rf

@@ -32,6 +32,24 @@ std::string repaired_utf8(std::string_view text);
 char32_t code_point(std::string_view character);
 void append_utf8(std::string& out, char32_t point);
 
+// Calls take(character) for each character of well-formed `text`.
+template <class Take>
+void for_each_character(std::string_view text, const Take& take) {
+  while (!text.empty()) {
+    const std::size_t bytes = first_utf8(text).bytes;
+    take(text.substr(0, bytes));
+    text.remove_prefix(bytes);
+  }
+}
+
+std::size_t count_characters(std::string_view text);  // of well-formed text
+
+// Every character of well-formed `text` by its own lower case (Unicode 15, 4.2), whatever is around it.
+std::string lower_cased(std::string_view text);
+
+// Normalisation form D of well-formed `text`, as nfc() in everything else.
+std::string nfd(std::string_view text);
+
 // Normalisation form C of well-formed `text` (Unicode annex 15), in n log n time. An empty result means that
 // `text` is its own normal form.
 std::string nfc(std::string_view text);

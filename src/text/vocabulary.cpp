@@ -30,9 +30,10 @@ bool is_end_text(std::string_view text) {
 template <class T>
 std::vector<T> list(const Gguf& file, std::string_view key, std::size_t count) {
   auto values = file.get<std::vector<T>>(key);
-  if (values.size() != count)
+  if (values.size() < count)
     fail("{}: key {}: expected {} entries, one for each of {}, found {}", file.path(), key, count, tokens_key,
          values.size());
+  values.resize(count);
   return values;
 }
 
@@ -66,9 +67,23 @@ void read_types(const Gguf& file, Vocabulary& vocabulary) {
   }
 }
 
-// The id under `key`, or -1 where it is absent or stored as -1.
-std::int32_t read_id(const Gguf& file, const Vocabulary& vocabulary, std::string_view key) {
-  const auto id = file.get<std::int64_t>(key, -1);
+// Some writers round scores to integers.
+void read_scores(const Gguf& file, Vocabulary& vocabulary) {
+  const auto stored = file.metadata().find(scores_key);
+  if (stored == file.metadata().end()) return;
+  if (stored->second.element == ValueType::i32) {
+    const auto rounded = list<std::int32_t>(file, scores_key, vocabulary.texts.size());
+    vocabulary.scores.assign(rounded.begin(), rounded.end());
+  } else {
+    vocabulary.scores = list<float>(file, scores_key, vocabulary.texts.size());
+  }
+}
+
+// The id under `key`, or -1 where it is stored as -1.
+std::int32_t read_id(const Gguf& file, const Vocabulary& vocabulary, std::string_view key,
+                     std::int32_t fallback = -1) {
+  if (!file.has(key)) return vocabulary.contains(fallback) ? fallback : -1;
+  const auto id = file.get<std::int64_t>(key);
   if (id == -1 || id == std::numeric_limits<std::uint32_t>::max()) return -1;
   if (id < 0 || id >= vocabulary.size())
     fail("{}: key {}: expected a token id under {}, found {}", file.path(), key, vocabulary.size(), id);
@@ -92,10 +107,13 @@ void find_ends(const Gguf& file, Vocabulary& vocabulary) {
       vocabulary.ends[static_cast<std::size_t>(id)] = true;
 }
 
-// Phi-3's published tokenizer lets its role tokens swallow the whitespace after them; a GGUF file has no key
-// for that, so its name has to tell.
+// Published masked models let their mask swallow the whitespace before it, and Phi-3 its role tokens that
+// after them; a GGUF file has no key for either, so that texts and a name have to tell.
 void find_space_takers(const Gguf& file, Vocabulary& vocabulary) {
   vocabulary.takes_space.assign(vocabulary.texts.size(), false);
+  const std::int32_t mask = read_id(file, vocabulary, "tokenizer.ggml.mask_token_id");
+  if (mask >= 0 && (vocabulary.text(mask) == "<mask>" || vocabulary.text(mask) == "[MASK]"))
+    vocabulary.takes_space_before = mask;
   auto name = file.get<std::string>("general.name", "");
   std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
   if (name.find("phi-3") == std::string::npos && name.find("phi3") == std::string::npos) return;
@@ -110,19 +128,22 @@ void find_space_takers(const Gguf& file, Vocabulary& vocabulary) {
 
 }  // namespace
 
-Vocabulary Vocabulary::from(const Gguf& file, bool add_bos) {
+Vocabulary Vocabulary::from(const Gguf& file, const VocabularyDefaults& defaults) {
   Vocabulary vocabulary;
   read_texts(file, vocabulary);
   read_types(file, vocabulary);
-  if (file.has(scores_key)) vocabulary.scores = list<float>(file, scores_key, vocabulary.texts.size());
-  vocabulary.bos = read_id(file, vocabulary, "tokenizer.ggml.bos_token_id");
-  vocabulary.eos = read_id(file, vocabulary, "tokenizer.ggml.eos_token_id");
-  vocabulary.unknown = read_id(file, vocabulary, "tokenizer.ggml.unknown_token_id");
-  if (const auto found = std::find(vocabulary.types.begin(), vocabulary.types.end(), TokenType::unknown);
-      vocabulary.unknown < 0 && found != vocabulary.types.end())
-    vocabulary.unknown = static_cast<std::int32_t>(found - vocabulary.types.begin());
-  vocabulary.add_bos = file.get<bool>("tokenizer.ggml.add_bos_token", add_bos);
-  vocabulary.add_eos = file.get<bool>("tokenizer.ggml.add_eos_token", false);
+  read_scores(file, vocabulary);
+  vocabulary.bos = read_id(file, vocabulary, "tokenizer.ggml.bos_token_id", defaults.bos);
+  vocabulary.eos = read_id(file, vocabulary, "tokenizer.ggml.eos_token_id", defaults.eos);
+  // The key as writers of files spell it.
+  vocabulary.separator = read_id(file, vocabulary, "tokenizer.ggml.seperator_token_id", defaults.separator);
+  const auto found = std::find(vocabulary.types.begin(), vocabulary.types.end(), TokenType::unknown);
+  const auto marked = static_cast<std::int32_t>(found - vocabulary.types.begin());
+  vocabulary.unknown = read_id(file, vocabulary, "tokenizer.ggml.unknown_token_id",
+                               vocabulary.contains(marked) ? marked : defaults.unknown);
+  vocabulary.add_bos = file.get<bool>("tokenizer.ggml.add_bos_token", defaults.add_bos);
+  vocabulary.add_eos = file.get<bool>("tokenizer.ggml.add_eos_token", defaults.add_eos);
+  vocabulary.add_sep = file.get<bool>("tokenizer.ggml.add_sep_token", defaults.add_sep);
   find_ends(file, vocabulary);
   find_space_takers(file, vocabulary);
   return vocabulary;

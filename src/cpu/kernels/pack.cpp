@@ -128,6 +128,8 @@ F activate(Activation kind, F x) {
       const F positive = max(x, F::zero());
       return positive * positive;
     }
+    case Activation::tanh:
+      return capped(x, 1);
     case Activation::identity:
     case Activation::swiglu_clamped:
       break;

@@ -43,11 +43,13 @@ TEST_P(CpuGolden, BatchesDoNotChangeABit) {
       Feeder feeder(model.program, cpu(isa, 2), 16, kv);
       const std::vector<std::int32_t> first = model.ids(0), second = model.ids(1);
       const std::vector<float> whole = feeder.feed({{0, 0, first}});
-      for (const std::size_t rows : {1u, 3u, 7u, 33u})
+      for (const std::size_t rows : {1u, 3u, 7u, 33u}) {
+        if (!model.program.causal) break;
         EXPECT_EQ(std::memcmp(feeder.feed_in_pieces(first, rows).data(), whole.data(),
                               whole.size() * sizeof(float)),
                   0)
             << rows << " rows a batch";
+      }
       const std::vector<float> both = feeder.feed({{1, 0, second}, {0, 0, first}});
       EXPECT_EQ(
           std::memcmp(both.data() + both.size() - whole.size(), whole.data(), whole.size() * sizeof(float)),

@@ -397,7 +397,7 @@ TEST(Engine, RefusesOptionsOutOfRange) {
   EXPECT_EQ(refusal({.context = -1}), "context: expected at least 0, found -1");
   EXPECT_EQ(refusal({.parallel = 0}), "parallel: expected at least 1, found 0");
   EXPECT_EQ(refusal({.page_tokens = 0}), "page_tokens: expected at least 1, found 0");
-  EXPECT_EQ(refusal({.batch_rows = 0}), "batch_rows: expected at least 1, found 0");
+  EXPECT_EQ(refusal({.batch_rows = -1}), "batch_rows: expected at least 0, found -1");
   EXPECT_EQ(refusal({.context = 64, .cache_tokens = 63}), "cache_tokens: expected at least 64, found 63");
   EXPECT_NE(refusal({.parallel = 1 << 30}).find("parallel: "), std::string::npos);
 }

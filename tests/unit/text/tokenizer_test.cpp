@@ -48,7 +48,7 @@ void expect_named(const std::string& message, const std::string& part) {
 TEST(TokenizerErrors, NameTheKeyAndWhatIsKnown) {
   expect_named(refusal([](GgufWriter&) {}), "tokenizer.ggml.model");
   const std::string model = refusal(bpe_with([](GgufWriter& w) { w.set("tokenizer.ggml.model", "rwkv9"); }));
-  expect_named(model, "gpt2, llama or gemma4");
+  expect_named(model, "gpt2, llama, bert, t5, rwkv, plamo2 or gemma4");
   expect_named(model, "rwkv9");
   const std::string pre = refusal(bpe_with([](GgufWriter& w) { w.set("tokenizer.ggml.pre", "future-bpe"); }));
   expect_named(pre, "tokenizer.ggml.pre");

@@ -96,6 +96,19 @@ inline Loaded load_bpe(
   });
 }
 
+inline Loaded load_wpm(
+    const std::vector<Entry>& entries, const std::function<void(GgufWriter&)>& extra = [](GgufWriter&) {}) {
+  return load([&](GgufWriter& writer) {
+    writer.set("tokenizer.ggml.model", "bert");
+    std::vector<Entry> all = {{"[PAD]", 3}, {"[UNK]", 2}, {"[CLS]", 3}, {"[SEP]", 3}, {"[MASK]", 3}};
+    all.insert(all.end(), entries.begin(), entries.end());
+    set_entries(writer, all);
+    writer.set("tokenizer.ggml.bos_token_id", std::uint32_t{2});
+    writer.set("tokenizer.ggml.seperator_token_id", std::uint32_t{3});
+    extra(writer);
+  });
+}
+
 inline Loaded load_spm(
     const std::vector<Entry>& entries, const std::function<void(GgufWriter&)>& extra = [](GgufWriter&) {}) {
   return load([&](GgufWriter& writer) {
