@@ -38,7 +38,7 @@ int run_engine(const ServeOptions& options) {
   parts.constraints = [](const Engine& engine) {
     const auto all = std::make_shared<Constraints>(engine.tokenizer());
     return [all](const message::ConstraintText& text) {
-      if (text.kind > static_cast<std::uint8_t>(ConstraintSource::Kind::choice))
+      if (text.kind > static_cast<std::uint8_t>(ConstraintSource::Kind::tool_calls))
         fail("constraint: there is no kind {}", text.kind);
       return all->get({static_cast<ConstraintSource::Kind>(text.kind), text.texts});
     };

@@ -22,12 +22,12 @@ struct ReasoningFormat {
 struct CallFormat {
   enum class Body : std::uint8_t {
     no_calls,
-    json,        // an object {"name": ..., "arguments": {...}}, or a list of them, by whatever known keys
-    named_json,  // a name up to `name_end`, then an object
-    parameters,  // a name, then parameters between marks
-    python,      // calls in Python's notation, [name(key=value, ...), ...]
-    brackets,    // name{key:value,...} with texts between `quote`s
-    channels,    // messages with headers, as in OpenAI's Harmony format
+    json,            // an object {"name": ..., "arguments": {...}}, or a list of them, by all keys in use
+    json_or_python,  // that, or name(key=value, ...), or a list of such
+    braces,          // name{key:value,...} with texts between `quote`s
+    named_json,      // a name up to `name_end`, then an object
+    parameters,      // a name, then parameters between marks
+    channels,        // messages with headers, as in OpenAI's Harmony format
   };
 
   std::string_view name = {};  // of the dialect, for people
@@ -47,7 +47,13 @@ struct CallFormat {
   std::string_view arguments_open = {};  // before the object of named_json
   std::string_view parameter_open = {}, key_end = {}, value_open = {}, value_close = {};  // of `parameters`
   std::string_view typed_end = {};  // key_end is followed by "true" (a text) or "false" (JSON), and this
-  std::string_view quote = {};      // of `brackets`
+  std::string_view quote = {};      // of `braces`
+
+  // How it is written by a model that must call: of no matter for reading.
+  bool writable = true;  // false: no grammar can hold a model to it
+  bool list = false;     // objects of `json` stand in a list
+  bool fenced = false;   // JSON stands in a fence of Markdown
+  std::string_view name_key = "name", arguments_key = "arguments";
 };
 
 struct Dialect {

@@ -189,21 +189,31 @@ Json tools_of(const Fields& fields) {
                        {"description", tool.text("description").value_or("")},
                        {"parameters", schema == nullptr ? Json::object() : *schema}}}});
   }
-  const Json* choice = fields.object("tool_choice");
-  const std::string type =
-      choice == nullptr ? "auto" : Fields(*choice, "tool_choice").required_text("type", 64);
-  if (type == "none") return nullptr;
-  if (type != "auto")
-    fail_field("tool_choice.type", "expected auto or none, found '{}'; calls cannot be forced by this build",
-               type);
   return tools;
+}
+
+// In OpenAI's terms, as read_chat() takes it.
+Json openai_choice(const Fields& fields) {
+  const Json* choice = fields.object("tool_choice");
+  if (choice == nullptr) return Json::object();
+  const Fields inner(*choice, "tool_choice");
+  const std::string type = inner.required_text("type", 64);
+  Json value = type == "any" ? Json("required") : Json(type);
+  if (type == "tool")
+    value = {{"function", {{"name", inner.required_text("name", 256)}}}};
+  else if (type != "auto" && type != "any" && type != "none")
+    fail_field("tool_choice.type", "expected auto, any, tool or none, found '{}'", type);
+  return {{"tool_choice", value},
+          {"parallel_tool_calls", !inner.boolean("disable_parallel_tool_use").value_or(false)}};
 }
 
 Generation messages(const ModelText& text, const ServedModel&, const Json& body) {
   const Fields fields(body);
   Generation generation;
   if (!fields.has("max_tokens")) fail_field("max_tokens", "expected a whole number, found nothing");
-  read_chat(text, fields, flat_messages(fields), tools_of(fields), generation);
+  const Json choice = openai_choice(fields);
+  const bool none = choice.value("tool_choice", Json()) == "none";
+  read_chat(text, Fields(choice), flat_messages(fields), none ? Json() : tools_of(fields), generation);
   read_sampling(fields, generation.request);
   read_stop(fields, "stop_sequences", generation.request);
   read_max_tokens(fields, "max_tokens", generation.request);

@@ -30,13 +30,14 @@ ModelText::ModelText(const std::string& path)
       family_(file_.get<std::string>("general.architecture")),
       source_(source_of(file_, *tokenizer_)),
       template_(parsed(file_, source_)),
+      needs_(TemplateNeeds::of(template_, source_)),
       dialect_(Dialect::of(source_, [this](std::string_view token) { return tokenizer_->find(token) >= 0; })),
       shown_tokens_(rf::shown_tokens(dialect_, *tokenizer_)) {}
 
 std::string ModelText::render(nlohmann::ordered_json messages, nlohmann::ordered_json tools,
                               nlohmann::ordered_json variables, bool add_generation_prompt) const {
   ChatTemplateInput input;
-  input.messages = std::move(messages);
+  input.messages = adapted(std::move(messages), needs_);
   input.tools = std::move(tools);
   input.variables = std::move(variables);
   input.add_generation_prompt = add_generation_prompt;

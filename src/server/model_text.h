@@ -10,6 +10,7 @@
 
 #include "chat/chat_template.h"
 #include "chat/dialect.h"
+#include "chat/template_needs.h"
 #include "gguf/gguf.h"
 #include "text/tokenizer.h"
 
@@ -30,6 +31,7 @@ class ModelText {
   const std::vector<std::int32_t>& shown_tokens() const { return shown_tokens_; }
 
   // The text that the model's template makes. Throws Error where it refuses the messages.
+  // Messages are in OpenAI's form, and given to the template as it needs them.
   std::string render(nlohmann::ordered_json messages, nlohmann::ordered_json tools,
                      nlohmann::ordered_json variables, bool add_generation_prompt = true) const;
   // The ids of such a text: BOS is added where the vocabulary asks for it and the template has not written
@@ -41,6 +43,7 @@ class ModelText {
   std::unique_ptr<Tokenizer> tokenizer_;
   std::string family_, source_;
   ChatTemplate template_;
+  TemplateNeeds needs_;
   Dialect dialect_;
   std::vector<std::int32_t> shown_tokens_;
 };

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "chat/tool_choice.h"
 
 namespace rf {
 namespace {
@@ -154,11 +155,12 @@ void read_delivery(const Fields& fields, Generation& generation, bool stream_def
 }
 
 void read_constraint(const Fields& fields, Generation& generation) {
-  enum : std::uint8_t { json_schema, gbnf, regex, choice };
+  using enum ConstraintSource::Kind;
   message::ConstraintText& constraint = generation.constraint;
-  const auto take = [&](const std::string& field, std::uint8_t kind, std::vector<std::string> texts) {
+  const auto take = [&](const std::string& field, ConstraintSource::Kind kind,
+                        std::vector<std::string> texts) {
     if (!constraint.texts.empty()) fail_field(field, "expected one constraint of the answer, found two");
-    constraint = {kind, std::move(texts)};
+    constraint = {static_cast<std::uint8_t>(kind), std::move(texts)};
   };
   if (const Json* format = fields.object("response_format")) {
     const Fields inner(*format, fields.path("response_format"));
@@ -217,10 +219,7 @@ Json read_tools(const Fields& fields) {
     Fields(*function, tool.path("function")).required_text("name", 256);
   }
   const Json* choice = fields.find("tool_choice");
-  if (choice == nullptr || *choice == "auto") return *tools;
-  if (*choice == "none") return nullptr;
-  fail_field(fields.path("tool_choice"),
-             "expected auto or none, found {}; calls cannot be forced by this build", found_text(*choice));
+  return choice != nullptr && *choice == "none" ? Json() : *tools;
 }
 
 std::vector<std::int32_t> read_tokens(const ModelText& text, const std::string& field, const Json& list) {
@@ -234,43 +233,44 @@ std::vector<std::int32_t> read_tokens(const ModelText& text, const std::string& 
   return tokens;
 }
 
-namespace {
-
-// Templates made for transformers take arguments as an object.
-void open_arguments(Json& messages) {
-  for (Json& message : messages) {
-    const auto calls = message.find("tool_calls");
-    if (calls == message.end() || !calls->is_array()) continue;
-    for (Json& call : *calls) {
-      if (!call.is_object() || !call.contains("function") || !call["function"].is_object()) continue;
-      Json& function = call["function"];
-      if (!function.contains("arguments") || !function["arguments"].is_string()) continue;
-      const Json parsed = Json::parse(function["arguments"].get_ref<const std::string&>(), nullptr, false);
-      if (parsed.is_object()) function["arguments"] = parsed;
-    }
-  }
-}
-
-}  // namespace
-
 std::string chat_text(const ModelText& text, const Fields& fields, const Json& messages, const Json& tools) {
   Json variables = nullptr;
   if (const Json* given = fields.object("chat_template_kwargs")) variables = *given;
   const bool prompt = fields.boolean("add_generation_prompt").value_or(true);
-  Json opened = messages;
-  open_arguments(opened);
   try {
-    return text.render(opened, tools, variables, prompt);
+    return text.render(messages, tools, variables, prompt);
   } catch (const Error& error) {
-    if (opened != messages) {
-      try {
-        return text.render(messages, tools, variables, prompt);
-      } catch (const Error&) {  // the first error says more
-      }
-    }
     fail_field(fields.path("messages"), "the model's chat template refuses them: {}", error.what());
   }
 }
+
+namespace {
+
+// "required" and the name of a tool hold the reply to a call.
+void read_tool_choice(const ModelText& text, const Fields& fields, const Json& tools,
+                      Generation& generation) {
+  const Json* choice = fields.find("tool_choice");
+  if (choice == nullptr || *choice == "auto") return;
+  Json wanted = tools;
+  if (choice->is_object()) {
+    const Fields chosen(*choice, fields.path("tool_choice"));
+    const Json* function = chosen.object("function");
+    const std::string name = function == nullptr
+                                 ? chosen.required_text("name", 256)
+                                 : Fields(*function, chosen.path("function")).required_text("name", 256);
+    std::erase_if(wanted.get_ref<Json::array_t&>(),
+                  [&](const Json& tool) { return tool["function"]["name"] != name; });
+    if (wanted.empty()) fail_field(fields.path("tool_choice"), "there is no tool '{}' among the tools", name);
+  } else if (*choice != "required") {
+    fail_field(fields.path("tool_choice"), "expected none, auto, required or a tool, found {}",
+               found_text(*choice));
+  }
+  const bool parallel = fields.boolean("parallel_tool_calls").value_or(true) && !choice->is_object();
+  const ConstraintSource source = tool_choice(wanted, text.dialect(), generation.prompt_end, parallel);
+  generation.constraint = {static_cast<std::uint8_t>(source.kind), source.texts};
+}
+
+}  // namespace
 
 void read_chat(const ModelText& text, const Fields& fields, const Json& messages, const Json& tools,
                Generation& generation) {
@@ -281,6 +281,7 @@ void read_chat(const ModelText& text, const Fields& fields, const Json& messages
   if (fields.text("reasoning_format", 64).value_or("auto") == "none" && tools.is_null()) return;
   generation.dialect = &text.dialect();
   generation.tools = tools;
+  if (!tools.is_null()) read_tool_choice(text, fields, tools, generation);
   generation.request.shown_tokens = text.shown_tokens();
 }
 

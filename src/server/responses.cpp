@@ -222,9 +222,8 @@ Json tools_of(const Fields& fields) {
     if (const Json* parameters = tool.object("parameters")) function["parameters"] = *parameters;
     tools.push_back({{"type", "function"}, {"function", std::move(function)}});
   }
-  Json wrapped = {{"tools", std::move(tools)}};
-  if (fields.has("tool_choice")) wrapped["tool_choice"] = *fields.find("tool_choice");
-  return read_tools(Fields(wrapped));
+  const Json* choice = fields.find("tool_choice");
+  return choice != nullptr && *choice == "none" ? Json() : tools;
 }
 
 void read_format(const Fields& fields, Generation& generation) {
