@@ -108,7 +108,7 @@ PartId CallWriter::schema(const Json& json) {
 }
 
 PartId CallWriter::reply(const std::vector<Function>& functions, std::string_view state, bool parallel) {
-  if (format_.body == Body::none || !format_.writable)
+  if (format_.body == Body::no_calls || !format_.writable)
     fail("tool choice: the model's dialect of calls ({}) has no grammar", format_.name);
   if (format_.body == Body::channels) return channels(functions);
   const PartId calls = this->calls(functions, state == "call", parallel);

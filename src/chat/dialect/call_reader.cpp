@@ -85,7 +85,7 @@ std::unique_ptr<CallReader> make_reader(const CallFormat& format, MessageBuilder
       return make_named_reader(format, builder, bare);
     case CallFormat::Body::parameters:
       return make_parameter_reader(format, builder);
-    case CallFormat::Body::none:
+    case CallFormat::Body::no_calls:
     case CallFormat::Body::channels:
       break;
   }
