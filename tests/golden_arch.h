@@ -9,6 +9,7 @@
 #include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "golden.h"
 #include "model/model.h"
@@ -20,7 +21,7 @@ using Backends = std::vector<std::unique_ptr<Backend>>;
 using MakeBackends = std::function<Backends()>;
 using Prefer = std::function<int(const Step&)>;
 
-inline constexpr int longest_sequence = 64;  // tokens
+inline constexpr int longest_sequence = 96;  // tokens
 
 // A golden folder's model and what is known of it.
 struct GoldenModel {
@@ -36,9 +37,7 @@ struct GoldenModel {
     logits.resize(bytes.size() / sizeof(float));
     std::memcpy(logits.data(), bytes.data(), bytes.size());
   }
-  bool embeds() const {
-    return facts.contains("pooling") || !facts.contains("greedy") || facts["greedy"].empty();
-  }
+  bool embeds() const { return program.embedding.has_value(); }
   std::vector<std::int32_t> ids(std::size_t sequence) const { return facts["sequences"][sequence]["ids"]; }
   // Elements of a row of the result: logits, or a hidden state.
   std::size_t width() const {
@@ -74,7 +73,8 @@ class Feeder {
               {.batch = {.rows = 2 * longest, .wanted = 2 * longest, .sequences = 2, .pages = pages_},
                .kv = kv,
                .page_tokens = page_tokens,
-               .cache_pages = 2 * pages_},
+               .cache_pages = 2 * pages_,
+               .state_slots = 3},  // 2: spare
               prefer),
         batch_(plan_.limits().batch) {}
 
@@ -90,7 +90,7 @@ class Feeder {
       std::vector<std::int32_t> table(static_cast<std::size_t>(pages_));
       for (int i = 0; i < pages_; ++i)
         table[static_cast<std::size_t>(i)] = (piece.sequence + 1) * pages_ - 1 - i;
-      batch_.add_sequence(table);
+      batch_.add_sequence(table, state_of(piece.sequence));
       for (std::size_t i = 0; i < piece.tokens.size(); ++i)
         batch_.add_row(piece.tokens[i], piece.position + static_cast<int>(i), true);
     }
@@ -119,6 +119,7 @@ class Feeder {
     }
   }
   Plan& plan() { return plan_; }
+  static int state_of(int sequence) { return 1 - sequence; }
 
  private:
   int pages_;
@@ -157,8 +158,8 @@ inline void expect_logits(const GoldenModel& model, std::size_t sequence, std::s
         << "row " << r;
 }
 
-// Every sequence in one batch, in pieces, token by token and beside another one, and every greedy
-// continuation, for each page size.
+// Every sequence in one batch, in pieces and token by token (but for encoders), beside another one, and every
+// greedy continuation, for each page size.
 inline void run_golden(const GoldenModel& model, const MakeBackends& make,
                        const GoldenOptions& options = {}) {
   const std::size_t sequences = model.facts["sequences"].size();
@@ -167,6 +168,7 @@ inline void run_golden(const GoldenModel& model, const MakeBackends& make,
     Feeder feeder(model.program, make, page_tokens, KvType::f32, options.prefer);
     for (std::size_t s = 0; s < sequences; ++s)
       for (const std::size_t rows : {std::size_t{Feeder::longest}, std::size_t{7}, std::size_t{1}}) {
+        if (!model.program.causal && rows < Feeder::longest) continue;
         SCOPED_TRACE(testing::Message()
                      << "sequence " << s << ", " << rows << " rows a batch, pages of " << page_tokens);
         expect_logits(model, s, feeder.feed_in_pieces(model.ids(s), rows), options);
@@ -187,19 +189,19 @@ inline void run_golden(const GoldenModel& model, const MakeBackends& make,
 
 // The golden folders that this build's architectures should run.
 inline std::vector<std::string> golden_folders() {
-  std::vector<std::string> folders;
+  std::set<std::string> folders;
   const std::vector<std::string> known = supported_architectures();
-  const std::string root = golden("arch");
-  if (root.empty()) return folders;
-  for (const auto& entry : std::filesystem::directory_iterator(root)) {
-    const std::string folder = entry.path().filename().string();
-    if (!std::filesystem::exists(entry.path() / "model.gguf")) continue;
-    const Gguf file = Gguf::open((entry.path() / "model.gguf").string());
-    const auto architecture = file.get<std::string>("general.architecture");
-    if (std::ranges::find(known, architecture) != known.end()) folders.push_back(folder);
+  for (const std::string& root : golden_roots()) {
+    if (!std::filesystem::exists(root + "/arch")) continue;
+    for (const auto& entry : std::filesystem::directory_iterator(root + "/arch")) {
+      if (!std::filesystem::exists(entry.path() / "model.gguf")) continue;
+      const Gguf file = Gguf::open((entry.path() / "model.gguf").string());
+      const auto architecture = file.get<std::string>("general.architecture");
+      if (std::ranges::find(known, architecture) != known.end())
+        folders.insert(entry.path().filename().string());
+    }
   }
-  std::ranges::sort(folders);
-  return folders;
+  return {folders.begin(), folders.end()};
 }
 
 // A folder's name as GoogleTest lets it stand in a test's name.

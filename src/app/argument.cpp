@@ -47,6 +47,22 @@ std::pair<std::int32_t, float> parse_logit_bias(const std::string& text) {
   return {id, value};
 }
 
+std::uint64_t parse_size(std::string_view text) {
+  constexpr std::string_view units = "KMGT";
+  std::uint64_t bytes = 0;
+  const auto [next, error] = std::from_chars(text.data(), text.data() + text.size(), bytes);
+  std::string_view unit = text.substr(static_cast<std::size_t>(next - text.data()));
+  bool good = error == std::errc() && unit.size() <= 1 && bytes > 0;
+  if (good && !unit.empty()) {
+    const std::size_t power =
+        units.find(static_cast<char>(std::toupper(static_cast<unsigned char>(unit[0]))));
+    good = power != std::string_view::npos;
+    for (std::size_t i = 0; good && i <= power; ++i) good = !__builtin_mul_overflow(bytes, 1000u, &bytes);
+  }
+  if (!good) fail("size: expected a number with K, M, G or T, as in 2G, found '{}'", text);
+  return bytes;
+}
+
 bool is_device_name(std::string_view name) {
   if (name == "auto" || name == "cpu" || name == "reference" || name == "gpu" || name == "sim") return true;
   if (!name.starts_with("gpu:") || name.size() == 4) return false;

@@ -14,6 +14,9 @@ std::vector<std::int32_t> parse_tokens(std::string_view text);
 // "ID=VALUE": a token id and what is added to its logit, "-inf" included.
 std::pair<std::int32_t, float> parse_logit_bias(const std::string& text);
 
+// "2G", "500M", "64K" or "1000": bytes, in decimal units; at least 1.
+std::uint64_t parse_size(std::string_view text);
+
 // auto, cpu, reference, gpu, gpu:N or sim.
 bool is_device_name(std::string_view name);
 

@@ -8,6 +8,7 @@
 #include <new>
 
 #include "app/command_options.h"
+#include "app/interrupt.h"
 #include "base/error.h"
 #include "base/log.h"
 
@@ -153,6 +154,8 @@ int run_command_line(std::vector<std::string> arguments) {
   }
   try {
     return line.run();
+  } catch (const Interrupted&) {
+    return 130;
   } catch (const std::bad_alloc&) {
     return failed("out of memory");
   } catch (const std::exception& error) {

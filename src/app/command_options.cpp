@@ -7,6 +7,7 @@
 #include "app/argument.h"
 #include "app/commands.h"
 #include "base/error.h"
+#include "model/mix.h"
 
 namespace rf {
 namespace {
@@ -58,8 +59,14 @@ void add_load(CLI::App& app, LoadOptions& load) {
   add("--page", load.page, "Positions of one page of the cache")->check(CLI::Range(1, 1 << 20));
   add("--ctx", load.context, "Positions of one sequence; 0: what suits the command and the model")
       ->check(CLI::Range(0, 1 << 30));
-  add("--batch-rows", load.batch_rows, "Tokens that one step of the model takes in at most")
-      ->check(CLI::Range(1, 1 << 16));
+  add("--batch-rows", load.batch_rows,
+      "Tokens that one step of the model takes in at most; 0: 512, or a whole text where the model needs "
+      "that")
+      ->check(CLI::Range(0, 1 << 20));
+  add("--state-snapshots", load.state_snapshots,
+      "Places of prompts where a recurrent model's state is kept for prompts that begin alike; -1: two for "
+      "each sequence and one")
+      ->check(CLI::Range(-1, 1 << 16));
 }
 
 void add_constraint(CLI::App& app, AnswerOptions& answer) {
@@ -229,6 +236,17 @@ void declare_logits(CLI::App& app, LogitsOptions& o) {
   add_load(app, o.load);
 }
 
+void declare_embed(CLI::App& app, EmbedOptions& o) {
+  add_model(app, o.model)->required();
+  CLI::Option* text = app.add_option("TEXT", o.text, "The text; stdin when nothing is given");
+  add_tokens(app, o.tokens, "The ids, instead of a text; nothing is added to them")->excludes(text);
+  app.add_option("--pooling", o.pooling, "How the rows of the text become one; as the model says when absent")
+      ->check(CLI::IsMember({"none", "mean", "cls", "last", "rank"}));
+  app.add_flag("--no-normalize", o.no_normalize, "Do not scale the embedding to unit length");
+  app.add_flag("--json", o.json, "Print {\"embedding\": [...]}, with --pooling none a list for each token");
+  add_load(app, o.load);
+}
+
 void declare_perplexity(CLI::App& app, PerplexityOptions& o) {
   add_model(app, o.model)->required();
   app.add_option("--file", o.file, "The text; --ctx is the size of its chunks (0: 512 tokens)")->required();
@@ -251,6 +269,66 @@ void declare_bench(CLI::App& app, BenchOptions& o) {
   add_load(app, o.load);
 }
 
+// A check of an option's value by a function that throws Error.
+template <class Parse>
+auto checked(Parse&& parse) {
+  return [parse](const std::string& text) -> std::string {
+    try {
+      parse(text);
+      return "";
+    } catch (const Error& error) {
+      return error.what();
+    }
+  };
+}
+
+void declare_quantize(CLI::App& app, QuantizeOptions& o) {
+  app.add_option("IN", o.in, "The model to read, best F32, F16 or BF16; of a split one its first part")
+      ->required();
+  app.add_option("OUT", o.out, "The file to write")->required();
+  app.add_option("TYPE", o.type, "One of " + writable_mixes())
+      ->required()
+      ->check(checked([](const std::string& text) { mix_by_name(text); }));
+  app.add_option("--imatrix", o.imatrix,
+                 "An importance matrix (rocmforge imatrix): columns count by their importance");
+  app.add_option("--tensor-type", o.tensor_types,
+                 "GLOB=TYPE: matrices of these names get this type; may be repeated, the last match counts")
+      ->type_name("GLOB=TYPE")
+      ->allow_extra_args(false)
+      ->check(checked([](const std::string& text) { parse_type_rule(text); }));
+  app.add_option("-t,--threads", o.threads, "CPU threads; 0: all processors")->check(CLI::Range(0, 4096));
+}
+
+void declare_imatrix(CLI::App& app, ImatrixOptions& o) {
+  add_model(app, o.model)->required();
+  app.add_option("--file", o.file, "The text; --ctx is the size of its chunks (0: 512 tokens)")->required();
+  app.add_option("-o,--output", o.out, "The file to write")->capture_default_str();
+  app.add_option("--chunks", o.chunks, "Chunks to read at most; 0: all")->check(CLI::Range(0, 1 << 30));
+  add_load(app, o.load);
+}
+
+void declare_split(CLI::App& app, SplitOptions& o) {
+  app.add_option("IN", o.in, "The model to read")->required();
+  app.add_option("OUT_PREFIX", o.out_prefix, "The parts' names up to -00001-of-0000N.gguf")->required();
+  const CLI::Option* size = app.add_option_function<std::string>(
+                                   "--max-size",
+                                   [&o](const std::string& text) {
+                                     o.max_bytes = parsed("--max-size", [&] { return parse_size(text); });
+                                   },
+                                   "Bytes of tensors in a part at most: 500M, 2G")
+                                ->type_name("SIZE");
+  const CLI::Option* tensors = app.add_option("--max-tensors", o.max_tensors, "Tensors in a part at most")
+                                   ->check(CLI::Range(1, 1 << 30));
+  app.callback([=] {
+    require(size->count() > 0 || tensors->count() > 0, "split: expected --max-size or --max-tensors");
+  });
+}
+
+void declare_merge(CLI::App& app, MergeOptions& o) {
+  app.add_option("FIRST", o.in, "The first part, NAME-00001-of-0000N.gguf")->required();
+  app.add_option("OUT", o.out, "The file to write")->required();
+}
+
 void declare_devices(CLI::App& app, DevicesOptions& o) {
   app.add_option("-t,--threads", o.threads, "CPU threads; 0: all processors")->check(CLI::Range(0, 4096));
   app.add_flag("--json", o.json, "Print JSON");
@@ -261,6 +339,8 @@ void declare_devices(CLI::App& app, DevicesOptions& o) {
 std::vector<Command> declare_commands(CLI::App& root) {
   LogitsOptions exact;
   exact.load.kv = "f32";
+  EmbedOptions embedding;
+  embedding.load.kv = "f32";
   return {
       command(root, "chat", "Talk with a model", chat, declare_chat),
       command(root, "generate", "Go on with a text", generate, declare_generate),
@@ -271,8 +351,14 @@ std::vector<Command> declare_commands(CLI::App& root) {
       command(root, "detokenize", "Turn token ids into text", detokenize, declare_detokenize),
       command(root, "template", "Render a chat template", render_template, declare_template),
       command(root, "logits", "Write the logits after each of given tokens", logits, declare_logits, exact),
+      command(root, "embed", "Turn a text into a vector", embed, declare_embed, embedding),
       command(root, "perplexity", "Measure how well a model predicts a text", perplexity, declare_perplexity),
       command(root, "bench", "Measure a model's speed", bench, declare_bench),
+      command(root, "quantize", "Write a model in other formats", quantize, declare_quantize),
+      command(root, "imatrix", "Measure which columns of a model's matrices matter", imatrix,
+              declare_imatrix),
+      command(root, "split", "Write a model in several parts", split, declare_split),
+      command(root, "merge", "Write a split model in one file", merge, declare_merge),
       command(root, "devices", "Show this machine's devices and test them", devices, declare_devices),
   };
 }

@@ -16,9 +16,11 @@ struct LoadOptions {
   std::string gpu_layers = "auto";  // a number, or auto
   int threads = 0;                  // 0: all processors
   std::string kv = "f16";
-  int page = 64;         // positions of one cache page
-  int context = 0;       // 0: the model's, at most 8192
-  int batch_rows = 512;  // tokens of one step
+  int page = 64;             // positions of one cache page
+  int context = 0;           // 0: the model's, at most 8192
+  int batch_rows = 0;        // tokens of one step; 0: 512, of an encoder the whole context
+  int state_snapshots = -1;  // of recurrent models; -1: two for each sequence and one
+  bool embed = false;        // texts are embedded; the command says so, not the user
 };
 
 // How the next token is chosen and when to stop.
@@ -106,6 +108,17 @@ struct LogitsOptions {
 };
 int logits(const LogitsOptions& options);
 
+struct EmbedOptions {
+  std::string model;
+  LoadOptions load;
+  std::optional<std::string> text;
+  std::optional<std::vector<std::int32_t>> tokens;  // instead of a text
+  std::string pooling;                              // empty: the model's
+  bool no_normalize = false;
+  bool json = false;
+};
+int embed(const EmbedOptions& options);
+
 struct PerplexityOptions {
   std::string model, file;
   LoadOptions load;  // context: tokens of one chunk, 0: 512
@@ -124,6 +137,33 @@ struct BenchOptions {
   bool steps = false, json = false;
 };
 int bench(const BenchOptions& options);
+
+struct QuantizeOptions {
+  std::string in, out, type;
+  std::string imatrix;                    // a file, or empty: all columns count alike
+  std::vector<std::string> tensor_types;  // GLOB=TYPE, the last that matches counts
+  int threads = 0;
+};
+int quantize(const QuantizeOptions& options);
+
+struct ImatrixOptions {
+  std::string model, file;
+  std::string out = "imatrix.gguf";
+  int chunks = 0;    // 0: all
+  LoadOptions load;  // context: tokens of one chunk, 0: 512
+};
+int imatrix(const ImatrixOptions& options);
+
+struct SplitOptions {
+  std::string in, out_prefix;
+  std::uint64_t max_bytes = 0, max_tensors = 0;  // of a part; 0: no limit
+};
+int split(const SplitOptions& options);
+
+struct MergeOptions {
+  std::string in, out;
+};
+int merge(const MergeOptions& options);
 
 struct DevicesOptions {
   int threads = 0;

@@ -88,8 +88,10 @@ void print_plan(const Gguf& file, const LoadOptions& load) {
   RunLimits limits;
   limits.kv = kv_by_name(load.kv);
   limits.page_tokens = load.page;
-  limits.batch = {.rows = load.batch_rows, .wanted = 1, .sequences = 1};
+  limits.batch = {
+      .rows = load.batch_rows > 0 ? load.batch_rows : default_batch_rows, .wanted = 1, .sequences = 1};
   const int context = load.context > 0 ? load.context : std::min(spec.context, 8192);
+  limits.state_slots = 1 + (load.state_snapshots < 0 ? default_state_snapshots(1) : load.state_snapshots);
   limits.cache_pages = limits.batch.pages = (context + load.page - 1) / load.page;
 
   std::vector<std::vector<std::string>> rows{{"STEP", "OP", "LAYER", "WEIGHTS", "BYTES", "FLOPS"}};

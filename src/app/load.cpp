@@ -64,7 +64,9 @@ std::unique_ptr<Engine> load_engine(const std::string& model, const LoadOptions&
   engine.parallel = parallel;
   engine.page_tokens = options.page;
   engine.batch_rows = options.batch_rows;
+  engine.state_snapshots = options.state_snapshots;
   engine.wanted_rows = wanted_rows;
+  engine.embed = options.embed;
   engine.kv = kv_by_name(options.kv);
   engine.progress = std::ref(line);
   return std::make_unique<Engine>(path, std::move(backends), engine);

@@ -3,20 +3,11 @@
 #include <algorithm>
 #include <map>
 
+#include "model/mix.h"
 #include "tensor/type.h"
 
 namespace rf {
 namespace {
-
-// general.file_type, ggml's enumeration of how a file as a whole was quantised.
-const std::map<std::uint32_t, std::string_view> file_types = {
-    {0, "F32"},     {1, "F16"},     {2, "Q4_0"},     {3, "Q4_1"},    {7, "Q8_0"},     {8, "Q5_0"},
-    {9, "Q5_1"},    {10, "Q2_K"},   {11, "Q3_K_S"},  {12, "Q3_K_M"}, {13, "Q3_K_L"},  {14, "Q4_K_S"},
-    {15, "Q4_K_M"}, {16, "Q5_K_S"}, {17, "Q5_K_M"},  {18, "Q6_K"},   {19, "IQ2_XXS"}, {20, "IQ2_XS"},
-    {21, "Q2_K_S"}, {22, "IQ3_XS"}, {23, "IQ3_XXS"}, {24, "IQ1_S"},  {25, "IQ4_NL"},  {26, "IQ3_S"},
-    {27, "IQ3_M"},  {28, "IQ2_S"},  {29, "IQ2_M"},   {30, "IQ4_XS"}, {31, "IQ1_M"},   {32, "BF16"},
-    {36, "TQ1_0"},  {37, "TQ2_0"},  {38, "MXFP4"},
-};
 
 std::uint64_t elements(const Tensor& tensor) {
   return static_cast<std::uint64_t>(tensor.columns()) * static_cast<std::uint64_t>(tensor.rows());
@@ -30,9 +21,9 @@ std::string quant_of(const Gguf& file) {
                            return a.second < b.second;
                          })->first;
   const std::string type(type_info(commonest).name);
-  const auto stated = file_types.find(file.get<std::uint32_t>("general.file_type", 0xffff));
+  const Mix* stated = find_mix(file.get<std::uint32_t>("general.file_type", 0xffff));
   // Some writers leave a file type that the tensors do not bear out; a mix is named after its commonest type.
-  return stated != file_types.end() && stated->second.starts_with(type) ? std::string(stated->second) : type;
+  return stated != nullptr && stated->name.starts_with(type) ? std::string(stated->name) : type;
 }
 
 }  // namespace

@@ -43,4 +43,11 @@ static inline float bf16_to_f32(std::uint16_t h) {
   return float_of_bits(static_cast<std::uint32_t>(h) << 16);
 }
 
+// Rounds to nearest, ties to even; overflows to infinity.
+static inline std::uint16_t f32_to_bf16(float value) {
+  const std::uint32_t bits = bits_of_float(value);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<std::uint16_t>(bits >> 16 | 0x40u);
+  return static_cast<std::uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
 }  // namespace rf

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/team.h"
+#include "engine/embedder.h"
 #include "engine/page_pool.h"
 #include "engine/reply.h"
 #include "engine/scheduler.h"
@@ -29,19 +30,24 @@ EngineOptions resolve(EngineOptions options, const Spec& spec) {
   check_at_least("parallel", options.parallel, 1);
   check_at_least("page_tokens", options.page_tokens, 1);
   check_at_least("cache_tokens", options.cache_tokens, 0);
-  check_at_least("batch_rows", options.batch_rows, 1);
+  check_at_least("state_snapshots", options.state_snapshots, -1);
+  check_at_least("batch_rows", options.batch_rows, 0);
   check_at_least("wanted_rows", options.wanted_rows, 0);
   if (options.context == 0) options.context = std::min(spec.context, default_context);
   if (options.context > spec.context)
     spdlog::warn("context: {} positions, but the model was trained on {}", options.context, spec.context);
   check_at_least("context", options.context, 2);
   if (options.cache_tokens != 0) check_at_least("cache_tokens", options.cache_tokens, options.context);
+  if (options.batch_rows == 0) options.batch_rows = spec.causal ? default_batch_rows : options.context;
+  options.embed = options.embed || spec.pooling || !spec.causal;
+  if (options.embed) options.wanted_rows = options.batch_rows;  // any pooling may be asked for
   if (options.wanted_rows == 0) options.wanted_rows = options.parallel;
+  if (options.state_snapshots < 0) options.state_snapshots = default_state_snapshots(options.parallel);
   options.wanted_rows = std::min(options.wanted_rows, options.batch_rows);
   return options;
 }
 
-RunLimits limits_of(const EngineOptions& options) {
+RunLimits limits_of(const EngineOptions& options, const Program& program) {
   const auto pages_for = [&](std::int64_t tokens) {
     return (tokens + options.page_tokens - 1) / options.page_tokens;
   };
@@ -57,23 +63,37 @@ RunLimits limits_of(const EngineOptions& options) {
                     .pages = static_cast<int>(pages)},
           .kv = options.kv,
           .page_tokens = options.page_tokens,
-          .cache_pages = static_cast<int>(all)};
+          .cache_pages = static_cast<int>(all),
+          .state_slots = program.states.empty() ? 0 : options.parallel + options.state_snapshots};
 }
 
 // Programs are checked before anything is allocated for them.
-Program checked_program(const Gguf& file, const Spec& spec, int context) {
-  Program program = record(file, spec, context);
+Program checked_program(const Gguf& file, const Spec& spec, const EngineOptions& options) {
+  Program program = record(file, spec, options.context, options.embed);
   check(program);
-  if (program.slots[static_cast<std::size_t>(program.logits)].width != program.vocab)
-    fail("{}: this model embeds text and gives no logits to generate from", file.path());
   return program;
 }
 
-// Held pages are let go whatever the sink does.
-struct HeldPages {
-  PagePool& pages;
-  std::vector<std::int32_t> held{};
-  ~HeldPages() { pages.release(held); }
+// A vocabulary that cannot be used is no obstacle to those who bring tokens: null, with the reason in `why`.
+std::unique_ptr<Tokenizer> tokenizer_of(const Gguf& file, std::string& why) {
+  try {
+    return Tokenizer::from(file);
+  } catch (const Error& error) {
+    why = error.what();
+    return nullptr;
+  }
+}
+
+// What is held is let go whatever the sink does.
+struct Held {
+  PagePool& pool;
+  Scheduler& scheduler;
+  int state = scheduler.take_state();
+  std::vector<std::int32_t> pages{};
+  ~Held() {
+    pool.release(pages);
+    scheduler.give_back_state(state);
+  }
 };
 
 }  // namespace
@@ -82,8 +102,9 @@ struct Engine::State {
   // One request, from submit() to its last event.
   struct Active {
     Sequence sequence;
-    Reply reply;
-    int prompt_tokens;
+    std::optional<Reply> reply{};  // one of the two
+    std::optional<Embedder> embedder{};
+    int prompt_tokens = 0;
     int prompt_done = 0;
     bool cancelled = false;
   };
@@ -93,12 +114,31 @@ struct Engine::State {
         file(Gguf::open(path)),
         spec(read_spec(file)),
         options(resolve(given, spec)),
-        program(checked_program(file, spec, options.context)),
-        tokenizer(Tokenizer::from(file)),
-        plan(program, std::move(backends), limits_of(options), {}, options.progress),
-        pages(plan.limits().cache_pages, options.page_tokens),
-        scheduler(pages, plan.limits().batch),
+        program(checked_program(file, spec, options)),
+        tokenizer(tokenizer_of(file, tokenizer_error)),
+        plan(program, std::move(backends), limits_of(options, program), {}, options.progress),
+        pages(plan.limits().cache_pages, options.page_tokens,
+              program.states.empty() ? 0 : options.state_snapshots),
+        scheduler(pages, plan.limits().batch, copy_state()),
         load_seconds(static_cast<double>(now_ns() - started) * 1e-9) {}
+
+  std::function<void(int, int)> copy_state() {
+    if (program.states.empty()) return {};
+    return [this](int from, int to) { plan.copy_state(from, to); };
+  }
+
+  const Tokenizer& usable_tokenizer() const {
+    if (tokenizer == nullptr) throw Error(tokenizer_error);
+    return *tokenizer;
+  }
+
+  // Queues `active`, whose sequence has its tokens.
+  std::uint64_t add(Active request) {
+    const std::uint64_t id = request.sequence.id = ++last_id;
+    request.prompt_tokens = static_cast<int>(request.sequence.tokens.size());
+    scheduler.add(active.try_emplace(id, std::move(request)).first->second.sequence);
+    return id;
+  }
 
   // Throws Error naming what is wrong with `tokens`, which may be at most `most`.
   void check_tokens(const char* field, std::span<const std::int32_t> tokens, int most) const {
@@ -110,6 +150,10 @@ struct Engine::State {
     if (wrong != tokens.end())
       fail("{}[{}]: expected a token id under {}, found {}", field, wrong - tokens.begin(), program.vocab,
            *wrong);
+  }
+
+  void refuse_if(bool wrong, const char* why) const {
+    if (wrong) fail("{}: {}", file.path(), why);
   }
 
   static Event event_of(const Active& active) {
@@ -128,7 +172,7 @@ struct Engine::State {
     for (const std::uint64_t id : std::exchange(cancelled, {})) {
       const auto at = active.find(id);
       Event event = event_of(at->second);
-      event.text = at->second.reply.rest();
+      if (at->second.reply) event.text = at->second.reply->rest();
       event.finish = Finish::cancelled;
       events.push_back(std::move(event));
       finish(at);
@@ -142,8 +186,8 @@ struct Engine::State {
     const Batch& batch = scheduler.batch();
     constrained.clear();
     for (const Scheduler::Piece& piece : scheduler.pieces()) {
-      Reply& reply = active.at(piece.sequence->id).reply;
-      if (piece.wanted >= 0 && reply.constrained()) constrained.push_back(&reply);
+      std::optional<Reply>& reply = active.at(piece.sequence->id).reply;
+      if (piece.wanted >= 0 && reply && reply->constrained()) constrained.push_back(&*reply);
     }
     if (constrained.empty()) return plan.run(batch);
     if (mask_team == nullptr) mask_team = std::make_unique<Team>(2);
@@ -153,6 +197,21 @@ struct Engine::State {
     });
   }
 
+  // `rows`: hidden states of the batch that ran, f32 [wanted, width].
+  static void embed(Active& request, const Scheduler::Piece& piece, std::span<const float> rows,
+                    std::size_t width, Event& event) {
+    const Sequence& sequence = request.sequence;
+    if (piece.wanted >= 0) {
+      const int count = sequence.all_wanted ? piece.rows : 1;
+      request.embedder->add(sequence.read - count,
+                            rows.subspan(static_cast<std::size_t>(piece.wanted + 1 - count) * width,
+                                         static_cast<std::size_t>(count) * width));
+    }
+    if (sequence.unread() > 0) return;
+    event.embedding = request.embedder->result();
+    event.finish = Finish::end_of_text;
+  }
+
   // `logits`: of the batch that ran, f32 [wanted, vocab].
   void give(const Scheduler::Piece& piece, std::span<const float> logits, std::vector<Event>& events) {
     const auto at = active.find(piece.sequence->id);
@@ -160,10 +219,13 @@ struct Engine::State {
     Sequence& sequence = request.sequence;
     request.prompt_done = std::max(request.prompt_done, std::min(sequence.read, request.prompt_tokens));
     Event event = event_of(request);
-    if (piece.wanted >= 0) {
-      const auto vocab = static_cast<std::size_t>(program.vocab);
-      request.reply.next(logits.subspan(static_cast<std::size_t>(piece.wanted) * vocab, vocab),
-                         sequence.tokens, event);
+    const auto width =
+        static_cast<std::size_t>(program.slots[static_cast<std::size_t>(program.logits)].width);
+    if (request.embedder) {
+      embed(request, piece, logits, width, event);
+    } else if (piece.wanted >= 0) {
+      request.reply->next(logits.subspan(static_cast<std::size_t>(piece.wanted) * width, width),
+                          sequence.tokens, event);
       sequence.tokens.push_back(event.token);
     }
     if (event.finish != Finish::unfinished) finish(at);
@@ -174,8 +236,9 @@ struct Engine::State {
   Gguf file;
   Spec spec;
   EngineOptions options;
-  Program program;  // its weights view `file`
-  std::unique_ptr<Tokenizer> tokenizer;
+  Program program;                       // its weights view `file`
+  std::string tokenizer_error;           // why there is none
+  std::unique_ptr<Tokenizer> tokenizer;  // may be null
   Plan plan;
   PagePool pages;
   Scheduler scheduler;
@@ -195,16 +258,25 @@ Engine::~Engine() = default;
 
 std::uint64_t Engine::submit(Request request) {
   State& s = *state_;
+  s.refuse_if(s.program.embedding.has_value(), "this model embeds text and gives no logits to generate from");
   s.check_tokens("prompt", request.prompt, s.options.context - 1);
-  const int prompt_tokens = static_cast<int>(request.prompt.size());
-  Reply reply(request, *s.tokenizer, s.options.context - prompt_tokens);
-  const std::uint64_t id = ++s.last_id;
-  auto [at, added] =
-      s.active.try_emplace(id, State::Active{.sequence = {.id = id, .tokens = std::move(request.prompt)},
-                                             .reply = std::move(reply),
-                                             .prompt_tokens = prompt_tokens});
-  s.scheduler.add(at->second.sequence);
-  return id;
+  Reply reply(request, s.usable_tokenizer(), s.options.context - static_cast<int>(request.prompt.size()));
+  return s.add({.sequence = {.tokens = std::move(request.prompt)}, .reply = std::move(reply)});
+}
+
+std::uint64_t Engine::submit(EmbeddingRequest request) {
+  State& s = *state_;
+  s.refuse_if(!s.program.embedding, "this model was loaded to generate text, not to embed it");
+  s.check_tokens("tokens", request.tokens, s.options.context);
+  const int most = s.options.batch_rows;
+  if (!s.program.causal && request.tokens.size() > static_cast<std::size_t>(most))
+    fail("tokens: expected at most {}, which one batch can have, found {}: this model reads a text at once",
+         most, request.tokens.size());
+  Embedder embedder(s.program, request.pooling.value_or(s.program.embedding->pooling), request.normalise);
+  const bool all = embedder.wants_all();
+  return s.add(
+      {.sequence = {.tokens = std::move(request.tokens), .whole = !s.program.causal, .all_wanted = all},
+       .embedder = std::move(embedder)});
 }
 
 void Engine::cancel(std::uint64_t request) {
@@ -230,16 +302,17 @@ bool Engine::step(std::vector<Event>& events) {
 void Engine::evaluate(const std::vector<std::int32_t>& tokens,
                       const std::function<void(int first, int rows, const float* logits)>& sink) {
   State& s = *state_;
+  s.refuse_if(s.program.embedding.has_value(), "this model embeds text and gives no logits");
   s.check_tokens("tokens", tokens, s.options.context);
   const int count = static_cast<int>(tokens.size());
   const int page_count = (count + s.options.page_tokens - 1) / s.options.page_tokens;
   s.scheduler.make_room(page_count);
-  HeldPages own{s.pages};
-  while (static_cast<int>(own.held.size()) < page_count) own.held.push_back(s.pages.take());
+  Held own{s.pages, s.scheduler};
+  while (static_cast<int>(own.pages.size()) < page_count) own.pages.push_back(s.pages.take());
   Batch batch(s.plan.limits().batch);
   for (int first = 0; first < count; first += batch.rows()) {
     batch.clear();
-    batch.add_sequence(own.held);
+    batch.add_sequence(own.pages, own.state);
     const int end = std::min(first + batch.limits().wanted, count);
     for (int p = first; p < end; ++p) batch.add_row(tokens[static_cast<std::size_t>(p)], p, true);
     s.plan.run(batch);
@@ -254,7 +327,13 @@ const Spec& Engine::spec() const {
   return state_->spec;
 }
 const Tokenizer& Engine::tokenizer() const {
-  return *state_->tokenizer;
+  return state_->usable_tokenizer();
+}
+Pooling Engine::pooling() const {
+  return state_->program.embedding->pooling;
+}
+bool Engine::embeds() const {
+  return state_->program.embedding.has_value();
 }
 Plan& Engine::plan() {
   return state_->plan;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,14 +17,25 @@
 
 namespace rf {
 
+// Places of prompts where recurrent states are kept: for each sequence the end of its prompt and of its
+// answer.
+inline int default_state_snapshots(int parallel) {
+  return 2 * parallel + 1;
+}
+inline constexpr int default_batch_rows = 512;  // that hide the cost of reading the weights
+
 struct EngineOptions {
   int context = 0;   // positions of one sequence; 0: the model's, at most 8192
   int parallel = 1;  // sequences at once
   int page_tokens = 64;
   int cache_tokens = 0;  // positions of the cache, at least `context`; 0: parallel * context
-  int batch_rows = 512;  // token budget of a step
-  int wanted_rows = 0;   // rows of logits a step can give; 0: `parallel`
+  // Of a model with recurrent states: places of prompts where they are kept, so that another one with the
+  // same beginning goes on from there; -1: 2 * parallel + 1.
+  int state_snapshots = -1;
+  int batch_rows = 0;   // token budget of a step; 0: 512, of an encoder `context`, as it reads a text at once
+  int wanted_rows = 0;  // rows of logits a step can give; 0: `parallel`
   KvType kv = KvType::f16;
+  bool embed = false;  // embed texts, not generate; models made for embedding always do
   std::function<void(std::size_t done, std::size_t total)> progress{};  // of loading weights, bytes
 };
 
@@ -36,8 +48,16 @@ struct Request {
   std::vector<std::string> stop{};
   int max_tokens = -1;      // at least 1; -1: until the context is full
   bool ignore_eos = false;  // tokens that end a generation are tokens like others
+  // Special tokens whose texts belong to the reply's, in ascending order: what its dialect marks calls with.
+  std::vector<std::int32_t> shown_tokens{};
   // What the text must be, over this vocabulary; none: any. An ending token ends it even with ignore_eos.
   std::shared_ptr<const TokenConstraint> constraint{};
+};
+
+struct EmbeddingRequest {
+  std::vector<std::int32_t> tokens{};
+  std::optional<Pooling> pooling{};  // none: as the model says
+  bool normalise = true;             // to unit length; scores of rank never are
 };
 
 // What one step gave one request.
@@ -45,8 +65,10 @@ struct Event {
   std::uint64_t request = 0;
   std::int32_t token = -1;  // the one chosen, the one that ended the text included; -1: none
   std::string text{};       // whole UTF-8 characters, stop strings cut off; not that of an ending token
-  int prompt_done = 0;      // prompt tokens read so far, cached ones included
-  int prompt_cached = 0;    // of them, taken from the prefix cache
+  std::vector<float>
+      embedding{};        // of an embedding request's last event; without pooling a row for each token
+  int prompt_done = 0;    // prompt tokens read so far, cached ones included
+  int prompt_cached = 0;  // of them, taken from the prefix cache
   Finish finish = Finish::unfinished;
 };
 
@@ -64,6 +86,9 @@ class Engine {
   // ids outside the vocabulary or does not leave room for a token in the context, or when an option is out of
   // range.
   std::uint64_t submit(Request request);
+  // Likewise; its last event has the embedding and Finish::end_of_text. Throws Error also where the text is
+  // longer than an encoder can read at once, and for rank where the model has no classifier.
+  std::uint64_t submit(EmbeddingRequest request);
   // Its next event has Finish::cancelled and is its last; does nothing when there is no such request.
   void cancel(std::uint64_t request);
   bool idle() const;
@@ -73,13 +98,16 @@ class Engine {
 
   // Runs the model over `tokens` from an empty context and gives the logits of every position, piece by
   // piece: sink(first position, rows, f32 [rows, vocab]). Not to be called from `sink`. Running requests wait
-  // and may have to read their tokens again. Throws Error as submit() does.
+  // and may have to read their tokens again. Throws Error as submit() does, and for a model that embeds.
   void evaluate(const std::vector<std::int32_t>& tokens,
                 const std::function<void(int first, int rows, const float* logits)>& sink);
 
   const Gguf& file() const;
   const Spec& spec() const;
+  // Throws Error naming the key where the file's vocabulary cannot be used; its tokens can be.
   const Tokenizer& tokenizer() const;
+  bool embeds() const;      // takes EmbeddingRequests, else Requests
+  Pooling pooling() const;  // of a model that embeds: where a request does not say
   Plan& plan();
   int context() const;  // positions a sequence can have
   double load_seconds() const;

@@ -19,7 +19,7 @@ Reply::Reply(const Request& request, const Tokenizer& tokenizer, int most)
     : tokenizer_(tokenizer),
       sampler_(request.sampling, tokenizer.vocab_size()),
       stops_(request.stop),
-      text_(tokenizer, false, true),
+      text_(tokenizer, false, true, request.shown_tokens),
       constraint_(request.constraint),
       ignore_eos_(request.ignore_eos),
       left_(limit_of(request, most)) {

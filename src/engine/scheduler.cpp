@@ -5,8 +5,13 @@
 
 namespace rf {
 
+Scheduler::Scheduler(PagePool& pages, const BatchLimits& limits, std::function<void(int, int)> copy_state)
+    : pages_(pages), batch_(limits), copy_state_(std::move(copy_state)) {
+  for (int state = limits.sequences - 1; state >= 0; --state) free_states_.push_back(state);
+}
+
 void Scheduler::remove(Sequence& sequence) {
-  pages_.release(sequence.pages);
+  stop(sequence);
   std::erase(running_, &sequence);
   std::erase(waiting_, &sequence);
 }
@@ -24,14 +29,48 @@ std::span<const Scheduler::Piece> Scheduler::advance() {
   for (const Piece& piece : pieces_) {
     Sequence& s = *piece.sequence;
     s.read += piece.rows;
+    if (s.whole) continue;
     const auto size = static_cast<std::size_t>(pages_.page_tokens());
     for (; s.published < s.read / pages_.page_tokens(); ++s.published) {
       const auto i = static_cast<std::size_t>(s.published);
       const std::int32_t parent = i == 0 ? PagePool::no_page : s.pages[i - 1];
       s.pages[i] = pages_.publish(parent, s.pages[i], std::span(s.tokens).subspan(i * size, size));
     }
+    if (copy_state_ && !s.all_wanted && s.read == s.published * pages_.page_tokens()) take_snapshot(s);
   }
   return pieces_;
+}
+
+// Tokens that the sequence should have read before a batch goes on, 0: all the same.
+int Scheduler::next_border(const Sequence& s) const {
+  if (!copy_state_ || s.whole || s.all_wanted) return 0;
+  if (s.parted > s.read) return s.parted;
+  const int full = (static_cast<int>(s.tokens.size()) - 1) / pages_.page_tokens() * pages_.page_tokens();
+  return full > s.read ? full : 0;
+}
+
+// Of a sequence that has just filled a page.
+void Scheduler::take_snapshot(Sequence& s) {
+  const std::int32_t page = s.pages[static_cast<std::size_t>(s.published) - 1];
+  const bool answers = s.unread() == 0;
+  if (!answers && s.read != s.parted && next_border(s) != 0) return;
+  const int snapshot = pages_.add_snapshot(page, answers ? s.newest_snapshot : PagePool::no_page);
+  if (answers) s.newest_snapshot = page;
+  if (snapshot != PagePool::no_snapshot) copy_state_(s.state, batch_.limits().sequences + snapshot);
+}
+
+int Scheduler::take_state() {
+  while (free_states_.empty()) send_back_youngest();
+  const int state = free_states_.back();
+  free_states_.pop_back();
+  return state;
+}
+
+// It holds nothing any longer.
+void Scheduler::stop(Sequence& s) {
+  pages_.release(s.pages);
+  if (s.state >= 0) give_back_state(std::exchange(s.state, -1));
+  s.newest_snapshot = PagePool::no_page;
 }
 
 void Scheduler::make_room(int count) {
@@ -41,7 +80,7 @@ void Scheduler::make_room(int count) {
 void Scheduler::send_back_youngest() {
   Sequence& s = *running_.back();
   running_.pop_back();
-  pages_.release(s.pages);
+  stop(s);
   s.read = s.published = 0;
   waiting_.push_front(&s);
 }
@@ -67,7 +106,9 @@ void Scheduler::admit() {
 // Takes pages for all tokens of `s`, if one is left then for each running sequence to grow into.
 bool Scheduler::let_in(Sequence& s) {
   const auto all = std::span<const std::int32_t>(s.tokens);
-  s.pages = pages_.match(all.first(all.size() - 1));
+  if (!s.whole && !s.all_wanted) s.pages = pages_.match(all.first(all.size() - 1));
+  const int known = static_cast<int>(s.pages.size());
+  const int snapshot = copy_state_ ? pages_.keep_to_snapshot(s.pages) : PagePool::no_snapshot;
   const int matched = static_cast<int>(s.pages.size());
   const int missing = pages_for(static_cast<int>(s.tokens.size())) - matched;
   if (missing + static_cast<int>(running_.size()) > pages_.available()) {
@@ -78,6 +119,9 @@ bool Scheduler::let_in(Sequence& s) {
   s.published = matched;
   s.read = matched * pages_.page_tokens();
   if (s.served == 0) s.cached = s.read;
+  s.parted = known * pages_.page_tokens();
+  s.state = take_state();
+  if (snapshot != PagePool::no_snapshot) copy_state_(batch_.limits().sequences + snapshot, s.state);
   return true;
 }
 
@@ -89,26 +133,35 @@ void Scheduler::share_rows() {
   int decoding = static_cast<int>(order.size()) - prompts;
   int rows = batch_.limits().rows, wanted = batch_.limits().wanted;
   pieces_.clear();
+  const auto most = [this](const Sequence& s) {
+    const int border = next_border(s);
+    return border != 0 ? border - s.read : s.unread();
+  };
   for (Sequence* s : order) {
     if (rows == 0) break;
     int share = 1;
     if (s->unread() > 1) {
-      share = std::clamp((rows - decoding + prompts - 1) / prompts, 1, s->unread());
+      share = std::clamp((rows - decoding + prompts - 1) / prompts, 1, most(*s));
       --prompts;
     } else {
       --decoding;
     }
-    if (share == s->unread() && wanted-- <= 0) --share;  // the last row would be one wanted too many
+    if (s->whole) share = s->unread() <= rows ? s->unread() : 0;
+    if (s->all_wanted)
+      wanted -= share;
+    else if (share == s->unread() && wanted-- <= 0)
+      --share;  // the last row would be one wanted too many
     if (share > 0) pieces_.push_back({s, share, -1});
     rows -= share;
   }
   // What short prompts left over.
   for (Piece& piece : pieces_) {
-    const int more = std::min(rows, piece.sequence->unread() - piece.rows - (wanted > 0 ? 0 : 1));
+    const int left = piece.sequence->unread() - piece.rows - (wanted > 0 ? 0 : 1);
+    const int more = std::min({rows, left, most(*piece.sequence) - piece.rows});
     if (more <= 0) continue;
     piece.rows += more;
     rows -= more;
-    if (piece.rows == piece.sequence->unread()) --wanted;
+    wanted -= piece.sequence->all_wanted ? more : piece.rows == piece.sequence->unread() ? 1 : 0;
   }
 }
 
@@ -117,12 +170,13 @@ void Scheduler::fill_batch() {
   for (Piece& piece : pieces_) {
     Sequence& s = *piece.sequence;
     s.served = ++turn_;
-    batch_.add_sequence(s.pages);
+    batch_.add_sequence(s.pages, s.state);
     const int end = s.read + piece.rows;
     for (int p = s.read; p < end; ++p) {
       const bool last = p + 1 == static_cast<int>(s.tokens.size());
-      if (last) piece.wanted = batch_.wanted();
-      batch_.add_row(s.tokens[static_cast<std::size_t>(p)], p, last);
+      const bool wanted = last || s.all_wanted;
+      if (wanted) piece.wanted = batch_.wanted();
+      batch_.add_row(s.tokens[static_cast<std::size_t>(p)], p, wanted);
     }
   }
 }

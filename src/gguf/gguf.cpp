@@ -9,13 +9,9 @@
 namespace rf {
 namespace {
 
-std::string split_suffix(std::uint32_t part, std::uint32_t count) {
-  return fmt::format("-{:05}-of-{:05}.gguf", part + 1, count);
-}
-
 // Of a first part's path, what stands before "-00001-of-0000N.gguf".
 std::string split_stem(const std::string& path, std::uint32_t part, std::uint32_t count) {
-  const std::string suffix = split_suffix(part, count);
+  const std::string suffix = split_path("", part, count);
   if (!path.ends_with(suffix))
     fail("{}: holds part {} of {}, so its name must end in {} for the others to be found", path, part + 1,
          count, suffix);
@@ -23,6 +19,10 @@ std::string split_stem(const std::string& path, std::uint32_t part, std::uint32_
 }
 
 }  // namespace
+
+std::string split_path(const std::string& stem, std::uint32_t part, std::uint32_t count) {
+  return fmt::format("{}-{:05}-of-{:05}.gguf", stem, part + 1, count);
+}
 
 Gguf Gguf::open(const std::string& path) {
   Gguf out;
@@ -32,6 +32,8 @@ Gguf Gguf::open(const std::string& path) {
   out.version_ = first.version;
   out.metadata_ = std::move(first.metadata);
   out.tensors_ = std::move(first.tensors);
+  out.keys_ = std::move(first.keys);
+  out.tensor_names_ = std::move(first.tensor_names);
   if (const auto count = out.get<std::uint32_t>("split.count", 1); count > 1) out.open_siblings(count);
   return out;
 }
@@ -42,17 +44,18 @@ void Gguf::open_siblings(std::uint32_t count) {
   const std::string stem = split_stem(path_, number, count);
   if (number != 0)
     fail("{}: part {} of {} of a split model; open its first part, {}", path_, number + 1, count,
-         stem + split_suffix(0, count));
+         split_path(stem, 0, count));
 
   for (std::uint32_t i = 1; i < count; ++i) {
     Gguf part;
-    part.path_ = stem + split_suffix(i, count);
+    part.path_ = split_path(stem, i, count);
     part.parts_.emplace_back(part.path_);
     Directory directory = parse_directory(part.parts_[0].bytes(), part.path_);
     part.metadata_ = std::move(directory.metadata);
     if (part.get<std::uint32_t>("split.no") != i || part.get<std::uint32_t>("split.count") != count)
       fail("{}: holds part {} of {}, its name says {} of {}", part.path_,
            part.get<std::uint32_t>("split.no") + 1ull, part.get<std::uint32_t>("split.count"), i + 1, count);
+    tensor_names_.insert(tensor_names_.end(), directory.tensor_names.begin(), directory.tensor_names.end());
     tensors_.merge(directory.tensors);
     if (!directory.tensors.empty())
       fail("{}: tensor {} is in an earlier part already", part.path_,
@@ -73,6 +76,15 @@ const Tensor& Gguf::tensor(std::string_view name) const {
   const Tensor* found = find(name);
   if (found == nullptr) fail("{}: tensor '{}' is missing", path_, name);
   return *found;
+}
+
+std::vector<std::string> Gguf::part_paths() const {
+  if (parts_.size() == 1) return {path_};
+  const auto count = static_cast<std::uint32_t>(parts_.size());
+  std::vector<std::string> paths;
+  for (std::uint32_t i = 0; i < count; ++i)
+    paths.push_back(split_path(split_stem(path_, 0, count), i, count));
+  return paths;
 }
 
 std::size_t Gguf::file_bytes() const {

@@ -39,6 +39,9 @@ struct MetaValue {
   std::span<const std::byte> bytes{};
 };
 
+// "STEM-00001-of-0000N.gguf": the name of part `part`, counted from 0, of `count`.
+std::string split_path(const std::string& stem, std::uint32_t part, std::uint32_t count);
+
 class Gguf {
  public:
   // Maps `path`; for the first part of a split model ("NAME-00001-of-0000N.gguf") also the other parts, which
@@ -64,10 +67,14 @@ class Gguf {
   const std::map<std::string_view, MetaValue>& metadata() const { return metadata_; }
   // Every tensor by name, in name order (names point into the mapping).
   const std::map<std::string_view, Tensor>& tensors() const { return tensors_; }
+  // The keys and the tensors' names in the order of the file, of a split model part after part.
+  std::span<const std::string_view> keys() const { return keys_; }
+  std::span<const std::string_view> tensor_names() const { return tensor_names_; }
 
   const std::string& path() const { return path_; }  // as given to open()
   std::uint32_t version() const { return version_; }
   std::size_t file_bytes() const;  // of all parts
+  std::vector<std::string> part_paths() const;
 
  private:
   void open_siblings(std::uint32_t count);  // the other parts of a split model of `count`
@@ -77,6 +84,7 @@ class Gguf {
   std::vector<MappedFile> parts_;
   std::map<std::string_view, MetaValue> metadata_;
   std::map<std::string_view, Tensor> tensors_;
+  std::vector<std::string_view> keys_, tensor_names_;
 };
 
 }  // namespace rf

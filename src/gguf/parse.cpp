@@ -123,6 +123,7 @@ void read_metadata(Cursor& in, std::span<const std::byte> file, std::uint64_t co
     in.reading("key " + quoted(key));
     if (!out.metadata.try_emplace(key, read_value(in, file)).second)
       fail("{}: {} appears twice", in.path(), in.what());
+    out.keys.push_back(key);
   }
 }
 
@@ -197,6 +198,7 @@ std::vector<Placed> read_tensor_infos(Cursor& in, std::uint64_t count, std::uint
     if (!fresh) fail("{}: {} appears twice", in.path(), in.what());
     here.entry = entry;
     placed.push_back(here);
+    out.tensor_names.push_back(name);
   }
   return placed;
 }

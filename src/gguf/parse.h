@@ -17,6 +17,7 @@ struct Directory {
   std::uint32_t version = 0;
   std::map<std::string_view, MetaValue> metadata;
   std::map<std::string_view, Tensor> tensors;
+  std::vector<std::string_view> keys, tensor_names;  // in the file's order
 };
 
 // Every view in the result lies inside `file`. Throws Error, beginning with `path`, on anything else. Time

@@ -111,6 +111,9 @@ void GgufWriter::put(std::string key, std::vector<std::byte> encoded) {
 void GgufWriter::set(std::string key, bool value) {
   put(std::move(key), scalar(ValueType::boolean, static_cast<std::uint8_t>(value)));
 }
+void GgufWriter::set(std::string key, std::uint16_t value) {
+  put(std::move(key), scalar(ValueType::u16, value));
+}
 void GgufWriter::set(std::string key, std::uint32_t value) {
   put(std::move(key), scalar(ValueType::u32, value));
 }

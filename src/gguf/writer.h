@@ -18,6 +18,7 @@ class GgufWriter {
  public:
   // Setting a key again replaces its value.
   void set(std::string key, bool value);
+  void set(std::string key, std::uint16_t value);
   void set(std::string key, std::uint32_t value);
   void set(std::string key, std::int32_t value);
   void set(std::string key, std::uint64_t value);

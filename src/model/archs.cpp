@@ -13,7 +13,7 @@ constexpr std::array families{
     Family{"llama4", Rope::Pairs::adjacent, 0, record_llama4},
     Family{"mistral3", Rope::Pairs::adjacent, 0, record_mistral3},
     Family{"qwen2", Rope::Pairs::halves, 0, record_llama},
-    Family{"qwen2moe", Rope::Pairs::halves, 0, record_qwen2moe},
+    Family{"qwen2moe", Rope::Pairs::halves, 0, record_routed},
     Family{"qwen3", Rope::Pairs::halves, 0, record_llama},
     Family{"qwen3moe", Rope::Pairs::halves, 0, record_llama},
     Family{"gemma", Rope::Pairs::halves, 0, record_gemma},
@@ -49,6 +49,54 @@ constexpr std::array families{
     Family{"ernie4_5-moe", Rope::Pairs::adjacent, 0, record_ernie},
     Family{"hunyuan-dense", Rope::Pairs::halves, 0, record_hunyuan},
     Family{"hunyuan-moe", Rope::Pairs::halves, 0, record_hunyuan},
+    Family{"baichuan", Rope::Pairs::adjacent, 0, record_baichuan},
+    Family{"orion", Rope::Pairs::halves, 0, record_llama},
+    Family{"xverse", Rope::Pairs::adjacent, 0, record_llama},
+    Family{"refact", Rope::Pairs::halves, 0, record_refact},
+    Family{"arcee", Rope::Pairs::adjacent, 0, record_arcee},
+    Family{"seed_oss", Rope::Pairs::halves, 0, record_seed_oss},
+    Family{"qwen", Rope::Pairs::halves, 0, record_llama},
+    Family{"qwen2vl", Rope::Pairs::halves, 0, record_llama},
+    Family{"qwen3vl", Rope::Pairs::halves, 0, record_llama},
+    Family{"qwen3vlmoe", Rope::Pairs::halves, 0, record_llama},
+    Family{"deepseek", Rope::Pairs::adjacent, 0, record_routed},
+    Family{"dots1", Rope::Pairs::halves, 0, record_routed},
+    Family{"bailingmoe", Rope::Pairs::adjacent, 0, record_routed},
+    Family{"bailingmoe2", Rope::Pairs::halves, 0, record_routed},
+    Family{"minimax-m2", Rope::Pairs::halves, 0, record_minimax},
+    Family{"dbrx", Rope::Pairs::halves, 0, record_dbrx},
+    Family{"phimoe", Rope::Pairs::halves, 1, record_phimoe},
+    Family{"starcoder", Rope::Pairs::halves, 0, record_gpt2},
+    Family{"codeshell", Rope::Pairs::halves, 0, record_starcoder2},
+    Family{"olmo", Rope::Pairs::adjacent, 0, record_olmo},
+    // encoders
+    Family{"bert", Rope::Pairs::halves, 0, record_bert, false},
+    Family{"nomic-bert", Rope::Pairs::halves, 0, record_nomic_bert, false},
+    Family{"jina-bert-v2", Rope::Pairs::halves, 0, record_jina_bert, false},
+    Family{"jina-bert-v3", Rope::Pairs::halves, 0, record_bert, false},
+    Family{"modern-bert", Rope::Pairs::halves, 3, record_modern_bert, false, true},
+    Family{"gemma-embedding", Rope::Pairs::halves, 6, record_gemma3, false},
+    Family{"eurobert", Rope::Pairs::halves, 0, record_llama, false},
+    Family{"neo-bert", Rope::Pairs::adjacent, 0, record_neo_bert, false},
+    Family{"llama-embed", Rope::Pairs::adjacent, 0, record_llama, false},
+    Family{.name = "mamba", .record = record_mamba, .partial_layers = true},
+    Family{.name = "mamba2", .record = record_mamba2, .partial_layers = true},
+    Family{.name = "jamba", .record = record_jamba, .partial_layers = true},
+    Family{.name = "falcon-h1", .pairs = Rope::Pairs::halves, .record = record_falcon_h1},
+    Family{.name = "granitehybrid", .record = record_granite_hybrid, .partial_layers = true},
+    Family{.name = "nemotron_h", .record = record_nemotron_h, .partial_layers = true},
+    Family{.name = "nemotron_h_moe", .record = record_nemotron_h, .partial_layers = true},
+    Family{.name = "lfm2", .pairs = Rope::Pairs::halves, .record = record_lfm2, .partial_layers = true},
+    Family{.name = "lfm2moe", .pairs = Rope::Pairs::halves, .record = record_lfm2, .partial_layers = true},
+    Family{.name = "qwen3next",
+           .pairs = Rope::Pairs::halves,
+           .record = record_qwen3next,
+           .partial_layers = true},
+    Family{.name = "qwen35", .pairs = Rope::Pairs::halves, .record = record_qwen35, .partial_layers = true},
+    Family{
+        .name = "qwen35moe", .pairs = Rope::Pairs::halves, .record = record_qwen35, .partial_layers = true},
+    Family{.name = "rwkv6", .record = record_rwkv6, .partial_layers = true},
+    Family{.name = "rwkv7", .record = record_rwkv7, .partial_layers = true},
 };
 
 }  // namespace
@@ -65,8 +113,8 @@ const Family& family_of(const Gguf& file) {
        architecture, names);
 }
 
-Program record(const Gguf& file, const Spec& spec, int context) {
-  Builder builder(file, spec, context > 0 ? context : spec.context);
+Program record(const Gguf& file, const Spec& spec, int context, bool embed) {
+  Builder builder(file, spec, context > 0 ? context : spec.context, embed);
   family_of(file).record(builder);
   return builder.finish();
 }

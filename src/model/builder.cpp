@@ -14,9 +14,10 @@ std::string Layer::operator[](std::string_view name) const {
   return fmt::format("blk.{}.{}", index, name);
 }
 
-Builder::Builder(const Gguf& file, const Spec& spec, int context)
-    : file_(file), spec_(spec), context_(context) {
+Builder::Builder(const Gguf& file, const Spec& spec, int context, bool embed)
+    : file_(file), spec_(spec), context_(context), embed_(embed || spec.pooling || !spec.causal) {
   program_.vocab = spec.vocab;
+  program_.causal = spec.causal;
 }
 
 SlotId Builder::embed(const EmbedOptions& options) {
@@ -43,6 +44,7 @@ Attention Builder::attention(const Layer& layer) {
               .key_dim = layer->key_dim,
               .value_dim = layer->value_dim,
               .scale = static_cast<float>(1 / std::sqrt(static_cast<double>(layer->key_dim))),
+              .sees = spec_.causal ? Attention::Sees::past : Attention::Sees::all,
               .window = layer->window,
               .rope = layer->rope};
   a.rope.factors = rope_factors(layer);
@@ -100,13 +102,18 @@ SlotId Builder::gate_up(SlotId x, const Layer& layer, const GateUpOptions& optio
 }
 
 SlotId Builder::matmul(SlotId in, const Layer& layer, std::string_view name, const MatmulOptions& options) {
-  const std::int64_t rows = file_.tensor(layer[name] + ".weight").rows();
+  const Tensor& tensor = file_.tensor(layer[name] + ".weight");
+  const std::int64_t rows = options.rows > 0 ? options.rows : tensor.rows();
+  const std::int64_t columns = options.x_column != none ? tensor.columns() : width(in);
   Step& step = record(Op::matmul, &layer, in, none);
-  step.linear[0] = linear(layer[name], width(in), rows);
-  if (!options.norm.empty()) step.norm = norm(layer[options.norm], width(in));
+  step.linear[0] = linear(layer[name], columns, tensor.rows(), {options.first_row, options.rows});
+  if (options.bias != none) step.linear[0].bias = options.bias;
+  step.norm = options.norm.empty() ? options.given : norm(layer[options.norm], columns);
   step.activation = options.activation;
   finish_sum(step, options, layer);
+  step.mul = options.mul;
   if (options.first_column != none) step.first_column = options.first_column, step.columns = rows;
+  if (options.x_column != none) step.x_column = options.x_column, step.x_columns = columns;
   return step.out;
 }
 
@@ -164,8 +171,9 @@ SlotId Builder::experts(SlotId x, const Layer& layer, Routing routing, const Gat
   const std::int64_t ffn = file_.tensor(ups + ".weight").rows() / routing.experts;
   Step& first = record(Op::experts_up, &layer, x, slot("experts", routing.used * ffn));
   first.norm = input_norm;
-  first.linear[0] = matrices(gates, width(x), ffn, routing.experts);
-  first.linear[1] = matrices(ups, width(x), ffn, routing.experts);
+  const bool gated = has(gates);
+  first.linear[0] = matrices(gated ? gates : ups, width(x), ffn, routing.experts);
+  if (gated) first.linear[1] = matrices(ups, width(x), ffn, routing.experts);
   first.activation = up.activation;
   first.routes = routes;
   first.routing = routing;
@@ -179,6 +187,7 @@ SlotId Builder::experts(SlotId x, const Layer& layer, Routing routing, const Gat
 }
 
 void Builder::logits(SlotId x, const LogitsOptions& options) {
+  if (embed_) return hidden(x, options.norm);
   program_.logits = static_cast<SlotId>(program_.slots.size());
   program_.slots.push_back({spec_.vocab, true});
   Step& step = record(Op::logits, nullptr, x, program_.logits);
@@ -188,11 +197,37 @@ void Builder::logits(SlotId x, const LogitsOptions& options) {
   step.softcap = options.softcap;
 }
 
-void Builder::hidden(SlotId x, std::string_view norm_name) {
+void Builder::hidden(SlotId x, std::string_view norm_name, Activation classifier) {
   program_.logits = static_cast<SlotId>(program_.slots.size());
   program_.slots.push_back({width(x), true});
   Step& step = record(Op::logits, nullptr, x, program_.logits);
   if (!norm_name.empty()) step.norm = norm(std::string(norm_name), width(x));
+
+  Embedding& embedding = program_.embedding.emplace();
+  embedding.ranked = spec_.causal ? Pooling::last : Pooling::cls;
+  std::int64_t elements = width(x);
+  for (const char* name : {"dense_2", "dense_3"})
+    if (has(name)) embedding.projection.layers.push_back(head_layer(name, elements));
+  elements = width(x);
+  std::vector<HeadLayer>& layers = embedding.classifier.layers;
+  if (has("cls")) {
+    layers.push_back(head_layer("cls", elements));
+    layers.back().activation = classifier;
+    if (has("cls.norm")) layers.back().norm = norm("cls.norm", elements);
+  }
+  if (has("cls.output")) layers.push_back(head_layer("cls.output", elements));
+  // A causal model ranks by the probability of its first answer.
+  embedding.classifier.softmax = spec_.causal && elements > 1;
+  embedding.pooling = spec_.pooling.value_or(spec_.causal     ? Pooling::last
+                                             : layers.empty() ? Pooling::mean
+                                                              : Pooling::rank);
+}
+
+HeadLayer Builder::head_layer(const std::string& name, std::int64_t& elements) {
+  const std::int64_t rows = rows_of(name);
+  HeadLayer layer{.linear = linear(name, elements, rows)};
+  elements = rows;
+  return layer;
 }
 
 Program Builder::finish() {

@@ -1,6 +1,7 @@
 // Builder: what an architecture's file is written with. Each call records one step.
 #pragma once
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -24,23 +25,25 @@ struct Layer {
 // x outlives a layer.
 class Builder {
  public:
-  Builder(const Gguf& file, const Spec& spec, int context);
+  Builder(const Gguf& file, const Spec& spec, int context, bool embed);
 
   const Spec& spec() const { return spec_; }
   int context() const { return context_; }  // positions a sequence will have at most
   int layers() const { return static_cast<int>(spec_.layers.size()); }
   Layer layer(int index) const { return {index, &spec_.layers[static_cast<std::size_t>(index)]}; }
   bool has(const std::string& name) const { return file_.find(name + ".weight") != nullptr; }
+  bool has_experts() const;  // expert_count is there, and not 0
 
   // Values under the architecture's keys. Sizes are from 1 to 1 << 20, numbers finite; throws Error naming
   // the key.
   bool has_key(std::string_view key) const;
   int size(std::string_view key) const;
   int size(std::string_view key, int fallback) const { return has_key(key) ? size(key) : fallback; }
+  int count(std::string_view key) const;  // as a size, or 0
   float number(std::string_view key, float fallback) const;
   bool flag(std::string_view key, bool fallback) const;
-  // Throws Error naming `key` if the file has it with another value than 0.
-  void refuse(std::string_view key, std::string_view what) const;
+  std::string text(std::string_view key, const std::string& fallback) const;
+  [[noreturn]] void bad_key(std::string_view key, const std::string& expected) const;
 
   struct EmbedOptions {
     float scale = 1;
@@ -80,6 +83,12 @@ class Builder {
     float scale = 1, out_scale = 1;
     Activation activation = Activation::identity;
     std::int64_t first_column = none;  // the part of `out` that it writes, when not the whole
+    std::int64_t x_column = none;      // the part of the input that it reads, likewise
+    SlotId mul = none;
+    // Of the matrix, when not the whole: rows from first_row on.
+    std::int64_t first_row = 0, rows = 0;
+    Norm given{};          // in the place of `norm`
+    WeightId bias = none;  // of a name of its own
   };
   SlotId matmul(SlotId in, const Layer& layer, std::string_view name, const MatmulOptions& options);
   // The product of each head with its own matrix; the rest of each head, where it is wider, is passed on. It
@@ -89,25 +98,46 @@ class Builder {
   // Of the file's keys: expert_count, expert_used_count, expert_group_count, expert_group_used_count,
   // expert_gating_func, expert_weights_norm, expert_weights_scale.
   Routing routing() const;
-  // ffn_gate_inp, with exp_probs_b where the file has it; ffn_gate_exps, ffn_up_exps (or ffn_gate_up_exps,
+  // ffn_gate_inp, with exp_probs_b where the file has it; ffn_gate_exps where the file has it, ffn_up_exps (or ffn_gate_up_exps,
   // which holds both); ffn_down_exps. `options` are those of the last step.
   SlotId experts(SlotId x, const Layer& layer, Routing routing, const GateUpOptions& up,
                  const MatmulOptions& down);
+
+  // The convolution's tensor has a row for each channel, as long as its kernel.
+  struct ConvOptions {
+    std::int64_t first_column = 0;
+    Activation activation = Activation::identity;
+    bool gated = false;
+  };
+  SlotId conv(SlotId x, const Layer& layer, std::string_view name, const ConvOptions& options);
+  // x mixed with the row before it, once for each of `mix`, vectors of x's width.
+  SlotId shift(SlotId x, const Layer& layer, std::string_view norm, std::span<const WeightId> mix,
+               SlotId side);
+  // Makes the state.
+  SlotId scan(SlotId x, SlotId side, const Layer& layer, Scan scan);
 
   struct LogitsOptions {
     float scale = 1, softcap = 0;
     std::string_view norm = "output_norm";
   };
-  // output, or token_embd where the file has no output.weight.
+  // output, or token_embd where the file has no output.weight. Of a model that is to embed the normed rows
+  // themselves are the result.
   void logits(SlotId x, const LogitsOptions& options);
-  // The normed rows themselves are the result: a model that embeds.
-  void hidden(SlotId x, std::string_view norm);
+  // The rows, normed unless `norm` is "", are the result; then dense_2 and dense_3, and for ranking the
+  // classifier: cls, with `classifier` after it, cls.norm and cls.output, each where the file has it.
+  void hidden(SlotId x, std::string_view norm, Activation classifier = Activation::tanh);
 
   // A slot of its own kind: the same for the same kind and width.
   SlotId slot(const std::string& kind, std::int64_t width);
   std::int64_t width(SlotId slot) const { return program_.slots[static_cast<std::size_t>(slot)].width; }
   std::int64_t rows_of(const std::string& name) const { return file_.tensor(name + ".weight").rows(); }
   Norm norm(const std::string& name, std::int64_t elements);
+  void allow_plain_norms() { plain_norms_ = true; }  // a norm that the file lacks is one without weights
+  // Of `name` where the file has it, else without weights if `always`, else none.
+  Norm norm_if(const std::string& name, std::int64_t elements, bool always);
+  // An F32 tensor of `elements` in all; row `row` of one that has several.
+  WeightId numbers(const std::string& name, std::int64_t elements) { return vector(name, elements); }
+  WeightId row_of(const std::string& name, std::int64_t elements, std::int64_t row);
   // One F32 number: tensor `name`.
   float scalar(const std::string& name);
 
@@ -125,15 +155,18 @@ class Builder {
   Linear linear(const std::string& name, std::int64_t columns, std::int64_t rows, Rows part = whole);
   Linear matrices(const std::string& name, std::int64_t columns, std::int64_t rows, std::int64_t count);
   Norm head_norm(const std::string& name, std::int64_t dim, std::int64_t heads);
+  StateId new_state(const Layer& layer, std::int64_t elements);
+  HeadLayer head_layer(const std::string& name, std::int64_t& elements);
   WeightId rope_factors(const Layer& layer);
   void finish_sum(Step& step, const MatmulOptions& options, const Layer& layer);
   Step& record(Op op, const Layer* layer, SlotId x, SlotId out);
-  [[noreturn]] void bad_key(std::string_view key, const std::string& expected) const;
   std::string full(std::string_view key) const { return spec_.architecture + '.' + std::string(key); }
 
   const Gguf& file_;
   const Spec& spec_;
   int context_;
+  bool embed_;
+  bool plain_norms_ = false;
   Program program_;
   std::map<std::pair<std::string, std::int64_t>, WeightId> taken_;  // by name and first row
   std::map<std::pair<std::string, std::int64_t>, SlotId> slots_;

@@ -23,6 +23,10 @@ int Builder::size(std::string_view key) const {
   return static_cast<int>(value);
 }
 
+int Builder::count(std::string_view key) const {
+  return file_.get<std::int64_t>(full(key)) == 0 ? 0 : size(key);
+}
+
 float Builder::number(std::string_view key, float fallback) const {
   const auto value = file_.get<float>(full(key), fallback);
   if (!std::isfinite(value)) bad_key(key, fmt::format("a finite number, found {}", value));
@@ -33,9 +37,8 @@ bool Builder::flag(std::string_view key, bool fallback) const {
   return file_.get<bool>(full(key), fallback);
 }
 
-void Builder::refuse(std::string_view key, std::string_view what) const {
-  if (file_.get<std::uint64_t>(full(key), 0) != 0)
-    fail("{}: not supported yet: {} (key '{}')", file_.path(), what, full(key));
+std::string Builder::text(std::string_view key, const std::string& fallback) const {
+  return file_.get<std::string>(full(key), fallback);
 }
 
 WeightId Builder::weight(const std::string& name, std::int64_t columns, std::int64_t rows, Rows part) {
@@ -97,9 +100,32 @@ Linear Builder::matrices(const std::string& name, std::int64_t columns, std::int
 }
 
 Norm Builder::norm(const std::string& name, std::int64_t elements) {
-  Norm norm{.kind = spec_.norm, .weight = vector(name + ".weight", elements), .eps = spec_.norm_eps};
-  if (file_.find(name + ".bias") != nullptr) norm.bias = vector(name + ".bias", elements);
+  Norm norm{.kind = spec_.norm, .eps = spec_.norm_eps};
+  if (plain_norms_ && !has(name)) return norm;
+  norm.weight = vector(name + ".weight", elements);
+  if (file_.find(name + ".bias") != nullptr) {
+    norm.kind = Norm::Kind::layer;  // whatever key its epsilon has: rms norms have no bias
+    norm.bias = vector(name + ".bias", elements);
+  }
   return norm;
+}
+
+Norm Builder::norm_if(const std::string& name, std::int64_t elements, bool always) {
+  if (has(name)) return norm(name, elements);
+  return always ? Norm{.kind = spec_.norm, .eps = spec_.norm_eps} : Norm{};
+}
+
+WeightId Builder::row_of(const std::string& name, std::int64_t elements, std::int64_t row) {
+  const Tensor& tensor = file_.tensor(name);
+  if (tensor.type != Type::f32)
+    fail("{}: tensor '{}' has type {}, expected F32", file_.path(), name, type_info(tensor.type).name);
+  if (row >= tensor.rows())
+    fail("{}: tensor '{}' has {} rows, expected more than {}", file_.path(), name, tensor.rows(), row);
+  return weight(name, elements, tensor.rows(), {row, 1});
+}
+
+bool Builder::has_experts() const {
+  return file_.get<std::int64_t>(full("expert_count"), 0) != 0;
 }
 
 // Weights for one head or for each.

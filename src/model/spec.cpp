@@ -101,8 +101,11 @@ void read_yarn(const Keys& keys, Rope& rope) {
   rope.yarn_original = static_cast<float>(original);
   rope.yarn_beta_fast = keys.number("rope.scaling.yarn_beta_fast", 0, rope.yarn_beta_fast);
   rope.yarn_beta_slow = keys.number("rope.scaling.yarn_beta_slow", 0, rope.yarn_beta_slow);
-  const float usual = static_cast<float>(0.1 * std::log(static_cast<double>(rope.yarn_factor)) + 1);
-  rope.magnitude = keys.number("rope.scaling.attn_factor", 0, usual);
+  // mscale over mscale_all_dim of the published configurations, the second being the multiplier.
+  const double grow = 0.1 * std::log(static_cast<double>(rope.yarn_factor)),
+               multiplier = static_cast<double>(keys.number("rope.scaling.yarn_log_multiplier", -1, 0));
+  rope.magnitude =
+      keys.number("rope.scaling.attn_factor", 0, static_cast<float>((1 + grow) / (1 + multiplier * grow)));
 }
 
 Rope read_rope(const Gguf& file, const Keys& keys, bool windowed, const LayerSpec& layer) {
@@ -133,17 +136,18 @@ Rope read_rope(const Gguf& file, const Keys& keys, bool windowed, const LayerSpe
 }
 
 // Which layers have the window: a list in the file, a period in the file, or the family's.
-std::vector<bool> windowed_layers(const Gguf& file, const Keys& keys, int every, std::size_t layers) {
+std::vector<bool> windowed_layers(const Gguf& file, const Keys& keys, const Family& family,
+                                  std::size_t layers) {
   const std::string_view key = "attention.sliding_window_pattern";
   if (keys.is_list(key)) {
     const auto flags = file.get<std::vector<bool>>(keys.full(key));
     if (flags.size() < layers) keys.bad(keys.full(key), "a shorter list", "a flag for each layer");
     return {flags.begin(), flags.begin() + static_cast<std::ptrdiff_t>(layers)};
   }
-  const auto period = static_cast<std::size_t>(keys.has(key) ? keys.size(key, max_layers) : every);
+  const auto period = static_cast<std::size_t>(keys.has(key) ? keys.size(key, max_layers) : family.every);
   std::vector<bool> windowed(layers);
   for (std::size_t i = 0; i < layers; ++i)
-    windowed[i] = period == 1 || (period > 1 && i % period != period - 1);
+    windowed[i] = period == 1 || (period > 1 && i % period != (family.full_first ? 0 : period - 1));
   return windowed;
 }
 
@@ -157,24 +161,37 @@ void read_layers(const Gguf& file, const Keys& keys, Spec& spec) {
   const bool window =
       file.get<std::uint64_t>(keys.full("attention.sliding_window"), 0) != 0;  // 0 means none too
   std::vector<bool> windowed(count);
-  if (window) windowed = windowed_layers(file, keys, family_of(file).every, count);
-  const std::vector<int> heads = keys.sizes("attention.head_count", 1, max_heads, count);
+  if (window) windowed = windowed_layers(file, keys, family_of(file), count);
+  const bool partial = family_of(file).partial_layers;
+  const int least = partial ? 0 : 1;
+  const std::vector<int> heads = keys.sizes("attention.head_count", least, max_heads, count);
   std::vector<int> kv_heads = heads;
   if (keys.has("attention.head_count_kv"))
-    kv_heads = keys.sizes("attention.head_count_kv", 1, max_heads, count);
-  const std::vector<int> ffn = keys.sizes("feed_forward_length", 1, max_size, count);
+    kv_heads = keys.sizes("attention.head_count_kv", least, max_heads, count);
+  std::vector<int> ffn(count);
+  if (!partial || keys.has("feed_forward_length"))
+    ffn = keys.sizes("feed_forward_length", least, max_size, count);
   for (std::size_t i = 0; i < count; ++i) {
     LayerSpec& layer = spec.layers.emplace_back();
     layer.heads = heads[i];
     layer.kv_heads = kv_heads[i];
+    layer.ffn = ffn[i];
+    if (layer.heads == 0 || layer.kv_heads == 0) continue;
     if (layer.heads % layer.kv_heads != 0)
       keys.bad(keys.full("attention.head_count_kv"), layer.kv_heads,
                fmt::format("a divisor of attention.head_count, {}", layer.heads));
-    layer.ffn = ffn[i];
     if (windowed[i]) layer.window = keys.size("attention.sliding_window", max_context);
     read_heads(keys, spec, windowed[i], layer);
     layer.rope = read_rope(file, keys, windowed[i], layer);
   }
+}
+
+std::optional<Pooling> read_pooling(const Gguf& file, const Keys& keys) {
+  if (!keys.has("pooling_type")) return {};
+  const std::string name = keys.full("pooling_type");
+  const auto type = file.get<std::int64_t>(name);
+  if (type < 0 || type > 4) keys.bad(name, type, "0 (none), 1 (mean), 2 (cls), 3 (last) or 4 (rank)");
+  return static_cast<Pooling>(type);
 }
 
 std::int64_t read_vocabulary(const Gguf& file) {
@@ -202,6 +219,8 @@ Spec read_spec(const Gguf& file) {
   spec.norm_eps =
       keys.number(layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 0);
   spec.vocab = read_vocabulary(file);
+  spec.causal = file.get<bool>(keys.full("attention.causal"), family.causal);
+  spec.pooling = read_pooling(file, keys);
   read_layers(file, keys, spec);
   return spec;
 }

@@ -35,9 +35,24 @@ void keep_best_groups(const Routing& routing, bool biased, std::span<float> scor
                       minus_infinity);
 }
 
+void mix_sparsely(const Routing& routing, std::span<const float> logits, float* out) {
+  std::vector<float> left(logits.begin(), logits.end());
+  for (int k = 0; k < routing.used; ++k) {
+    const auto best = std::ranges::max_element(left);  // the first of equal ones
+    const float top = *best;
+    float sum = 0;
+    for (std::size_t e = 0; e < left.size(); ++e)
+      if (top - left[e] <= 0.02f * std::max(std::abs(logits[e]), top)) sum += std::exp(left[e] - top);
+    out[k] = static_cast<float>(best - left.begin());
+    out[routing.used + k] = 1 / sum;
+    *best = minus_infinity;
+  }
+}
+
 }  // namespace
 
 void choose_experts(const Routing& routing, std::span<const float> logits, const float* bias, float* out) {
+  if (routing.gating == Routing::Gating::sparse_mixer) return mix_sparsely(routing, logits, out);
   std::vector<float> p(logits.begin(), logits.end());
   if (routing.gating == Routing::Gating::softmax) softmax(p);
   if (routing.gating == Routing::Gating::sigmoid)

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ops/backend.h"
+#include "plan/observe.h"
 
 namespace rf {
 
@@ -32,9 +33,19 @@ class Plan {
   const Backend& backend(int place) const { return *backends_[static_cast<std::size_t>(place)]; }
   std::size_t page_bytes() const;
 
+  // One slot of every recurrent state, wherever it lies, as opaque bytes; 0 of a model without.
+  std::size_t state_bytes() const;
+  void copy_state(int from, int to);
+  void read_state(int slot, std::byte* out);
+  void write_state(int slot, const std::byte* in);
+
   // Per-step telemetry, off until asked for (it costs a clock read per step).
   void measure(bool on);
   std::span<const Stat> stats() const { return stats_; }
+
+  // From now on run() shows `observer` what every step multiplies its weights with; {} ends it. Steps then
+  // run one by one, so that their inputs can be read in between.
+  void observe(Observer observer);
 
  private:
   struct Part;  // a run and the copies before it
@@ -42,6 +53,8 @@ class Plan {
   void load(const std::function<void(std::size_t done, std::size_t total)>& progress);
   void cut();  // into parts, with the copies between them
   void copy(SlotId slot, int from, int to, int rows);
+  bool used(std::size_t place) const;
+  void show(const Part& part, const Batch& batch);  // to observer_
   Backend& at(int place) { return *backends_[static_cast<std::size_t>(place)]; }
 
   const Program& program_;
@@ -54,6 +67,7 @@ class Plan {
   int logits_at_ = 0;           // the place that computes them
   MemoryNeed memory_;
   bool measuring_ = false;
+  Observer observer_;
 };
 
 }  // namespace rf

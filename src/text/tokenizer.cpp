@@ -1,5 +1,7 @@
 #include "text/tokenizer.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "text/bpe.h"
 #include "text/gemma4.h"
@@ -118,7 +120,8 @@ std::int32_t Tokenizer::find(std::string_view token_text) const {
 }
 
 std::string Detokenizer::push(std::int32_t token) {
-  std::string piece = tokenizer_.piece(token, show_special_);
+  std::string piece =
+      tokenizer_.piece(token, show_special_ || std::binary_search(shown_.begin(), shown_.end(), token));
   if (piece.empty()) return {};
   if (at_start_ && piece.front() == ' ' && tokenizer_.strips_first_space()) piece.erase(0, 1);
   at_start_ = false;

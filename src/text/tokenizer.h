@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "text/added_tokens.h"
@@ -77,11 +78,13 @@ class Tokenizer {
 
 // Turns tokens into text piece by piece, holding back bytes until they form whole UTF-8 characters; bytes
 // that never do become U+FFFD. With `continues` the tokens carry on a text, so that a leading space of the
-// first one is theirs. `tokenizer` must outlive it.
+// first one is theirs. `shown`, in ascending order: special tokens that are shown in any case. `tokenizer`
+// must outlive it.
 class Detokenizer {
  public:
-  explicit Detokenizer(const Tokenizer& tokenizer, bool show_special = false, bool continues = false)
-      : tokenizer_(tokenizer), show_special_(show_special), at_start_(!continues) {}
+  explicit Detokenizer(const Tokenizer& tokenizer, bool show_special = false, bool continues = false,
+                       std::vector<std::int32_t> shown = {})
+      : tokenizer_(tokenizer), show_special_(show_special), at_start_(!continues), shown_(std::move(shown)) {}
 
   std::string push(std::int32_t token);  // the text that became whole
   std::string finish();                  // what is still held back
@@ -90,6 +93,7 @@ class Detokenizer {
   const Tokenizer& tokenizer_;
   bool show_special_;
   bool at_start_;
+  std::vector<std::int32_t> shown_;
   std::string held_;  // the beginning of one character, at most 3 bytes
 };
 

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
-#include <filesystem>
+#include <string>
 
 #include "text/unicode.h"
 
@@ -13,9 +13,7 @@ namespace {
 // A tokenizer and the file it looks into, from tests/golden/tokenizer.
 struct Loaded {
   explicit Loaded(const char* name)
-      : file(rf::Gguf::open(
-            (std::filesystem::path(__FILE__).parent_path().parent_path() / "golden/tokenizer" / name)
-                .string())),
+      : file(rf::Gguf::open(std::string(RF_TESTS_DIR "/golden/tokenizer/") + name)),
         tokenizer(rf::Tokenizer::from(file)) {}
   rf::Gguf file;
   std::unique_ptr<rf::Tokenizer> tokenizer;

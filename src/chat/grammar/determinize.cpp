@@ -160,7 +160,8 @@ void Determinizer::add_edges(const Subset& movers) {
 
 void Determinizer::add_calls(const Subset& callers) {
   Subset order = callers;
-  std::ranges::sort(order, {}, [&](std::int32_t id) { return std::tuple(node(id).kind, node(id).value, id); });
+  std::ranges::sort(order, {},
+                    [&](std::int32_t id) { return std::tuple(node(id).kind, node(id).value, id); });
   for (std::size_t i = 0, end = 0; i < order.size(); i = end) {
     Subset reached;
     for (end = i; end < order.size() && same_callee(node(order[i]), node(order[end])); ++end)

@@ -16,10 +16,7 @@ void gemma_layers(Builder& b, const LayerOptions& options, float query_scale, fl
     a.softcap = softcap;
     x = transformer_layer(b, x, b.layer(i), a, options);
   }
-  if (b.has_key("pooling_type"))
-    b.hidden(x, "output_norm");
-  else
-    b.logits(x, {.softcap = b.number("final_logit_softcapping", 0)});
+  b.logits(x, {.softcap = b.number("final_logit_softcapping", 0)});
 }
 
 // The two models of 27B divide queries by the root of hidden / heads, which no key says.

@@ -13,10 +13,18 @@ void llama_layers(Builder& b, const LayerOptions& options) {
   SlotId x = b.embed({});
   for (int i = 0; i < b.layers(); ++i)
     x = transformer_layer(b, x, b.layer(i), b.attention(b.layer(i)), options);
-  if (b.has("output_norm") && b.has_key("pooling_type"))
-    b.hidden(x, "output_norm");
-  else
-    b.logits(x, {});
+  b.logits(x, {});
+}
+
+// Queries and keys normed over all heads, and experts.
+void row_normed_layers(Builder& b, const Routing& routing) {
+  SlotId x = b.embed({});
+  for (int i = 0; i < b.layers(); ++i) {
+    Attention a = b.attention(b.layer(i));
+    a.norm_over = Attention::NormOver::row;
+    x = transformer_layer(b, x, b.layer(i), a, {.routing = routing});
+  }
+  b.logits(x, {});
 }
 
 }  // namespace
@@ -30,9 +38,66 @@ void record_llama(Builder& b) {
   llama_layers(b, options);
 }
 
-// The weights of the chosen experts keep their sum.
-void record_qwen2moe(Builder& b) {
+// Experts just as the keys say: the weights of the chosen ones keep their sum unless expert_weights_norm.
+void record_routed(Builder& b) {
   llama_layers(b, {.routing = b.routing()});
+}
+
+void record_arcee(Builder& b) {
+  llama_layers(b, {.activation = Activation::relu_squared});
+}
+
+void record_seed_oss(Builder& b) {
+  llama_layers(b, {.ffn_norm = "post_attention_norm"});
+}
+
+// Phi-3.5-MoE: weights of experts that keep no sum.
+void record_phimoe(Builder& b) {
+  Routing routing = b.routing();
+  routing.gating = Routing::Gating::sparse_mixer;
+  llama_layers(b, {.routing = routing});
+}
+
+// OLMo 1: layer norms without weights.
+void record_olmo(Builder& b) {
+  b.allow_plain_norms();
+  SlotId x = b.embed({});
+  for (int i = 0; i < b.layers(); ++i)
+    x = transformer_layer(b, x, b.layer(i), b.attention(b.layer(i)),
+                          {.clamp = b.number("attention.clamp_kqv", 0)});
+  b.logits(x, {});
+}
+
+// Positions by ALiBi where the file says so, else by rotation. Files of the 13B model do not say so.
+void record_baichuan(Builder& b) {
+  const bool large = b.spec().hidden == 5120 && b.layer(0)->heads == 40;
+  const float alibi = b.number("attention.max_alibi_bias", large ? 8 : 0);
+  SlotId x = b.embed({});
+  for (int i = 0; i < b.layers(); ++i) {
+    Attention a = b.attention(b.layer(i));
+    if (alibi > 0) a.rope = {};
+    a.alibi = alibi;
+    x = transformer_layer(b, x, b.layer(i), a, {});
+  }
+  b.logits(x, {});
+}
+
+void record_refact(Builder& b) {
+  SlotId x = b.embed({});
+  for (int i = 0; i < b.layers(); ++i) {
+    Attention a = b.attention(b.layer(i));
+    a.rope = {};
+    a.alibi = b.number("attention.max_alibi_bias", 8);
+    x = transformer_layer(b, x, b.layer(i), a, {});
+  }
+  b.logits(x, {});
+}
+
+void record_dbrx(Builder& b) {
+  LayerOptions options{.ffn_norm = "attn_output_norm", .clamp = b.number("attention.clamp_kqv", 0)};
+  options.routing = b.routing();
+  options.routing.normalise = true;
+  llama_layers(b, options);
 }
 
 // Every fourth layer has no rotation.
@@ -47,11 +112,13 @@ void record_smollm3(Builder& b) {
 }
 
 // Norms follow attention and feed-forward network alone; those of queries and keys run over the whole row.
+// Layers with a window (OLMo 3) rotate as they were trained, without the file's stretching.
 void record_olmo2(Builder& b) {
   SlotId x = b.embed({});
   for (int i = 0; i < b.layers(); ++i) {
     Attention a = b.attention(b.layer(i));
     a.norm_over = Attention::NormOver::row;
+    if (a.window > 0) a.rope = {.pairs = a.rope.pairs, .dims = a.rope.dims, .base = a.rope.base};
     x = transformer_layer(b, x, b.layer(i), a,
                           {.attention_norm = "",
                            .attention_post = "post_attention_norm",
@@ -62,13 +129,13 @@ void record_olmo2(Builder& b) {
 }
 
 void record_olmoe(Builder& b) {
-  SlotId x = b.embed({});
-  for (int i = 0; i < b.layers(); ++i) {
-    Attention a = b.attention(b.layer(i));
-    a.norm_over = Attention::NormOver::row;
-    x = transformer_layer(b, x, b.layer(i), a, {.routing = b.routing()});
-  }
-  b.logits(x, {});
+  row_normed_layers(b, b.routing());
+}
+
+void record_minimax(Builder& b) {
+  Routing routing = b.routing();
+  routing.normalise = b.flag("expert_weights_norm", true);
+  row_normed_layers(b, routing);
 }
 
 // As OLMo 2's, with norms of every head; where some layers have a window, the others have no rotation.
@@ -141,7 +208,8 @@ void record_mistral3(Builder& b) {
   for (int i = 0; i < b.layers(); ++i) {
     Attention a = b.attention(b.layer(i));
     a.temperature = b.number("attention.temperature_scale", 0);
-    a.temperature_length = b.number("rope.scaling.original_context_length", 1);
+    a.temperature_length = static_cast<float>(
+        b.size("attention.temperature_length", b.size("rope.scaling.original_context_length", 1)));
     LayerOptions options;
     if (b.has_key("expert_count")) options.routing = b.routing(), options.routing.normalise = true;
     x = transformer_layer(b, x, b.layer(i), a, options);

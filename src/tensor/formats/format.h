@@ -19,7 +19,10 @@
 //   codes_of_32<V>(tile, s, out)    out[i] for the eight i at once, which suits tables of points
 //   scale_codes<B>(tile, g), min_codes<B>(tile, g)   signed bytes of 16 rows for group g
 //   scale<F, B>(tile, g)            if there: the scale of group g, instead of all the above
-//   arrange(block), restore(block)  if there: puts a block's bits in the order for tiles, and back
+//   put(block, k, code)             for formats that can be written: gives element k of a zeroed block its
+//   code put_scale(block, g, scale)      likewise group g's scale code, in scale_low..scale_top, or its scale
+//   and put_scales(block, g, scale, min)   min codes, both in 0..scale_top arrange(block), restore(block)  if
+//   there: puts a block's bits in the order for tiles, and back
 //
 // Tile: 16 rows are stored field by field; field f of block b starts at 16 * bytes * b and holds, for every
 // unit u, that unit of rows 0 to 15 side by side. The bits are those of the file, only their order differs.
@@ -40,6 +43,11 @@ namespace rf {
 
 inline constexpr int tile_rows = 16;
 inline constexpr int max_fields = 5;
+
+// Adds bits to a byte that has none there yet.
+static inline void put_bits(std::uint8_t& byte, int value, int shift) {
+  byte = static_cast<std::uint8_t>(byte | value << shift);
+}
 
 struct Field {
   int offset;  // in the block, bytes

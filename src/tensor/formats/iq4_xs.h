@@ -29,6 +29,15 @@ struct IQ4_XS {
     }
   }
 
+  static constexpr int scale_low = -32, scale_top = 31;
+  static void put(Block& b, int k, int code) {
+    put_bits(b.qs[16 * (k >> 5) + (k & 15)], code, 4 * (k >> 4 & 1));
+  }
+  static void put_scale(Block& b, int g, int scale) {
+    put_bits(b.scales_low[g >> 1], (scale + 32) & 15, 4 * (g & 1));
+    put_bits(b.scales_high[g >> 2], (scale + 32) >> 4, 2 * (g & 3));
+  }
+
   template <class V>
   static V codes(const Tile& t, int s, int i) {
     return V::load(t.field[3] + 64 * (4 * s + (i & 3)))

@@ -27,6 +27,12 @@ struct Q2_K {
     }
   }
 
+  static constexpr int scale_top = 15;
+  static void put(Block& b, int k, int code) {
+    put_bits(b.qs[32 * (k >> 7) + (k & 31)], code, 2 * (k >> 5 & 3));
+  }
+  static void put_scales(Block& b, int g, int scale, int min) { put_bits(b.scales[g], scale | min << 4, 0); }
+
   template <class V>
   static V codes(const Tile& t, int s, int i) {
     return V::load(t.field[2] + 64 * (8 * (s >> 2) + i)).bits(2 * (s & 3), 3);

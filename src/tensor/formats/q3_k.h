@@ -27,6 +27,16 @@ struct Q3_K {
     }
   }
 
+  static constexpr int scale_low = -32, scale_top = 31;
+  static void put(Block& b, int k, int code) {
+    put_bits(b.qs[32 * (k >> 7) + (k & 31)], code & 3, 2 * (k >> 5 & 3));
+    put_bits(b.hmask[k & 31], code >> 2, k >> 5);
+  }
+  static void put_scale(Block& b, int g, int scale) {
+    put_bits(b.scales[g & 7], (scale + 32) & 15, 4 * (g >> 3));
+    put_bits(b.scales[8 + (g & 3)], (scale + 32) >> 4, 2 * (g >> 2));
+  }
+
   template <class V>
   static V codes(const Tile& t, int s, int i) {
     return V::load(t.field[2] + 64 * (8 * (s >> 2) + i)).bits(2 * (s & 3), 3) |

@@ -14,6 +14,16 @@ struct SixBitScales {
   static int min(const std::uint8_t* q, int g) {
     return g < 4 ? q[g + 4] & 63 : (q[g + 4] >> 4) | (q[g] >> 6) << 4;
   }
+  static void put(std::uint8_t* q, int g, int scale, int min) {
+    if (g < 4) {
+      put_bits(q[g], scale, 0);
+      put_bits(q[g + 4], min, 0);
+    } else {
+      put_bits(q[g + 4], (scale & 15) | (min & 15) << 4, 0);
+      put_bits(q[g - 4], scale >> 4, 6);
+      put_bits(q[g], min >> 4, 6);
+    }
+  }
   template <class B>
   static B scales(const std::uint8_t* field, int g) {
     if (g < 4) return B::load(field + 16 * g).bits(0, 63);
@@ -48,6 +58,12 @@ struct Q4_K {
         y[32 * s + l] = scale * static_cast<float>(b.qs[32 * (s >> 1) + l] >> 4 * (s & 1) & 15) - min;
     }
   }
+
+  static constexpr int scale_top = 63;
+  static void put(Block& b, int k, int code) {
+    put_bits(b.qs[32 * (k >> 6) + (k & 31)], code, 4 * (k >> 5 & 1));
+  }
+  static void put_scales(Block& b, int g, int scale, int min) { SixBitScales::put(b.scales, g, scale, min); }
 
   template <class V>
   static V codes(const Tile& t, int s, int i) {

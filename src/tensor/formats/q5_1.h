@@ -27,6 +27,11 @@ struct Q5_1 {
     }
   }
 
+  static void put(Block& b, int k, int code) {
+    put_bits(b.qs[k & 15], code & 15, 4 * (k >> 4));
+    put_bits(b.qh[k >> 3], code >> 4, k & 7);
+  }
+
   static void arrange(Block& b) { to_planes(b.qh); }
   static void restore(Block& b) { from_planes(b.qh); }
 

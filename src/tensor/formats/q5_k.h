@@ -30,6 +30,13 @@ struct Q5_K {
     }
   }
 
+  static constexpr int scale_top = 63;
+  static void put(Block& b, int k, int code) {
+    put_bits(b.qs[32 * (k >> 6) + (k & 31)], code & 15, 4 * (k >> 5 & 1));
+    put_bits(b.qh[k & 31], code >> 4, k >> 5);
+  }
+  static void put_scales(Block& b, int g, int scale, int min) { SixBitScales::put(b.scales, g, scale, min); }
+
   template <class V>
   static V codes(const Tile& t, int s, int i) {
     return V::load(t.field[3] + 64 * (8 * (s >> 1) + i)).bits(4 * (s & 1), 15) |

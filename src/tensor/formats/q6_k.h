@@ -27,6 +27,14 @@ struct Q6_K {
     }
   }
 
+  static constexpr int scale_low = -128, scale_top = 127;
+  static void put(Block& b, int k, int code) {
+    const int s = k >> 5, l = k & 31;
+    put_bits(b.ql[64 * (s >> 2) + 32 * (s & 1) + l], code & 15, 4 * (s >> 1 & 1));
+    put_bits(b.qh[32 * (s >> 2) + l], code >> 4, 2 * (s & 3));
+  }
+  static void put_scale(Block& b, int g, int scale) { b.scales[g] = static_cast<std::int8_t>(scale); }
+
   template <class V>
   static V codes(const Tile& t, int s, int i) {
     return V::load(t.field[2] + 64 * (16 * (s >> 2) + 8 * (s & 1) + i)).bits(4 * (s >> 1 & 1), 15) |

@@ -23,6 +23,10 @@ struct TQ2_0 {
     }
   }
 
+  static void put(Block& b, int k, int code) {
+    put_bits(b.qs[32 * (k >> 7) + (k & 31)], code, 2 * (k >> 5 & 3));
+  }
+
   template <class V>
   static V codes(const Tile& t, int s, int i) {
     return V::load(t.field[1] + 64 * (8 * (s >> 2) + i)).bits(2 * (s & 3), 3);

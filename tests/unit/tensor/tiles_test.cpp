@@ -1,5 +1,5 @@
 // Tiles hold exactly the file's bits.
-#include "cpu/layout.h"
+#include "tensor/tiles.h"
 
 #include <gtest/gtest.h>
 
@@ -12,7 +12,7 @@
 namespace rf {
 namespace {
 
-TEST(Layout, ARowReadBackFromItsTileIsTheFilesRow) {
+TEST(Tiles, ARowReadBackFromItsTileIsTheFilesRow) {
   std::mt19937 random(std::random_device{}());
   int types = 0;
   for (std::uint32_t id = 0; id < 64; ++id) {

@@ -1,0 +1,61 @@
+#include "chat/dialect/call_reader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "chat/dialect/marks.h"
+
+namespace rf::dialect {
+
+void CallReader::take(std::string_view& text, std::size_t bytes) {
+  if (!announced_) pending_ += text.substr(0, bytes);
+  text.remove_prefix(bytes);
+}
+
+void CallReader::skip_space(std::string_view& text) {
+  take(text, std::min(text.find_first_not_of(white), text.size()));
+}
+
+bool CallReader::announce(std::string_view name, std::string_view id) {
+  if (name.empty() || builder_.tools().empty() || (bare_ && !builder_.tools().has(name))) return false;
+  builder_.begin_call(name, id);
+  pending_.clear();
+  return announced_ = true;
+}
+
+std::size_t ArgumentStream::pass(std::string_view text, std::string_view close, bool last,
+                                 MessageBuilder& builder) {
+  std::size_t at = 0;
+  std::string out;
+  while (at < text.size() && !done_) {
+    if (!scanner_.in_string() && !close.empty() && text[at] == close[0]) {
+      const Begins begins = begins_with(text.substr(at), close, last);
+      if (begins == Begins::unknown) break;
+      if (begins == Begins::yes) {
+        done_ = true;
+        break;
+      }
+    }
+    const bool control = scanner_.in_string() && static_cast<unsigned char>(text[at]) < 0x20;
+    at += scanner_.scan(text.substr(at, 1));
+    done_ = scanner_.done();
+    if (control)
+      out += text[at - 1] == '\n' ? "\\n" : fmt::format("\\u{:04x}", static_cast<unsigned>(text[at - 1]));
+    else
+      out += text[at - 1];
+  }
+  builder.arguments(out);
+  return at;
+}
+
+std::unique_ptr<CallReader> make_reader(const CallFormat& format, MessageBuilder& builder, bool bare) {
+  switch (format.body) {
+    case CallFormat::Body::named_json:
+      return make_named_reader(format, builder);
+    default:
+      return make_json_reader(format, builder, bare);
+  }
+}
+
+}  // namespace rf::dialect

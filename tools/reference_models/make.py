@@ -1,0 +1,23 @@
+"""Makes golden models of families from their public definitions: make.py FOLDER [PART OF A FAMILY'S FUNCTION NAME]...
+
+Needs numpy, torch and transformers; nothing of this project. The folders lie in tests/golden/arch already.
+"""
+import sys
+
+import encoders
+import gpt
+import llama_like
+import plain
+import recurrent
+
+
+def main():
+    root, wanted = sys.argv[1], sys.argv[2:]
+    for family in llama_like.FAMILIES + gpt.FAMILIES + encoders.FAMILIES + plain.FAMILIES \
+            + recurrent.FAMILIES:
+        if not wanted or any(part in family.__name__ for part in wanted):
+            family(root)
+
+
+if __name__ == "__main__":
+    main()
