@@ -82,9 +82,10 @@ class Block {
   std::vector<Shared> shared_;
   std::unique_ptr<std::byte[]> dynamic_memory_;
   context::fcontext_t scheduler_ = nullptr;
-  const void* scheduler_stack_ = nullptr;
-  std::size_t scheduler_stack_bytes_ = 0;
-  void* scheduler_fake_stack_ = nullptr;
+  // For the address sanitizer alone.
+  [[maybe_unused]] const void* scheduler_stack_ = nullptr;
+  [[maybe_unused]] std::size_t scheduler_stack_bytes_ = 0;
+  [[maybe_unused]] void* scheduler_fake_stack_ = nullptr;
 };
 
 thread_local Block* current = nullptr;
