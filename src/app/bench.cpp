@@ -45,7 +45,7 @@ Report measure(const BenchOptions& options) {
   // Room for the streams that begin before the last one does.
   if (load.context == 0)
     load.context = std::max(options.prompt + 2, std::max(options.depth, 1) + options.decode + 2);
-  const std::unique_ptr<Engine> engine = load_engine(options.model, load, options.batch);
+  const std::unique_ptr<Engine> engine = load_engine(options.model, load, {.parallel = options.batch});
   report.load_seconds = engine->load_seconds();
   BenchRun run(*engine, report.shape);
   if (options.prompt > 0) {

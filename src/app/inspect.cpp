@@ -92,6 +92,7 @@ void print_plan(const Gguf& file, const LoadOptions& load) {
   limits.page_tokens = load.page;
   limits.batch = {.rows = load.batch_rows > 0 ? load.batch_rows : default_batch_rows, .wanted = 1, .sequences = 1};
   const int context = load.context > 0 ? load.context : std::min(spec.context, 8192);
+  limits.state_slots = 1 + (load.state_snapshots < 0 ? default_state_snapshots(1) : load.state_snapshots);
   limits.cache_pages = limits.batch.pages = (context + load.page - 1) / load.page;
   const auto prefer = preference(load);
   Placement placement(program, backends, [&](const Step& step) { return backends.size() > 1 ? prefer(program, step) : -1; });

@@ -105,7 +105,9 @@ void Plan::cut() {
       const Step& step = program_.steps[static_cast<std::size_t>(last)];
       // What is left of a slot that is written in part is needed too.
       const bool in_part = step.first_column != 0 || step.columns != 0;
-      for (const SlotId slot : {step.x, step.add, step.routes, in_part ? step.out : none}) {
+      std::vector<SlotId> read{in_part ? step.out : none};
+      for (const SlotId slot : inputs(step)) read.push_back(slot);
+      for (const SlotId slot : read) {
         if (slot == none || written_at[static_cast<std::size_t>(slot)] == none ||
             current[static_cast<std::size_t>(slot)][here])
           continue;
@@ -156,6 +158,10 @@ std::span<const float> Plan::logits(int wanted) {
   return staging_;
 }
 
+bool Plan::used(std::size_t place) const {
+  return !placement_.steps_on(static_cast<int>(place)).empty();
+}
+
 void Plan::observe(Observer observer) {
   observer_ = std::move(observer);
   cut();
@@ -186,9 +192,36 @@ Backend& Plan::main_backend() {
 std::size_t Plan::page_bytes() const {
   std::size_t bytes = 0;
   for (std::size_t place = 0; place < backends_.size(); ++place)
-    if (!placement_.steps_on(static_cast<int>(place)).empty())
-      bytes += backends_[place]->page_bytes();
+    if (used(place)) bytes += backends_[place]->page_bytes();
   return bytes;
+}
+
+std::size_t Plan::state_bytes() const {
+  std::size_t bytes = 0;
+  for (std::size_t place = 0; place < backends_.size(); ++place)
+    if (used(place)) bytes += backends_[place]->state_bytes();
+  return bytes;
+}
+
+void Plan::copy_state(int from, int to) {
+  for (std::size_t place = 0; place < backends_.size(); ++place)
+    if (used(place)) backends_[place]->copy_state(from, to);
+}
+
+void Plan::read_state(int slot, std::byte* out) {
+  for (std::size_t place = 0; place < backends_.size(); ++place) {
+    if (!used(place)) continue;
+    backends_[place]->read_state(slot, out);
+    out += backends_[place]->state_bytes();
+  }
+}
+
+void Plan::write_state(int slot, const std::byte* in) {
+  for (std::size_t place = 0; place < backends_.size(); ++place) {
+    if (!used(place)) continue;
+    backends_[place]->write_state(slot, in);
+    in += backends_[place]->state_bytes();
+  }
 }
 
 void Plan::measure(bool on) {

@@ -41,6 +41,12 @@ class Plan {
   // The backend that most steps run on.
   Backend& main_backend();
 
+  // One slot of every recurrent state, wherever it lies, as opaque bytes; 0 of a model without.
+  std::size_t state_bytes() const;
+  void copy_state(int from, int to);
+  void read_state(int slot, std::byte* out);
+  void write_state(int slot, const std::byte* in);
+
   // Per-step telemetry, off until asked for (it costs a clock read per step).
   void measure(bool on);
   std::span<const Stat> stats() const { return stats_; }
@@ -56,6 +62,7 @@ class Plan {
   void tell_what_was_shed(std::span<const std::size_t> steps_before) const;
   void cut();  // into parts, with the copies between them
   void copy(SlotId slot, int from, int to, int rows);
+  bool used(std::size_t place) const;
   void show(const Part& part, const Batch& batch);  // to observer_
   Backend& at(int place) { return *backends_[static_cast<std::size_t>(place)]; }
 

@@ -162,27 +162,64 @@ RF_DEVICE float with_bias(const Matrix& m, const Share& share, int column, float
   return m.bias != nullptr ? v + m.bias[static_cast<std::int64_t>(share.matrix) * m.rows + column] : v;
 }
 
-// The block's tiles (of gate and up both) to the output; `rows` rows of `in`. sums: with N = 1 four times
+// 32 outputs of one row, a lane each, quantised as block `block` of the packed row by those who are to store.
+RF_DEVICE void pack_outputs(const Packed& out, std::int64_t row, int block, float v, bool stores) {
+  const float top = lane::largest_of_lanes(v < 0 ? -v : v, 32);
+  const int code = code_of(v, inverse_scale(top)), in_block = lane::thread() & 31;
+  int sum = code;
+  for (int m = 1; m < 16; m *= 2) sum += lane::shuffle_xor(sum, m);
+  const int other = lane::shuffle_xor(sum, 16);
+  if (!stores) return;
+  out.codes[row * out.padded + 32 * block + in_block] = static_cast<std::int8_t>(code);
+  if (in_block != 0) return;
+  out.scales[row * (out.padded / 32) + block] = scale_of(top);
+  out.sums[row * (out.padded / 32) + block] = sums_of(sum, other);
+}
+
+// Where a tile's products come from and go to.
+struct Target {
+  int which, tile;  // matrix, and tile of it
+};
+RF_DEVICE Target target_of(const MatvecParams& p, int tile) {
+  int which = 0;
+  while (p.gated == 0 && which + 1 < p.matrices && tile >= p.matrix[which].tiles)
+    tile -= p.matrix[which++].tiles;
+  return {which, tile};
+}
+
+// Column `column` of row `row` of the output.
+RF_DEVICE float store(const MatvecParams& p, const Share& share, int which, int row, int column, float v) {
+  const std::int64_t to = share.part * p.part_stride + p.matrix[which].out_column + column;
+  if (p.gated == 0) v = finished(p.epilogue, v * share.weight, row, to);
+  p.out[row * p.out_stride + to] = v;
+  return v;
+}
+
+// The block's tiles, of gate and up both, to the output; `rows` rows of `in`. sums: with N = 1 four times
 // [sum_stride], so that the sums of a tile are read while those of the next are made, else [N][sum_stride].
+// Where the output is packed, a block takes two neighbouring tiles after each other, which one wave reads.
 template <class Weights, int N>
 RF_DEVICE void all_tiles(const MatvecParams& p, const Share& share, int tiles, const Rows& in, int rows,
                          float* sums) {
-  const int passes = p.gated != 0 ? 2 : 1;
-  int turn = 0;
+  const int passes = p.gated != 0 ? 2 : 1, together = N == 1 && p.packed.codes != nullptr ? 2 : 1;
+  const int end = (tiles + together - 1) / together * together;
+  float kept = 0;  // of the first of two tiles; of the second its own
   RF_NO_UNROLL
-  for (int number = lane::block_x(); number < tiles; number += p.blocks, ++turn) {
-    int tile = number, which = 0;
-    while (p.gated == 0 && tile >= p.matrix[which].tiles) tile -= p.matrix[which++].tiles;
+  for (int turn = 0;; ++turn) {
+    const int number = (lane::block_x() + turn / together * p.blocks) * together + turn % together;
+    if (number >= end) break;
+    const Target target = target_of(p, number < tiles ? number : tiles - 1);
     // 16 threads for each row add up; with one row, waves take turns.
-    const int reader = N == 1 ? lane::thread() - 32 * (turn % 8) : lane::thread();
-    const int n = reader / 16, row = reader & 15, column = 16 * tile + row;
-    const bool mine = reader >= 0 && n < rows && column < p.matrix[which].rows;
+    const int reader =
+        N == 1 ? lane::thread() - 32 * (turn / together % 8) - 16 * (turn % together) : lane::thread();
+    const int n = reader / 16, row = reader & 15, column = 16 * target.tile + row;
+    const bool mine = reader >= 0 && n < rows && column < p.matrix[target.which].rows && number < tiles;
     float v = 0;
     RF_NO_UNROLL
     for (int pass = 0; pass < passes; ++pass) {
-      const Matrix& m = p.matrix[which + pass];
+      const Matrix& m = p.matrix[target.which + pass];
       const auto at = static_cast<std::uint64_t>(share.matrix) * static_cast<std::uint64_t>(m.tiles) +
-                      static_cast<std::uint64_t>(tile);
+                      static_cast<std::uint64_t>(target.tile);
       float* own = N == 1 ? sums + (2 * (turn & 1) + pass) * sum_stride : sums;
       if (N > 1) lane::barrier();  // the sums before have been read
       partial_sums<Weights, N>(m, m.data + at * m.tile_bytes, in, rows, own);
@@ -191,11 +228,12 @@ RF_DEVICE void all_tiles(const MatvecParams& p, const Share& share, int tiles, c
       const float product = with_bias(m, share, column, slice_sum(own, n, row));
       v = pass == 0 ? product : gated(p.epilogue.activation, v, product);
     }
-    if (!mine) continue;
-    const std::int64_t to = share.part * p.part_stride + p.matrix[which].out_column + column;
-    const int out_row = share.row + n;
-    if (p.gated == 0) v = finished(p.epilogue, v * share.weight, out_row, to);
-    p.out[out_row * p.out_stride + to] = v;
+    if (mine) v = store(p, share, target.which, share.row + n, column, v);
+    if (together == 1) continue;
+    if (turn % 2 == 0 || mine) kept = v;
+    if (turn % 2 == 1)
+      pack_outputs(p.packed, std::int64_t{share.row} * p.parts + share.part, number / 2, kept,
+                   lane::thread() / 32 == turn / 2 % 8);
   }
 }
 
@@ -208,14 +246,12 @@ RF_DEVICE int tiles_of(const MatvecParams& p) {
 // Asks for the first tile, which depends on nothing that the launch before does.
 RF_DEVICE void ask_for_first_tile(const MatvecParams& p) {
   if (p.parts != 1) return;
-  int tile = lane::block_x(), which = 0;
-  while (p.gated == 0 && which + 1 < p.matrices && tile >= p.matrix[which].tiles)
-    tile -= p.matrix[which++].tiles;
-  for (int i = which; i <= (p.gated != 0 ? 1 : which); ++i) {
-    const Matrix& m = p.matrix[i];
-    const std::uint8_t* base = m.data + static_cast<std::uint64_t>(tile) * m.tile_bytes;
-    for (std::uint64_t at = 128 * static_cast<std::uint64_t>(lane::thread()); at < m.tile_bytes;
-         at += 128 * 256)
+  const Target target = target_of(p, lane::block_x());
+  for (int i = 0; i <= (p.gated != 0 ? 1 : 0); ++i) {
+    const Matrix& m = p.matrix[target.which + i];
+    const std::uint8_t* base = m.data + static_cast<std::uint64_t>(target.tile) * m.tile_bytes;
+    for (int n = 0, at = 128 * lane::thread(); n < 4 && static_cast<std::uint32_t>(at) < m.tile_bytes;
+         ++n, at += 128 * 256)
       lane::prefetch(base + at);
   }
 }
@@ -272,7 +308,7 @@ RF_DEVICE void matvec_of_rows(const MatvecParams& p) {
 }
 
 #define RF_MATVEC(Fmt)                                    \
-  RF_KERNEL(rf_matvec_##Fmt, MatvecParams, 256, 3) {      \
+  RF_KERNEL(rf_matvec_##Fmt, MatvecParams, 256, 2) {      \
     matvec<Quantised<Fmt>>(p);                            \
   }                                                       \
   RF_KERNEL(rf_matvec_rows_##Fmt, MatvecParams, 256, 2) { \

@@ -152,6 +152,27 @@ class NormedRow {
   Quad weights_[kept], values_[kept];
 };
 
+// What a block of 32 is quantised by.
+RF_DEVICE float inverse_scale(float largest) {
+  return largest > 0x1p-100f ? 127.0f / largest : 0.0f;
+}
+RF_DEVICE float scale_of(float largest) {
+  return largest / 127.0f;
+}
+RF_DEVICE int code_of(float v, float inverse) {
+  return static_cast<int>((v * inverse + 0x1.8p23f) - 0x1.8p23f);
+}
+RF_DEVICE std::int32_t sums_of(int low, int high) {
+  return (low & 0xffff) | static_cast<std::int32_t>(static_cast<std::uint32_t>(high) << 16);
+}
+// The halves of Packed::sums.
+RF_DEVICE int low_sum(std::int32_t sums) {
+  return static_cast<std::int16_t>(sums & 0xffff);
+}
+RF_DEVICE int high_sum(std::int32_t sums) {
+  return sums >> 16;
+}
+
 // Quantises a row to codes, scales and sums (Packed), up to `padded` columns. Eight lanes share a block
 // of 32.
 RF_DEVICE void quantise(const NormedRow& row, int padded, std::int8_t* codes, float* scales,
@@ -164,12 +185,12 @@ RF_DEVICE void quantise(const NormedRow& row, int padded, std::int8_t* codes, fl
       top = magnitude > top ? magnitude : top;
     }
     top = lane::largest_of_lanes(top, 8);
-    const float inverse = top > 0x1p-100f ? 127.0f / top : 0.0f;
+    const float inverse = inverse_scale(top);
     std::uint32_t word = 0;
     int sum = 0;
     RF_UNROLL
     for (int i = 0; i < 4; ++i) {
-      const int code = static_cast<int>((v.v[i] * inverse + 0x1.8p23f) - 0x1.8p23f);
+      const int code = code_of(v.v[i], inverse);
       sum += code;
       word |= static_cast<std::uint32_t>(code & 255) << 8 * i;
     }
@@ -178,20 +199,11 @@ RF_DEVICE void quantise(const NormedRow& row, int padded, std::int8_t* codes, fl
     const int other = lane::shuffle_xor(sum, 4);
     if (k >= padded) return;
     *reinterpret_cast<std::uint32_t*>(codes + k) = word;
-    if ((lane::thread() & 7) == 0) {
-      scales[k / 32] = top / 127.0f;
-      sums[k / 32] = (sum & 0xffff) | static_cast<std::int32_t>(static_cast<std::uint32_t>(other) << 16);
-    }
+    if ((lane::thread() & 7) != 0) return;
+    scales[k / 32] = scale_of(top);
+    sums[k / 32] = sums_of(sum, other);
   });
 }
-// The halves of Packed::sums.
-RF_DEVICE int low_sum(std::int32_t sums) {
-  return static_cast<std::int16_t>(sums & 0xffff);
-}
-RF_DEVICE int high_sum(std::int32_t sums) {
-  return sums >> 16;
-}
-
 // The row of `count`'s launch that a block of the grid stands for exists.
 RF_DEVICE int rows_of(const RowCount& count) {
   if (count.counts == nullptr) return count.rows;

@@ -87,6 +87,7 @@ struct EmbedParams {
   std::int32_t accumulate;  // adds to what is there
 };
 
+// A row without a norm may be packed in several parts of whole blocks of 32 columns, as if each were a row.
 // rf_pack, grid (parts, rows), block 256: norms rows of x and fills what `out` has; with `normed`, stores
 // them. Row r, part p is read at x + from(r) * x_stride + p * part_stride and becomes row r * parts + p of
 // `out`.
@@ -128,7 +129,9 @@ struct MatvecParams {
   Epilogue epilogue;
   float* out;
   std::int64_t out_stride, part_stride;  // from row to row, from part to part
-  std::int32_t blocks;                   // grid.x
+  Packed packed;                         // rf_matvec_FORMAT, one matrix (or gate and up): with packed.codes
+                                         // the output's rows are also quantised there, as rf_pack does it
+  std::int32_t blocks;                   // grid.x; twice the multiprocessors is good
 };
 
 // Bytes of dynamic LDS of rf_matvec_FORMAT.

@@ -1,10 +1,10 @@
 // Weights of one tile as kernels take them: 32 columns of N neighbouring rows, their codes, scales and mins.
 //
-// Canonical order of additions, the same wherever a product is computed, so that a row's result does not depend
-// on its company: blocks of 32 columns are dealt out to 64 slices, block b to slice b % 64. Within a slice, for
-// each block and each group of it in order, acc = fma(float(integer dot), w_scale * a_scale, acc), then
-// acc = fma(w_min, a_scale * a_sum, acc); float weights: acc = fma(w, a, acc) by column. The slices' sums are
-// added in order.
+// Canonical order of additions, the same wherever a product is computed, so that a row's result does not
+// depend on its company: blocks of 32 columns are dealt out to 64 slices, block b to slice b % 64. Within a
+// slice, for each block and each group of it in order, acc = fma(float(integer dot), w_scale * a_scale, acc),
+// then acc = fma(w_min, a_scale * a_sum, acc); float weights: acc = fma(w, a, acc) by column. The slices'
+// sums are added in order.
 #pragma once
 #include "gpu/kernels/rows.h"
 
