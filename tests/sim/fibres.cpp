@@ -59,14 +59,16 @@ class Block {
   const Launch* launch = nullptr;
 
   void suspend(State state);
-  Wave& wave_of(const Fibre& fibre) { return waves_[static_cast<std::size_t>(fibre.where.thread / RF_SIM_WAVE)]; }
+  Wave& wave_of(const Fibre& fibre) {
+    return waves_[static_cast<std::size_t>(fibre.where.thread / RF_SIM_WAVE)];
+  }
   void* shared(const char* site, std::size_t bytes);
   std::uint8_t* dynamic = nullptr;
 
   [[noreturn]] void stop(const char* why) const {
     std::fprintf(stderr, "simulated device: kernel %s, block (%d, %d, %d), thread %d: %s\n", launch->name,
-                 running->where.block[0], running->where.block[1], running->where.block[2], running->where.thread,
-                 why);
+                 running->where.block[0], running->where.block[1], running->where.block[2],
+                 running->where.thread, why);
     std::abort();
   }
 
@@ -251,7 +253,8 @@ const std::uint32_t* exchange(const void* words, int count) {
   constexpr std::size_t half = static_cast<std::size_t>(RF_SIM_WAVE) * exchange_words;
   std::uint32_t* half_of_turn = wave.words.data() + (wave.turn & 1) * half;
   const auto lane = static_cast<std::size_t>(fibre.where.thread % RF_SIM_WAVE);
-  std::memcpy(half_of_turn + lane * exchange_words, words, static_cast<std::size_t>(count) * sizeof *half_of_turn);
+  std::memcpy(half_of_turn + lane * exchange_words, words,
+              static_cast<std::size_t>(count) * sizeof *half_of_turn);
   current->suspend(State::in_wave);
   return half_of_turn;
 }
