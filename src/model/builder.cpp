@@ -131,7 +131,8 @@ SlotId Builder::matmul(SlotId in, const Layer& layer, std::string_view name, con
   const std::int64_t rows = options.rows > 0 ? options.rows : tensor.rows();
   const std::int64_t columns = options.x_column != none ? tensor.columns() : width(in);
   Step& step = record(Op::matmul, &layer, in, none);
-  step.linear[0] = linear(layer[name], columns, tensor.rows(), {options.first_row, options.rows});
+  step.linear[0] = linear(layer[name], columns, options.rows > 0 ? options.all_rows : tensor.rows(),
+                          {options.first_row, options.rows});
   if (options.bias != none) step.linear[0].bias = options.bias;
   step.norm = options.norm.empty() ? options.given : norm(layer[options.norm], columns);
   step.activation = options.activation;
