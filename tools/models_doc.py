@@ -19,7 +19,7 @@ MODELS = {
     "qwen2vl": "Qwen 2 and 2.5 VL, text", "qwen3": "Qwen 3, Qwen3 Embedding, Qwen3 Reranker", "qwen3moe": "Qwen 3 MoE, Qwen3 Coder",
     "qwen3vl": "Qwen 3 VL, text", "qwen3vlmoe": "Qwen 3 VL MoE, text", "qwen3next": "Qwen3 Next", "qwen35": "Qwen 3.5",
     "qwen35moe": "Qwen 3.5 MoE", "gemma": "Gemma 1", "gemma2": "Gemma 2", "gemma3": "Gemma 3, text",
-    "gemma4": "Gemma 4 without experts, text", "gemma-embedding": "EmbeddingGemma", "phi2": "Phi 1, 1.5 and 2",
+    "gemma3n": "Gemma 3n, text", "gemma4": "Gemma 4 without experts, text", "gemma-embedding": "EmbeddingGemma", "phi2": "Phi 1, 1.5 and 2",
     "phi3": "Phi 3, 3.5 and 4", "phimoe": "Phi 3.5 MoE", "glm4": "GLM-4 (0414), GLM-Z1", "glm4moe": "GLM-4.5, 4.6 and 4.7",
     "chatglm": "ChatGLM 2 and 3, GLM-4 9B, GLM Edge", "deepseek": "DeepSeek MoE 16B",
     "deepseek2": "DeepSeek V2, V2 Lite, V3, V3.1 and R1, Kimi K2, GLM-4.7 Flash", "gpt-oss": "gpt-oss 20B and 120B", "gpt2": "GPT-2",
