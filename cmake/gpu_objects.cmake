@@ -2,7 +2,7 @@
 # LIBRARY, with a report of what each kernel uses. No vendor's headers or libraries are needed, only clang and lld.
 
 set(RF_GPU_ALL gfx906 gfx908 gfx90a gfx942 gfx950 gfx1030 gfx1100 gfx1101 gfx1102 gfx1103 gfx1150 gfx1151 gfx1200
-  gfx1201 gfx9-generic gfx10-1-generic gfx10-3-generic gfx11-generic gfx12-generic ptx80)
+  gfx1201 gfx9-generic gfx10-1-generic gfx10-3-generic gfx11-generic gfx12-generic ptx80 ptx90)
 
 # What this machine has, as the kernel drivers tell.
 function(rf_gpu_found out)
@@ -20,7 +20,7 @@ function(rf_gpu_found out)
     endif()
   endforeach()
   if(EXISTS /proc/driver/nvidia/version OR EXISTS /dev/nvidiactl)
-    list(APPEND found ptx80)
+    list(APPEND found ptx80 ptx90)
   endif()
   list(REMOVE_DUPLICATES found)
   set(${out} ${found} PARENT_SCOPE)

@@ -6,39 +6,12 @@
 
 #include "app/argument.h"
 #include "app/commands.h"
+#include "app/requests.h"
+#include "app/serve.h"
 #include "base/error.h"
 #include "model/mix.h"
 
 namespace rf {
-namespace {
-
-constexpr const char* model_help = "A path, a catalogue name, hf:owner/repo[:file] or a URL";
-
-// An error in an option's value, in CLI11's own terms.
-template <class Parse>
-auto parsed(const char* option, Parse&& parse) {
-  try {
-    return parse();
-  } catch (const Error& error) {
-    throw CLI::ValidationError(option, error.what());
-  }
-}
-
-CLI::Option* add_model(CLI::App& app, std::string& model) {
-  return app.add_option("-m,--model", model, model_help);
-}
-
-template <class Tokens>
-CLI::Option* add_tokens(CLI::App& app, Tokens& tokens, const char* help) {
-  return app
-      .add_option_function<std::string>(
-          "--tokens",
-          [&tokens](const std::string& text) {
-            tokens = parsed("--tokens", [&] { return parse_tokens(text); });
-          },
-          help)
-      ->type_name("IDS");
-}
 
 void add_load(CLI::App& app, LoadOptions& load) {
   const auto add = [&](const char* name, auto& value, const char* help) {
@@ -69,6 +42,40 @@ void add_load(CLI::App& app, LoadOptions& load) {
       "Tokens that one step of the model takes in at most; 0: 512, or a whole text where the model needs "
       "that")
       ->check(CLI::Range(0, 1 << 20));
+  add("--state-snapshots", load.state_snapshots,
+      "Places of prompts where a recurrent model's state is kept for prompts that begin alike; -1: two for "
+      "each sequence and one")
+      ->check(CLI::Range(-1, 1 << 16));
+}
+
+namespace {
+
+constexpr const char* model_help = "A path, a catalogue name, hf:owner/repo[:file] or a URL";
+
+// An error in an option's value, in CLI11's own terms.
+template <class Parse>
+auto parsed(const char* option, Parse&& parse) {
+  try {
+    return parse();
+  } catch (const Error& error) {
+    throw CLI::ValidationError(option, error.what());
+  }
+}
+
+CLI::Option* add_model(CLI::App& app, std::string& model) {
+  return app.add_option("-m,--model", model, model_help);
+}
+
+template <class Tokens>
+CLI::Option* add_tokens(CLI::App& app, Tokens& tokens, const char* help) {
+  return app
+      .add_option_function<std::string>(
+          "--tokens",
+          [&tokens](const std::string& text) {
+            tokens = parsed("--tokens", [&] { return parse_tokens(text); });
+          },
+          help)
+      ->type_name("IDS");
 }
 
 void add_constraint(CLI::App& app, AnswerOptions& answer) {
@@ -271,6 +278,12 @@ void declare_bench(CLI::App& app, BenchOptions& o) {
   add_load(app, o.load);
 }
 
+void declare_request(CLI::App& app, RequestOptions& o) {
+  app.add_option("ID", o.id, "The request's id, as the server's X-Request-Id header told it");
+  app.add_option("--host", o.host, "The server: HOST[:PORT] or a URL")->capture_default_str();
+  app.add_option("--api-key", o.api_key, "A key of the server");
+}
+
 // A check of an option's value by a function that throws Error.
 template <class Parse>
 auto checked(Parse&& parse) {
@@ -346,6 +359,10 @@ std::vector<Command> declare_commands(CLI::App& root) {
   return {
       command(root, "chat", "Talk with a model", chat, declare_chat),
       command(root, "generate", "Go on with a text", generate, declare_generate),
+      command(root, "serve", "Serve models over HTTP", serve, declare_serve),
+      command(root, "status", "Show a running server's requests, or one of them", request_status,
+              declare_request),
+      command(root, "cancel", "Cancel a request of a running server", request_cancel, declare_request),
       command(root, "pull", "Fetch a model", pull, declare_pull),
       command(root, "models", "List the models that are here", models, declare_models),
       command(root, "inspect", "Show a model file's metadata and tensors", inspect, declare_inspect),

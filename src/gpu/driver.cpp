@@ -69,7 +69,8 @@ std::vector<std::shared_ptr<Driver>> Driver::find(const std::string& library, st
     names = {given};
   std::vector<std::shared_ptr<Driver>> found;
   for (const std::string& name : names) {
-    if (!found.empty() && found.back()->platform() == Platform::hip && name.find("amdhip") != std::string::npos)
+    if (!found.empty() && found.back()->platform() == Platform::hip &&
+        name.find("amdhip") != std::string::npos)
       continue;  // one HIP is enough
     if (auto driver = open(name, why)) found.push_back(std::move(driver));
   }
@@ -114,6 +115,7 @@ bool Driver::load(std::string* why) {
     return false;
   }
   std::memcpy(&calls_, table.data(), sizeof calls_);
+  launch_ex_ = find("cuLaunchKernelEx");
   for (const char* name : {platform_ == Platform::hip ? "hipSetDevice" : "cuCtxSetCurrent",
                            platform_ == Platform::hip ? "hipSetDevice" : "cuDevicePrimaryCtxRetain"})
     if (find(name) == nullptr) {
@@ -144,6 +146,24 @@ bool Driver::start(std::string* why) {
   if (version != nullptr && version(&version_) != 0) version_ = 0;
   contexts_.resize(static_cast<std::size_t>(devices_));
   return true;
+}
+
+int Driver::launch_overlapping(Handle function, const unsigned (&grid)[3], unsigned threads, unsigned lds,
+                               Handle stream, void** params) const {
+  struct Extra {  // CUlaunchAttribute
+    int id;
+    alignas(8) int value[16];
+  };
+  struct Config {  // CUlaunchConfig
+    unsigned grid[3], block[3], lds;
+    Handle stream;
+    Extra* attributes;
+    unsigned count;
+  };
+  constexpr int programmatic_stream_serialization = 6;
+  Extra attribute{programmatic_stream_serialization, {1}};
+  const Config config{{grid[0], grid[1], grid[2]}, {threads, 1, 1}, lds, stream, &attribute, 1};
+  return as<int(const Config*, Handle, void**, void**)>(launch_ex_)(&config, function, params, nullptr);
 }
 
 std::string Driver::error_text(int code) const {
@@ -214,7 +234,8 @@ void Driver::use(int device) {
   }
   Handle& context = contexts_[static_cast<std::size_t>(device)];
   if (context == nullptr)
-    check(as<int(Handle*, int)>(find("cuDevicePrimaryCtxRetain"))(&context, device), "cuDevicePrimaryCtxRetain");
+    check(as<int(Handle*, int)>(find("cuDevicePrimaryCtxRetain"))(&context, device),
+          "cuDevicePrimaryCtxRetain");
   check(as<int(Handle)>(find("cuCtxSetCurrent"))(context), "cuCtxSetCurrent");
 }
 

@@ -51,8 +51,8 @@ void Plan::tell_what_was_shed(std::span<const std::size_t> steps_before) const {
   for (std::size_t place = 0; place < backends_.size(); ++place) {
     const std::size_t left = placement_.steps_on(static_cast<int>(place)).size();
     if (left < steps_before[place])
-      spdlog::warn("{}: its memory has room for {} of {} steps, the others run elsewhere", backends_[place]->name(),
-                   left, steps_before[place]);
+      spdlog::warn("{}: its memory has room for {} of {} steps, the others run elsewhere",
+                   backends_[place]->name(), left, steps_before[place]);
   }
 }
 
@@ -105,7 +105,9 @@ void Plan::cut() {
       const Step& step = program_.steps[static_cast<std::size_t>(last)];
       // What is left of a slot that is written in part is needed too.
       const bool in_part = step.first_column != 0 || step.columns != 0;
-      for (const SlotId slot : {step.x, step.add, step.routes, in_part ? step.out : none}) {
+      std::vector<SlotId> read{in_part ? step.out : none};
+      for (const SlotId slot : inputs(step)) read.push_back(slot);
+      for (const SlotId slot : read) {
         if (slot == none || written_at[static_cast<std::size_t>(slot)] == none ||
             current[static_cast<std::size_t>(slot)][here])
           continue;
@@ -156,6 +158,10 @@ std::span<const float> Plan::logits(int wanted) {
   return staging_;
 }
 
+bool Plan::used(std::size_t place) const {
+  return !placement_.steps_on(static_cast<int>(place)).empty();
+}
+
 void Plan::observe(Observer observer) {
   observer_ = std::move(observer);
   cut();
@@ -176,12 +182,46 @@ void Plan::show(const Part& part, const Batch& batch) {
   observe_step(program_, step, batch, x, rows_of(step.routes, copied[1]), observer_);
 }
 
+Backend& Plan::main_backend() {
+  int best = 0;
+  for (int place = 1; place < static_cast<int>(backends_.size()); ++place)
+    if (placement_.steps_on(place).size() > placement_.steps_on(best).size()) best = place;
+  return at(best);
+}
+
 std::size_t Plan::page_bytes() const {
   std::size_t bytes = 0;
   for (std::size_t place = 0; place < backends_.size(); ++place)
-    if (!placement_.steps_on(static_cast<int>(place)).empty())
-      bytes += backends_[place]->page_bytes();
+    if (used(place)) bytes += backends_[place]->page_bytes();
   return bytes;
+}
+
+std::size_t Plan::state_bytes() const {
+  std::size_t bytes = 0;
+  for (std::size_t place = 0; place < backends_.size(); ++place)
+    if (used(place)) bytes += backends_[place]->state_bytes();
+  return bytes;
+}
+
+void Plan::copy_state(int from, int to) {
+  for (std::size_t place = 0; place < backends_.size(); ++place)
+    if (used(place)) backends_[place]->copy_state(from, to);
+}
+
+void Plan::read_state(int slot, std::byte* out) {
+  for (std::size_t place = 0; place < backends_.size(); ++place) {
+    if (!used(place)) continue;
+    backends_[place]->read_state(slot, out);
+    out += backends_[place]->state_bytes();
+  }
+}
+
+void Plan::write_state(int slot, const std::byte* in) {
+  for (std::size_t place = 0; place < backends_.size(); ++place) {
+    if (!used(place)) continue;
+    backends_[place]->write_state(slot, in);
+    in += backends_[place]->state_bytes();
+  }
 }
 
 void Plan::measure(bool on) {

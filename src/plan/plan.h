@@ -16,8 +16,8 @@ class Plan {
  public:
   // Places every step on the first of `backends` that can run it (a `prefer` gives a step's index of choice,
   // or -1), then loads the weights. Slots that one backend writes and another reads are copied once per
-  // border. Layers that a backend's memory has no room for go to the next one, and the log says so. Throws Error
-  // when no backend can run a step, naming the step, its tensors and the reasons.
+  // border. Layers that a backend's memory has no room for go to the next one, and the log says so. Throws
+  // Error when no backend can run a step, naming the step, its tensors and the reasons.
   Plan(const Program& program, std::vector<std::unique_ptr<Backend>> backends, const RunLimits& limits,
        const std::function<int(const Step&)>& prefer = {},
        const std::function<void(std::size_t done, std::size_t total)>& progress = {});
@@ -26,8 +26,8 @@ class Plan {
 
   // Throws DeviceError when a device fails; then recover() is called, or nothing any more.
   void run(const Batch& batch);
-  // Goes on without the device that failed: its steps are placed anew and loaded, all caches are empty. Throws
-  // Error when no other backend can run them.
+  // Goes on without the device that failed: its steps are placed anew and loaded, all caches are empty.
+  // Throws Error when no other backend can run them.
   void recover(const DeviceError& error);
   // The result of the batch last run, logits f32 [wanted, vocab] or hidden states, valid until the next run.
   std::span<const float> logits(int wanted);
@@ -38,6 +38,14 @@ class Plan {
   int place(int step) const { return placement_.at(step); }
   const Backend& backend(int place) const { return *backends_[static_cast<std::size_t>(place)]; }
   std::size_t page_bytes() const;
+  // The backend that most steps run on.
+  Backend& main_backend();
+
+  // One slot of every recurrent state, wherever it lies, as opaque bytes; 0 of a model without.
+  std::size_t state_bytes() const;
+  void copy_state(int from, int to);
+  void read_state(int slot, std::byte* out);
+  void write_state(int slot, const std::byte* in);
 
   // Per-step telemetry, off until asked for (it costs a clock read per step).
   void measure(bool on);
@@ -54,6 +62,7 @@ class Plan {
   void tell_what_was_shed(std::span<const std::size_t> steps_before) const;
   void cut();  // into parts, with the copies between them
   void copy(SlotId slot, int from, int to, int rows);
+  bool used(std::size_t place) const;
   void show(const Part& part, const Batch& batch);  // to observer_
   Backend& at(int place) { return *backends_[static_cast<std::size_t>(place)]; }
 
