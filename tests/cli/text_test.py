@@ -1,9 +1,8 @@
 """tokenize, detokenize and template."""
 import json
-import os
 import subprocess
 
-from harness import CliTest, golden, main
+from harness import BINARY, CliTest, environment, golden, main
 
 
 class Text(CliTest):
@@ -52,8 +51,8 @@ class Text(CliTest):
         self.assertIn("vocabulary", self.failure("detokenize", "-m", self.vocabulary, "--tokens", "999999"))
 
     def test_lines_are_answered_at_once(self):
-        with subprocess.Popen([os.environ["ROCMFORGE_BINARY"], "tokenize", "-m", self.vocabulary, "--lines", "-", "--no-bos"],
-                              stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        command = [BINARY, "tokenize", "-m", self.vocabulary, "--lines", "-", "--no-bos"]
+        with subprocess.Popen(command, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
             for text, ids in self.cases[:5]:
                 process.stdin.write(json.dumps(text).encode() + b"\n")
                 process.stdin.flush()

@@ -75,7 +75,7 @@ class Writing {
     const std::int64_t columns = 256 * (1 + byte() % 2), rows = 1 + byte() % 3;
     std::string& bytes = written_.tensors[name];
     bytes.assign(static_cast<std::size_t>(rows) * rf::row_bytes(type, columns), static_cast<char>(byte()));
-    const std::string_view content = take(byte());
+    const std::string_view content = take(std::min<std::size_t>(byte(), bytes.size()));
     std::copy(content.begin(), content.end(), bytes.begin());
     writer_.add(name, type, {columns, rows, 1, 1}, [&bytes](std::span<std::byte> out) {
       std::copy_n(reinterpret_cast<const std::byte*>(bytes.data()), out.size(), out.begin());

@@ -50,7 +50,8 @@ void write_entries(Choices& choices, rf::GgufWriter& writer) {
   };
   const rf::ByteAlphabet alphabet;
   const bool names_bytes = choices.yes();
-  for (int i = 0; choices.yes() && i < 256; ++i)
+  const int bytes = choices.yes() ? 256 : 0;
+  for (int i = 0; i < bytes; ++i)
     add(names_bytes ? fmt::format("<0x{:02X}>", i) : alphabet.character(static_cast<std::uint8_t>(i)),
         names_bytes ? 6 : 1, 0);
   for (int count = choices.byte() % 48; count >= 0; --count) {

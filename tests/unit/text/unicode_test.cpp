@@ -94,7 +94,7 @@ TEST(Unicode, NfcEqualsThatOfTheWholeText) {
   for (int i = 0; i < 20000; ++i) {
     std::string text;
     for (std::size_t n = random() % 8; n > 0; --n)
-      append_utf8(text, blocks[random() % std::size(blocks)] + random() % 32);
+      append_utf8(text, blocks[random() % std::size(blocks)] + static_cast<char32_t>(random() % 32));
     auto* whole = utf8proc_NFC(reinterpret_cast<const utf8proc_uint8_t*>(text.c_str()));
     const std::string own = nfc(text);
     EXPECT_EQ(own.empty() ? text : own, reinterpret_cast<const char*>(whole)) << text;

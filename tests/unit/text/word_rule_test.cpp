@@ -80,7 +80,7 @@ std::string random_text(std::mt19937& random) {
   for (std::size_t n = random() % 24; n > 0; --n) {
     char32_t point = named[random() % std::size(named)];
     if (random() % 8 == 0) do
-        point = random() % 0x20000;
+        point = static_cast<char32_t>(random() % 0x20000);
       while (point >= 0xD800 && point < 0xE000);
     append_utf8(text, point);
   }
