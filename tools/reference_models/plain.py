@@ -164,4 +164,4 @@ def jina_bert(root):
         w.tensors, compute, "numpy, from arXiv:2310.19923", "mean")
 
 
-FAMILIES = [baichuan, internlm2]
+FAMILIES = [baichuan, internlm2, jina_bert]
