@@ -147,13 +147,12 @@ void print_tables(const BenchOptions& options, const Report& report) {
          fmt::format("{:.2f}", decode_bandwidth(report) * 1e-9),
          fmt::format("{:.0f}%", 100 * decode_bandwidth(report) / report.bandwidth)});
   std::fputs(table(rows).c_str(), stdout);
-  std::puts(
-      fmt::format(
-          "\nmedians of {}; {} threads, {} cache; loaded in {:.2f} s; peak memory {}; {} reads "
-          "{:.1f} GB/s",
-          options.repetitions, report.threads, options.load.kv, report.load_seconds,
-          size_text(static_cast<double>(report.peak_memory)), report.device, report.bandwidth * 1e-9)
-          .c_str());
+  std::puts(fmt::format("\nmedians of {}; {} threads, {} cache; loaded in {:.2f} s; peak memory {}; {} reads "
+                        "{:.1f} GB/s",
+                        options.repetitions, report.threads, options.load.kv, report.load_seconds,
+                        size_text(static_cast<double>(report.peak_memory)), report.device,
+                        report.bandwidth * 1e-9)
+                .c_str());
   if (!options.steps) return;
   if (!report.prefill.empty())
     std::printf("\nsteps of prefill\n%s", table(step_rows(report.prefill_steps, report.bandwidth)).c_str());

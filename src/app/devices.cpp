@@ -77,12 +77,13 @@ std::string gpus_text(const std::vector<GpuReport>& reports, const std::string& 
   std::string text;
   for (std::size_t i = 0; i < reports.size(); ++i) {
     const GpuDescription& g = reports[i].gpu;
-    text += fmt::format("{}GPU {}: {} ({}{})\n"
-                        "  kernels    {}\n"
-                        "  processors {}, waves of {}\n"
-                        "  memory     {}, {} free\n",
-                        i > 0 ? "\n" : "", i, g.name, g.arch, g.integrated ? ", integrated" : "",
-                        g.target.empty() ? "none" : g.target, g.processors, g.wave, size(g.memory), size(g.free));
+    text += fmt::format(
+        "{}GPU {}: {} ({}{})\n"
+        "  kernels    {}\n"
+        "  processors {}, waves of {}\n"
+        "  memory     {}, {} free\n",
+        i > 0 ? "\n" : "", i, g.name, g.arch, g.integrated ? ", integrated" : "",
+        g.target.empty() ? "none" : g.target, g.processors, g.wave, size(g.memory), size(g.free));
     if (g.gtt > 0)
       text += fmt::format("  kernel     carve-out {}, GTT {}, {} free\n", size(g.carve_out), size(g.gtt),
                           size(g.gtt_free));

@@ -6,8 +6,8 @@
 #include "app/file.h"
 #include "app/load.h"
 #include "app/metadata.h"
-#include "app/place.h"
 #include "app/model_summary.h"
+#include "app/place.h"
 #include "app/table.h"
 #include "base/error.h"
 #include "model/model.h"
@@ -90,12 +90,14 @@ void print_plan(const Gguf& file, const LoadOptions& load) {
   RunLimits limits;
   limits.kv = kv_by_name(load.kv);
   limits.page_tokens = load.page;
-  limits.batch = {.rows = load.batch_rows > 0 ? load.batch_rows : default_batch_rows, .wanted = 1, .sequences = 1};
+  limits.batch = {
+      .rows = load.batch_rows > 0 ? load.batch_rows : default_batch_rows, .wanted = 1, .sequences = 1};
   const int context = load.context > 0 ? load.context : std::min(spec.context, 8192);
   limits.state_slots = 1 + (load.state_snapshots < 0 ? default_state_snapshots(1) : load.state_snapshots);
   limits.cache_pages = limits.batch.pages = (context + load.page - 1) / load.page;
   const auto prefer = preference(load);
-  Placement placement(program, backends, [&](const Step& step) { return backends.size() > 1 ? prefer(program, step) : -1; });
+  Placement placement(program, backends,
+                      [&](const Step& step) { return backends.size() > 1 ? prefer(program, step) : -1; });
   placement.fit(limits);
 
   std::vector<std::vector<std::string>> rows{{"STEP", "OP", "LAYER", "ON", "WEIGHTS", "BYTES", "FLOPS"}};
@@ -120,7 +122,8 @@ void print_plan(const Gguf& file, const LoadOptions& load) {
     if (need.total() == 0) continue;
     const auto free = backends[place]->free_memory();
     std::puts(fmt::format("memory on {} at {} positions, {} cache: weights {}, cache {}, activations {}{}",
-                          backends[place]->name(), context, load.kv, size_text(static_cast<double>(need.weights)),
+                          backends[place]->name(), context, load.kv,
+                          size_text(static_cast<double>(need.weights)),
                           size_text(static_cast<double>(need.cache)),
                           size_text(static_cast<double>(need.activations)),
                           free ? fmt::format(" ({} free)", size_text(static_cast<double>(*free))) : "")

@@ -17,7 +17,8 @@ namespace {
 // The GPU that --device means, or null where `auto` finds none that this build has kernels for.
 std::unique_ptr<Backend> wanted_gpu(const LoadOptions& options) {
   if (options.device == "sim") return make_gpu({.library = simulated_device(), .index = 0});
-  if (options.device.starts_with("gpu:")) return make_gpu({.library = "", .index = std::atoi(options.device.c_str() + 4)});
+  if (options.device.starts_with("gpu:"))
+    return make_gpu({.library = "", .index = std::atoi(options.device.c_str() + 4)});
   if (options.device == "gpu") return make_gpu({.library = "", .index = 0});
   std::string why;
   const std::vector<GpuDescription> found = find_gpus("", &why);
@@ -49,7 +50,8 @@ std::vector<std::string> names_of(const Program& program, const Step& step) {
 }  // namespace
 
 std::string simulated_device() {
-  if (const char* given = std::getenv("ROCMFORGE_SIM_LIBRARY"); given != nullptr && *given != '\0') return given;
+  if (const char* given = std::getenv("ROCMFORGE_SIM_LIBRARY"); given != nullptr && *given != '\0')
+    return given;
   std::error_code error;
   const std::filesystem::path binary = std::filesystem::read_symlink("/proc/self/exe", error);
   return (binary.parent_path() / "librocmforge_sim32.so").string();

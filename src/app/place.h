@@ -17,8 +17,8 @@ std::vector<std::unique_ptr<Backend>> make_backends(const LoadOptions& options);
 // Which of them a step of a program should run on, by index; -1: no wish.
 std::function<int(const Program&, const Step&)> preference(const LoadOptions& options);
 
-// The library of the simulated device, which builds with tests put beside the binary; ROCMFORGE_SIM_LIBRARY names
-// another.
+// The library of the simulated device, which builds with tests put beside the binary; ROCMFORGE_SIM_LIBRARY
+// names another.
 std::string simulated_device();
 
 }  // namespace rf

@@ -1,5 +1,5 @@
-// The GPU back end: one device, one stream; a run is a list of launches, captured as a graph for each bucket of
-// rows. A batch is uploaded in one piece, and what it wants comes back in one.
+// The GPU back end: one device, one stream; a run is a list of launches, captured as a graph for each bucket
+// of rows. A batch is uploaded in one piece, and what it wants comes back in one.
 #include <fmt/ranges.h>
 
 #include <algorithm>
@@ -45,7 +45,8 @@ class Gpu : public Backend {
 
   std::string name() const override { return "gpu/" + device_->info().arch; }
   bool can(const Program& program, const Step& step, std::string* why) const override;
-  MemoryNeed need(const Program& program, std::span<const int> steps, const RunLimits& limits) const override {
+  MemoryNeed need(const Program& program, std::span<const int> steps,
+                  const RunLimits& limits) const override {
     return Layout(program, steps, limits).need();
   }
   std::optional<std::size_t> free_memory() const override {
@@ -72,7 +73,8 @@ class Gpu : public Backend {
   void upload(const Batch& batch);
   void start(GpuRun::Launches& launches);
   void enqueue(const GpuRun::Launches& launches);
-  void measure(const GpuRun& run, const GpuRun::Launches& launches, const Batch& batch, std::span<Stat> stats);
+  void measure(const GpuRun& run, const GpuRun::Launches& launches, const Batch& batch,
+               std::span<Stat> stats);
   std::size_t row_bytes(SlotId slot, int rows) const {
     return static_cast<std::size_t>(layout_.width(slot)) * static_cast<std::size_t>(rows) * sizeof(float);
   }
@@ -107,6 +109,7 @@ bool Gpu::can(const Program& program, const Step& step, std::string* why) const 
     if (!can_tile(weight.tensor.type))
       return no(fmt::format("{}: no kernel for {}", weight.name, type_info(weight.tensor.type).name));
   }
+  if (step.mul != none) return no("no kernel multiplies its output by a slot");
   if (!has_kernel(step.activation)) return no("an activation that kernels do not have");
   if (step.mul != none || step.x_columns != 0) return no("a slot to multiply by, or a part of its input");
   if (step.op == Op::route && step.routing.gating == Routing::Gating::sparse_mixer) return no("a sparse mixer");
@@ -122,7 +125,8 @@ bool Gpu::can(const Program& program, const Step& step, std::string* why) const 
   RunLimits limits;
   const Layout layout(program, steps, limits);
   for (const int rows : {1, 64}) {
-    Lowering lowering(layout, device_->info(), {.rows = rows, .wanted = rows, .single = true, .several = true});
+    Lowering lowering(layout, device_->info(),
+                      {.rows = rows, .wanted = rows, .single = true, .several = true});
     lowering.step(step);
     for (const Launch& launch : lowering.launches())
       if (launch.threads == 0) return no(fmt::format("no kernel {}", launch.kernel));
@@ -155,8 +159,8 @@ void Gpu::load(const Program& program, std::span<const int> steps, const RunLimi
   const MemoryNeed need = layout_.need();
   if (need.total() > device_->free_memory())
     throw DeviceError(fmt::format("{}: {} MB wanted (weights {}, cache {}, activations {}), {} MB free",
-                                  device_->info().name, need.total() >> 20, need.weights >> 20, need.cache >> 20,
-                                  need.activations >> 20, device_->free_memory() >> 20),
+                                  device_->info().name, need.total() >> 20, need.weights >> 20,
+                                  need.cache >> 20, need.activations >> 20, device_->free_memory() >> 20),
                       true);
   weights_ = Buffer(*device_, need.weights);
   cache_ = Buffer(*device_, need.cache);
@@ -179,16 +183,18 @@ void Gpu::take_weights(void (*progress)(void*, std::size_t, std::size_t), void* 
   for (const Layout::Tiles& tiles : layout_.tiles()) {
     const TiledWeight& t = tiles.tiled;
     const Tensor& tensor = layout_.program().tensor(tiles.id);
-    const int at_once = static_cast<int>(std::max<std::size_t>(1, (std::size_t{4} << 20) / std::max<std::size_t>(t.tile_bytes, 1)));
+    const int at_once = static_cast<int>(
+        std::max<std::size_t>(1, (std::size_t{4} << 20) / std::max<std::size_t>(t.tile_bytes, 1)));
     for (int first = 0; first < t.tiles(); first += at_once) {
       const int last = std::min(first + at_once, t.tiles());
       made.resize(static_cast<std::size_t>(last - first) * t.tile_bytes);
       for (int i = first; i < last; ++i)
         write_tile(tensor, t, i, made.data() + static_cast<std::size_t>(i - first) * t.tile_bytes);
-      device_->copy_in(layout_.weights + tiles.at + static_cast<std::size_t>(first) * t.tile_bytes, made.data(),
-                       made.size());
+      device_->copy_in(layout_.weights + tiles.at + static_cast<std::size_t>(first) * t.tile_bytes,
+                       made.data(), made.size());
       const std::int64_t first_row = t.first_row(first), end = t.first_row(last - 1) + t.rows_in(last - 1);
-      MappedFile::release({tensor.row(first_row), static_cast<std::size_t>(end - first_row) * tensor.row_bytes});
+      MappedFile::release(
+          {tensor.row(first_row), static_cast<std::size_t>(end - first_row) * tensor.row_bytes});
       done += made.size();
       if (progress != nullptr) progress(context, done, weights_.bytes());
     }
@@ -203,8 +209,9 @@ std::unique_ptr<GpuRun::Launches> Gpu::lower(const GpuRun& run, const Bucket& bu
   made->bucket = bucket;
   Lowering lowering(layout_, device_->info(), bucket);
   const auto from_here = [&](int step) { made->steps.resize(lowering.launches().size(), step); };
-  const auto steps = std::span(layout_.program().steps)
-                         .subspan(static_cast<std::size_t>(run.first), static_cast<std::size_t>(run.last - run.first));
+  const auto steps =
+      std::span(layout_.program().steps)
+          .subspan(static_cast<std::size_t>(run.first), static_cast<std::size_t>(run.last - run.first));
   for (const Rope& rope : layout_.ropes()) {
     const auto first = std::ranges::find_if(
         steps, [&](const Step& step) { return step.op == Op::attend && step.attention.rope == rope; });
@@ -225,7 +232,10 @@ std::unique_ptr<Run> Gpu::prepare(int first, int last) {
   auto run = std::make_unique<GpuRun>(first, last);
   std::vector<Launch> all;
   for (const int rows : {1, 2, layout_.limits().batch.rows}) {
-    auto some = lower(*run, {.rows = rows, .wanted = std::min(rows, layout_.limits().batch.wanted), .single = true, .several = true});
+    auto some = lower(*run, {.rows = rows,
+                             .wanted = std::min(rows, layout_.limits().batch.wanted),
+                             .single = true,
+                             .several = true});
     std::ranges::move(some->launches, std::back_inserter(all));
   }
   device_->find_functions(all);
@@ -287,13 +297,15 @@ void Gpu::run(Run& any, const Batch& batch, std::span<Stat> stats) {
   if (last && result_.bytes() > 0 && batch.wanted() > 0) {
     // Whole pages, so that it goes right with any driver.
     const std::size_t bytes = (row_bytes(program.logits, batch.wanted()) + Device::unit - 1) / Device::unit;
-    device_->copy_out_later(result_, reinterpret_cast<Address>(layout_.slot(program.logits)), bytes * Device::unit);
+    device_->copy_out_later(result_, reinterpret_cast<Address>(layout_.slot(program.logits)),
+                            bytes * Device::unit);
     device_->wait();
     fetched_ = program.logits;
   }
 }
 
-void Gpu::measure(const GpuRun& run, const GpuRun::Launches& launches, const Batch& batch, std::span<Stat> stats) {
+void Gpu::measure(const GpuRun& run, const GpuRun::Launches& launches, const Batch& batch,
+                  std::span<Stat> stats) {
   std::vector<Handle> marks;
   std::vector<int> steps;
   for (std::size_t i = 0; i < launches.launches.size(); ++i) {
@@ -309,8 +321,9 @@ void Gpu::measure(const GpuRun& run, const GpuRun::Launches& launches, const Bat
     stats[static_cast<std::size_t>(steps[i])].ns += device_->between(marks[i], marks[i + 1]);
   for (const Handle mark : marks) device_->destroy_mark(mark);
   for (int s = run.first; s < run.last; ++s) {
-    const Cost cost = cost_of(layout_.program(), layout_.program().steps[static_cast<std::size_t>(s)], batch.rows(),
-                              batch.wanted(), batch.context(), kv_element_bytes(layout_.limits().kv));
+    const Cost cost =
+        cost_of(layout_.program(), layout_.program().steps[static_cast<std::size_t>(s)], batch.rows(),
+                batch.wanted(), batch.context(), kv_element_bytes(layout_.limits().kv));
     Stat& stat = stats[static_cast<std::size_t>(s)];
     ++stat.calls;
     stat.bytes += cost.bytes;
@@ -337,7 +350,8 @@ void Gpu::read_page(int page, std::byte* out) {
   for (std::size_t c = 0; c < layout_.caches().size(); ++c) {
     const std::size_t bytes = layout_.caches()[c].page_bytes;
     if (bytes == 0) continue;
-    device_->copy_out(out, layout_.cache_at(static_cast<CacheId>(c)) + static_cast<std::size_t>(page) * bytes, bytes);
+    device_->copy_out(out, layout_.cache_at(static_cast<CacheId>(c)) + static_cast<std::size_t>(page) * bytes,
+                      bytes);
     out += bytes;
   }
 }
@@ -347,7 +361,8 @@ void Gpu::write_page(int page, const std::byte* in) {
   for (std::size_t c = 0; c < layout_.caches().size(); ++c) {
     const std::size_t bytes = layout_.caches()[c].page_bytes;
     if (bytes == 0) continue;
-    device_->copy_in(layout_.cache_at(static_cast<CacheId>(c)) + static_cast<std::size_t>(page) * bytes, in, bytes);
+    device_->copy_in(layout_.cache_at(static_cast<CacheId>(c)) + static_cast<std::size_t>(page) * bytes, in,
+                     bytes);
     in += bytes;
   }
 }

@@ -79,10 +79,11 @@ void Capture::run(Device& device, const Layout& layout, const std::vector<Launch
       device.copy_out(arena.bytes.data(), arena.at, arena.bytes.size());
       append(folder_ + "/" + arena.name + ".bin",
              std::string(reinterpret_cast<const char*>(arena.bytes.data()), arena.bytes.size()));
-      header += fmt::format("{}{{\"name\":\"{}\",\"address\":{},\"bytes\":{}}}", header.empty() ? "" : ",", arena.name,
-                            arena.at, arena.bytes.size());
+      header += fmt::format("{}{{\"name\":\"{}\",\"address\":{},\"bytes\":{}}}", header.empty() ? "" : ",",
+                            arena.name, arena.at, arena.bytes.size());
     }
-    append(folder_ + "/launches.jsonl", fmt::format("{{\"target\":\"{}\",\"arenas\":[{}]}}\n", target_, header));
+    append(folder_ + "/launches.jsonl",
+           fmt::format("{{\"target\":\"{}\",\"arenas\":[{}]}}\n", target_, header));
     weights_written_ = true;
     known_ = std::move(arenas);
   }
@@ -118,15 +119,18 @@ void Capture::write(Device& device, const Launch& launch) {
     if (at % sizeof(Address) != 0 || at + sizeof(Address) > launch.params.size()) continue;
     Address address;
     std::memcpy(&address, launch.params.data() + at, sizeof address);
-    if (std::ranges::any_of(known_, [&](const Arena& a) { return address >= a.at && address < a.at + a.bytes.size(); }))
+    if (std::ranges::any_of(
+            known_, [&](const Arena& a) { return address >= a.at && address < a.at + a.bytes.size(); }))
       pointers.push_back(at);
   }
   append(fmt::format("{}/{:06}.bin", folder_, next_), bytes);
-  append(folder_ + "/launches.jsonl",
-         fmt::format("{{\"number\":{},\"kernel\":\"{}\",\"grid\":[{},{},{}],\"block\":{},\"lds\":{},\"params\":\"{}\","
-                     "\"pointers\":[{}],\"before\":{},\"after\":{}}}\n",
-                     next_, launch.kernel, launch.grid[0], launch.grid[1], launch.grid[2], launch.threads, launch.lds,
-                     params, fmt::join(pointers, ","), json(before), json(after)));
+  append(
+      folder_ + "/launches.jsonl",
+      fmt::format(
+          "{{\"number\":{},\"kernel\":\"{}\",\"grid\":[{},{},{}],\"block\":{},\"lds\":{},\"params\":\"{}\","
+          "\"pointers\":[{}],\"before\":{},\"after\":{}}}\n",
+          next_, launch.kernel, launch.grid[0], launch.grid[1], launch.grid[2], launch.threads, launch.lds,
+          params, fmt::join(pointers, ","), json(before), json(after)));
   ++next_;
 }
 

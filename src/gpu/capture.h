@@ -1,4 +1,5 @@
-// Capture: ROCMFORGE_CAPTURE=DIR writes every launch of a run to a folder: docs/hip-debugging.md has the format.
+// Capture: ROCMFORGE_CAPTURE=DIR writes every launch of a run to a folder: docs/hip-debugging.md has the
+// format.
 #pragma once
 #include <cstdint>
 #include <optional>

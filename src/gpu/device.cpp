@@ -24,8 +24,8 @@ std::size_t number_in(const std::filesystem::path& file) {
   return number;
 }
 
-// What the amdgpu kernel driver counts: the carve-out is memory set aside for the device, the GTT is main memory
-// that it may use, which an APU's hipMalloc does not count.
+// What the amdgpu kernel driver counts: the carve-out is memory set aside for the device, the GTT is main
+// memory that it may use, which an APU's hipMalloc does not count.
 void add_kernel_memory(DeviceInfo& info) {
   std::error_code error;
   for (const auto& card : std::filesystem::directory_iterator("/sys/class/drm", error)) {
@@ -232,8 +232,9 @@ void Device::probe() {
   copy_out(found.data(), pattern.at() + 5, found.size());
   if (!std::equal(found.begin(), found.end(), expected.begin() + 5))
     give_up("copies to the host bring wrong bytes");
-  spdlog::warn("{}: the driver copies some sizes and offsets to the host wrongly; reading whole pages instead",
-               info_.name);
+  spdlog::warn(
+      "{}: the driver copies some sizes and offsets to the host wrongly; reading whole pages instead",
+      info_.name);
 }
 
 void Device::find_functions(std::span<Launch> launches) {
@@ -262,7 +263,8 @@ void Device::find_functions(std::span<Launch> launches) {
 }
 
 Handle Device::function(std::string_view kernel) {
-  const auto at = std::ranges::find(functions_, kernel, [](const auto& each) { return std::string_view(each.first); });
+  const auto at =
+      std::ranges::find(functions_, kernel, [](const auto& each) { return std::string_view(each.first); });
   if (at == functions_.end())
     give_up(fmt::format("no code object for {} has the kernel {}", info_.arch, kernel));
   return at->second;
@@ -273,8 +275,8 @@ void Device::launch(const Launch& one) {
   if (overlaps_)
     return check(driver_->launch_overlapping(one.function, one.grid, one.threads, one.lds, stream_, params),
                  "LaunchKernelEx");
-  check(driver_->calls().launch(one.function, one.grid[0], one.grid[1], one.grid[2], one.threads, 1, 1, one.lds,
-                                stream_, params, nullptr),
+  check(driver_->calls().launch(one.function, one.grid[0], one.grid[1], one.grid[2], one.threads, 1, 1,
+                                one.lds, stream_, params, nullptr),
         "LaunchKernel");
 }
 
@@ -307,7 +309,8 @@ Handle Device::end_capture() {
 
 void Device::abandon_capture() noexcept {
   Handle graph = nullptr;
-  if (driver_->calls().capture_end(stream_, &graph) == 0 && graph != nullptr) driver_->calls().graph_destroy(graph);
+  if (driver_->calls().capture_end(stream_, &graph) == 0 && graph != nullptr)
+    driver_->calls().graph_destroy(graph);
 }
 
 void Device::launch_graph(Handle graph) {

@@ -20,8 +20,9 @@ struct DeviceInfo {
   int wave = 0;
   std::size_t lds = 0;  // of a block, bytes
   bool integrated = false;
-  std::size_t memory = 0, free = 0;            // as the driver says
-  std::size_t carve_out = 0, gtt = 0, gtt_free = 0;  // of an AMD device, as the kernel says; 0 where it does not
+  std::size_t memory = 0, free = 0;  // as the driver says
+  std::size_t carve_out = 0, gtt = 0,
+              gtt_free = 0;  // of an AMD device, as the kernel says; 0 where it does not
 };
 
 class Device;
@@ -97,7 +98,8 @@ class Device {
   void copy_out_later(const Pinned& to, Address from, std::size_t bytes);
   void copy_within(Address to, Address from, std::size_t bytes);
 
-  // Loads the code objects that have them and finds each kernel. Throws DeviceError naming one that is missing.
+  // Loads the code objects that have them and finds each kernel. Throws DeviceError naming one that is
+  // missing.
   void find_functions(std::span<Launch> launches);
   void launch(const Launch& launch);
 
@@ -123,7 +125,8 @@ class Device {
   void check(int code, const char* call);
   [[noreturn]] void give_up(const std::string& why);
   void probe();
-  bool copies_right(std::size_t offset, std::size_t bytes, Address pattern, std::span<const std::byte> expected);
+  bool copies_right(std::size_t offset, std::size_t bytes, Address pattern,
+                    std::span<const std::byte> expected);
   void read_unit_by_unit(std::byte* to, Address from, std::size_t bytes);
 
   std::shared_ptr<Driver> driver_;
@@ -137,7 +140,7 @@ class Device {
   Buffer bounce_;
   bool bounces_ = false;
   bool overlaps_ = false;  // launches
-  bool failed_ = false;  // it is left alone: what it holds is not even given back
+  bool failed_ = false;    // it is left alone: what it holds is not even given back
   std::int64_t longest_wait_ns_;
 };
 

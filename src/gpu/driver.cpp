@@ -69,7 +69,8 @@ std::vector<std::shared_ptr<Driver>> Driver::find(const std::string& library, st
     names = {given};
   std::vector<std::shared_ptr<Driver>> found;
   for (const std::string& name : names) {
-    if (!found.empty() && found.back()->platform() == Platform::hip && name.find("amdhip") != std::string::npos)
+    if (!found.empty() && found.back()->platform() == Platform::hip &&
+        name.find("amdhip") != std::string::npos)
       continue;  // one HIP is enough
     if (auto driver = open(name, why)) found.push_back(std::move(driver));
   }
@@ -233,7 +234,8 @@ void Driver::use(int device) {
   }
   Handle& context = contexts_[static_cast<std::size_t>(device)];
   if (context == nullptr)
-    check(as<int(Handle*, int)>(find("cuDevicePrimaryCtxRetain"))(&context, device), "cuDevicePrimaryCtxRetain");
+    check(as<int(Handle*, int)>(find("cuDevicePrimaryCtxRetain"))(&context, device),
+          "cuDevicePrimaryCtxRetain");
   check(as<int(Handle)>(find("cuCtxSetCurrent"))(context), "cuCtxSetCurrent");
 }
 

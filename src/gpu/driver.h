@@ -1,5 +1,5 @@
-// Driver: the GPU driver's entry points, found at run time: HIP (libamdhip64, AMD's or the simulated device's) or
-// CUDA (libcuda). Both name them alike, so one table serves both.
+// Driver: the GPU driver's entry points, found at run time: HIP (libamdhip64, AMD's or the simulated
+// device's) or CUDA (libcuda). Both name them alike, so one table serves both.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -19,8 +19,9 @@ class Driver {
  public:
   enum class Platform : std::uint8_t { hip, cuda };
 
-  // Every driver of this machine that has a device: HIP first. `library`: only this file ("": the usual names,
-  // and what ROCMFORGE_GPU_LIBRARY names). Never throws; *why says of each library what was wrong with it.
+  // Every driver of this machine that has a device: HIP first. `library`: only this file ("": the usual
+  // names, and what ROCMFORGE_GPU_LIBRARY names). Never throws; *why says of each library what was wrong with
+  // it.
   static std::vector<std::shared_ptr<Driver>> find(const std::string& library, std::string* why);
   ~Driver();
   Driver(const Driver&) = delete;
@@ -64,7 +65,8 @@ class Driver {
     int (*module_unload)(Handle module);
     int (*module_function)(Handle* function, Handle module, const char* name);
     int (*launch)(Handle function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
-                  unsigned block_y, unsigned block_z, unsigned lds, Handle stream, void** params, void** extra);
+                  unsigned block_y, unsigned block_z, unsigned lds, Handle stream, void** params,
+                  void** extra);
     int (*stream_create)(Handle* stream, unsigned flags);
     int (*stream_destroy)(Handle stream);
     int (*stream_wait)(Handle stream);
@@ -83,11 +85,11 @@ class Driver {
   };
   const Calls& calls() const { return calls_; }
 
-  // A launch that may begin while the one before it ends (CUDA's programmatic dependent launch): kernels wait by
-  // themselves. False: this driver has no such launches.
+  // A launch that may begin while the one before it ends (CUDA's programmatic dependent launch): kernels wait
+  // by themselves. False: this driver has no such launches.
   bool can_overlap() const { return launch_ex_ != nullptr; }
-  int launch_overlapping(Handle function, const unsigned (&grid)[3], unsigned threads, unsigned lds, Handle stream,
-                         void** params) const;
+  int launch_overlapping(Handle function, const unsigned (&grid)[3], unsigned threads, unsigned lds,
+                         Handle stream, void** params) const;
 
  private:
   Driver() = default;

@@ -20,7 +20,8 @@ std::vector<float> decoded(const Tensor& tensor) {
   const auto columns = static_cast<std::size_t>(tensor.columns());
   std::vector<float> values(columns * static_cast<std::size_t>(tensor.rows()));
   for (std::int64_t r = 0; r < tensor.rows(); ++r)
-    decode_row(tensor.type, tensor.row(r), tensor.columns(), values.data() + static_cast<std::size_t>(r) * columns);
+    decode_row(tensor.type, tensor.row(r), tensor.columns(),
+               values.data() + static_cast<std::size_t>(r) * columns);
   return values;
 }
 
@@ -197,7 +198,8 @@ rf::gpu::Matrix Layout::matrix(const Linear& linear) const {
 }
 
 const float* Layout::vector(WeightId id) const {
-  return id == none ? nullptr : at<const float>(weights + vectors_[vector_of_[static_cast<std::size_t>(id)]].at);
+  return id == none ? nullptr
+                    : at<const float>(weights + vectors_[vector_of_[static_cast<std::size_t>(id)]].at);
 }
 
 NormView Layout::norm(const Norm& norm) const {
@@ -214,7 +216,8 @@ float* Layout::slot(SlotId id) const {
 std::size_t Layout::slot_bytes(SlotId id) const {
   const Slot& slot = program_->slots[static_cast<std::size_t>(id)];
   const int rows = slot.wanted_rows ? limits_.batch.wanted : limits_.batch.rows;
-  return round_up(static_cast<std::size_t>(slot.width) * static_cast<std::size_t>(rows) * sizeof(float), page_unit);
+  return round_up(static_cast<std::size_t>(slot.width) * static_cast<std::size_t>(rows) * sizeof(float),
+                  page_unit);
 }
 
 CacheView Layout::cache_of(CacheId id) const {
@@ -242,7 +245,8 @@ float* Layout::rope_table(const Rope& rope) const {
 
 const float* Layout::slopes(const Attention& a) const {
   for (const Slopes& each : slopes_)
-    if (each.heads == a.heads && each.alibi == a.alibi) return at<const float>(weights + vectors_[each.vector].at);
+    if (each.heads == a.heads && each.alibi == a.alibi)
+      return at<const float>(weights + vectors_[each.vector].at);
   return nullptr;
 }
 

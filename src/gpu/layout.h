@@ -10,7 +10,8 @@
 
 namespace rf::gpu {
 
-// The arenas' sizes are known before anything is allocated; addresses are those of arenas at `nowhere` until set.
+// The arenas' sizes are known before anything is allocated; addresses are those of arenas at `nowhere` until
+// set.
 class Layout {
  public:
   static constexpr std::size_t absent = ~std::size_t{0};
@@ -42,7 +43,9 @@ class Layout {
   const float* vector(WeightId id) const;  // null for none
   NormView norm(const Norm& norm) const;
   float* slot(SlotId id) const;
-  std::int64_t width(SlotId id) const { return id == none ? 0 : program_->slots[static_cast<std::size_t>(id)].width; }
+  std::int64_t width(SlotId id) const {
+    return id == none ? 0 : program_->slots[static_cast<std::size_t>(id)].width;
+  }
   std::size_t slot_bytes(SlotId id) const;  // of all its rows
   CacheView cache_of(CacheId id) const;
   std::size_t page_bytes() const;  // of all caches together

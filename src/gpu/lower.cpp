@@ -54,12 +54,13 @@ Bucket bucket_of(const Batch& batch) {
                 .wanted = bucket_rows(batch.wanted(), std::max(batch.limits().wanted, 1)),
                 .single = false,
                 .several = false};
-  for (int s = 0; s < batch.sequences(); ++s) (batch.row_count(s) == 1 ? bucket.single : bucket.several) = true;
+  for (int s = 0; s < batch.sequences(); ++s)
+    (batch.row_count(s) == 1 ? bucket.single : bucket.several) = true;
   return bucket;
 }
 
-void Lowering::add_launch(std::string_view kernel, std::span<const std::byte> params, std::int64_t x, std::int64_t y,
-                          std::int64_t z, std::uint32_t lds) {
+void Lowering::add_launch(std::string_view kernel, std::span<const std::byte> params, std::int64_t x,
+                          std::int64_t y, std::int64_t z, std::uint32_t lds) {
   const KernelInfo* info = find_kernel(kernel);
   launches_.push_back({.kernel = kernel,
                        .grid = {static_cast<unsigned>(x), static_cast<unsigned>(y), static_cast<unsigned>(z)},
@@ -131,7 +132,7 @@ Lowering::Product Lowering::product(const Step& step, std::initializer_list<int>
     column += product.matrices.back().rows;
     product.types.push_back(tiled(layout_.program().tensor(step.linear[i].weight)).type);
   }
-  product.x = layout_.slot(step.x);
+  product.x = layout_.slot(step.x) + step.x_column;
   product.x_stride = layout_.width(step.x);
   product.norm = layout_.norm(step.norm);
   product.count = rows();
@@ -378,7 +379,8 @@ void Lowering::multiply_type(const Product& product, Type type, const Packed& in
     return add(kernel_of("matvec_rows", type), p, p.blocks, std::int64_t{rows} * p.parts);
   }
   if (rows == 1 && by_row) return add(kernel_of("matvec", type), p, p.blocks, 1, 1, lds);
-  if (product.parts == 1 && rows <= few_rows()) return add(kernel_of("matvec_rows", type), p, p.blocks, divided(rows, matvec_rows));
+  if (product.parts == 1 && rows <= few_rows())
+    return add(kernel_of("matvec_rows", type), p, p.blocks, divided(rows, matvec_rows));
   MatmulParams m{};
   std::ranges::copy(p.matrix, m.matrix);
   m.matrices = p.matrices;

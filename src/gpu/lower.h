@@ -49,9 +49,9 @@ class Lowering {
     RowCount count{};
     int parts = 1, in_parts = 1;
     const float* routes = nullptr;
-    int experts = 0;          // 0: part p goes through matrix p
-    bool weigh = false;       // products by their route's weight
-    bool weigh_input = false; // what goes in
+    int experts = 0;           // 0: part p goes through matrix p
+    bool weigh = false;        // products by their route's weight
+    bool weigh_input = false;  // what goes in
     Epilogue epilogue{};
     float* out = nullptr;
     std::int64_t out_stride = 0, part_stride = 0;
@@ -88,8 +88,8 @@ class Lowering {
 
   // A launch of a kernel with its one argument and its grid.
   template <class Params>
-  void add(std::string_view kernel, const Params& params, std::int64_t x, std::int64_t y = 1, std::int64_t z = 1,
-           std::uint32_t lds = 0) {
+  void add(std::string_view kernel, const Params& params, std::int64_t x, std::int64_t y = 1,
+           std::int64_t z = 1, std::uint32_t lds = 0) {
     add_launch(kernel, std::as_bytes(std::span(&params, 1)), x, y, z, lds);
   }
   void add_launch(std::string_view kernel, std::span<const std::byte> params, std::int64_t x, std::int64_t y,
@@ -100,6 +100,5 @@ class Lowering {
   Bucket bucket_;
   std::vector<Launch> launches_;
 };
-
 
 }  // namespace rf::gpu

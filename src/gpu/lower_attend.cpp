@@ -94,8 +94,8 @@ void Lowering::attend(const Step& step) {
     AttendParams many = p;
     many.rows_a_block = queries / heads_a_block;
     many.skip = 1;
-    add(kernel, many, a.kv_heads * many.head_splits, (bucket_.rows + many.rows_a_block - 1) / many.rows_a_block,
-        sequences);
+    add(kernel, many, a.kv_heads * many.head_splits,
+        (bucket_.rows + many.rows_a_block - 1) / many.rows_a_block, sequences);
   }
   if (bucket_.single) {
     p.rows_a_block = 1;

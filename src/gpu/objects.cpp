@@ -76,7 +76,8 @@ std::string target_for(std::string_view arch) {
   int best = 0;
   for (const std::string& target : targets())
     if (target.starts_with("ptx"))
-      if (const int made_for = std::atoi(target.c_str() + 3); made_for <= device) best = std::max(best, made_for);
+      if (const int made_for = std::atoi(target.c_str() + 3); made_for <= device)
+        best = std::max(best, made_for);
   return best > 0 ? fmt::format("ptx{}", best) : "";
 }
 
@@ -100,7 +101,8 @@ std::vector<std::string> images_for(std::string_view arch, std::span<const std::
       bool any = false;
       image = only(image, wanted, any);
       if (!any) continue;
-    } else if (std::ranges::none_of(kernels, [&](std::string_view k) { return image.find(k) != std::string::npos; })) {
+    } else if (std::ranges::none_of(kernels,
+                                    [&](std::string_view k) { return image.find(k) != std::string::npos; })) {
       continue;
     }
     images.push_back(std::move(image));

@@ -110,7 +110,8 @@ void Placement::move(const std::vector<int>& steps, int from, std::vector<bool> 
 
 MemoryNeed Placement::need(int place, const RunLimits& limits) const {
   const std::vector<int> steps = steps_on(place);
-  return steps.empty() ? MemoryNeed{} : backends_[static_cast<std::size_t>(place)]->need(program_, steps, limits);
+  return steps.empty() ? MemoryNeed{}
+                       : backends_[static_cast<std::size_t>(place)]->need(program_, steps, limits);
 }
 
 void Placement::fit(const RunLimits& limits) {

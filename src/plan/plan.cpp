@@ -51,8 +51,8 @@ void Plan::tell_what_was_shed(std::span<const std::size_t> steps_before) const {
   for (std::size_t place = 0; place < backends_.size(); ++place) {
     const std::size_t left = placement_.steps_on(static_cast<int>(place)).size();
     if (left < steps_before[place])
-      spdlog::warn("{}: its memory has room for {} of {} steps, the others run elsewhere", backends_[place]->name(),
-                   left, steps_before[place]);
+      spdlog::warn("{}: its memory has room for {} of {} steps, the others run elsewhere",
+                   backends_[place]->name(), left, steps_before[place]);
   }
 }
 

@@ -16,8 +16,8 @@ class Plan {
  public:
   // Places every step on the first of `backends` that can run it (a `prefer` gives a step's index of choice,
   // or -1), then loads the weights. Slots that one backend writes and another reads are copied once per
-  // border. Layers that a backend's memory has no room for go to the next one, and the log says so. Throws Error
-  // when no backend can run a step, naming the step, its tensors and the reasons.
+  // border. Layers that a backend's memory has no room for go to the next one, and the log says so. Throws
+  // Error when no backend can run a step, naming the step, its tensors and the reasons.
   Plan(const Program& program, std::vector<std::unique_ptr<Backend>> backends, const RunLimits& limits,
        const std::function<int(const Step&)>& prefer = {},
        const std::function<void(std::size_t done, std::size_t total)>& progress = {});
@@ -26,8 +26,8 @@ class Plan {
 
   // Throws DeviceError when a device fails; then recover() is called, or nothing any more.
   void run(const Batch& batch);
-  // Goes on without the device that failed: its steps are placed anew and loaded, all caches are empty. Throws
-  // Error when no other backend can run them.
+  // Goes on without the device that failed: its steps are placed anew and loaded, all caches are empty.
+  // Throws Error when no other backend can run them.
   void recover(const DeviceError& error);
   // The result of the batch last run, logits f32 [wanted, vocab] or hidden states, valid until the next run.
   std::span<const float> logits(int wanted);

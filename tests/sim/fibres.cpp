@@ -59,14 +59,16 @@ class Block {
   const Launch* launch = nullptr;
 
   void suspend(State state);
-  Wave& wave_of(const Fibre& fibre) { return waves_[static_cast<std::size_t>(fibre.where.thread / RF_SIM_WAVE)]; }
+  Wave& wave_of(const Fibre& fibre) {
+    return waves_[static_cast<std::size_t>(fibre.where.thread / RF_SIM_WAVE)];
+  }
   void* shared(const char* site, std::size_t bytes);
   std::uint8_t* dynamic = nullptr;
 
   [[noreturn]] void stop(const char* why) const {
     std::fprintf(stderr, "simulated device: kernel %s, block (%d, %d, %d), thread %d: %s\n", launch->name,
-                 running->where.block[0], running->where.block[1], running->where.block[2], running->where.thread,
-                 why);
+                 running->where.block[0], running->where.block[1], running->where.block[2],
+                 running->where.thread, why);
     std::abort();
   }
 
@@ -82,9 +84,10 @@ class Block {
   std::vector<Shared> shared_;
   std::unique_ptr<std::byte[]> dynamic_memory_;
   context::fcontext_t scheduler_ = nullptr;
-  const void* scheduler_stack_ = nullptr;
-  std::size_t scheduler_stack_bytes_ = 0;
-  void* scheduler_fake_stack_ = nullptr;
+  // For the address sanitizer alone.
+  [[maybe_unused]] const void* scheduler_stack_ = nullptr;
+  [[maybe_unused]] std::size_t scheduler_stack_bytes_ = 0;
+  [[maybe_unused]] void* scheduler_fake_stack_ = nullptr;
 };
 
 thread_local Block* current = nullptr;
@@ -250,7 +253,8 @@ const std::uint32_t* exchange(const void* words, int count) {
   constexpr std::size_t half = static_cast<std::size_t>(RF_SIM_WAVE) * exchange_words;
   std::uint32_t* half_of_turn = wave.words.data() + (wave.turn & 1) * half;
   const auto lane = static_cast<std::size_t>(fibre.where.thread % RF_SIM_WAVE);
-  std::memcpy(half_of_turn + lane * exchange_words, words, static_cast<std::size_t>(count) * sizeof *half_of_turn);
+  std::memcpy(half_of_turn + lane * exchange_words, words,
+              static_cast<std::size_t>(count) * sizeof *half_of_turn);
   current->suspend(State::in_wave);
   return half_of_turn;
 }

@@ -1,5 +1,6 @@
-// Fibres: the threads of a block on the host. They run one at a time, in an order that is shuffled between any
-// two barriers, so that a result that depends on it shows; wave operations and barriers are where they switch.
+// Fibres: the threads of a block on the host. They run one at a time, in an order that is shuffled between
+// any two barriers, so that a result that depends on it shows; wave operations and barriers are where they
+// switch.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -34,8 +35,8 @@ struct Launch {
   int threads;
   std::size_t dynamic_bytes;
 };
-// Runs all blocks, one after the other. A kernel that breaks a rule (part of a wave at a barrier, the rest in a
-// wave operation; a misaligned load) ends the program with a message.
+// Runs all blocks, one after the other. A kernel that breaks a rule (part of a wave at a barrier, the rest in
+// a wave operation; a misaligned load) ends the program with a message.
 void run(const Launch& launch);
 
 }  // namespace rf::gpu::sim

@@ -1,5 +1,5 @@
-// The HIP entry points over host memory. Work on a stream is done when somebody waits for it or asks how far it
-// is, so that what a host changes too early, or reads too early, shows.
+// The HIP entry points over host memory. Work on a stream is done when somebody waits for it or asks how far
+// it is, so that what a host changes too early, or reads too early, shows.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -92,10 +92,9 @@ int wait_for(Stream* stream) {
   return result;
 }
 
-#define RF_ENTRY(name, ...)                                  \
-  extern "C" int name(__VA_ARGS__)
-#define RF_ALIVE                                             \
-  const std::lock_guard<std::recursive_mutex> lock(mutex);   \
+#define RF_ENTRY(name, ...) extern "C" int name(__VA_ARGS__)
+#define RF_ALIVE                                           \
+  const std::lock_guard<std::recursive_mutex> lock(mutex); \
   if (faults().lost) return no_device
 
 }  // namespace
@@ -238,7 +237,8 @@ RF_ENTRY(hipMemsetD8Async, std::uintptr_t to, unsigned char value, std::size_t b
 // The image is a line of text: kernels are in this library.
 RF_ENTRY(hipModuleLoadData, void** module, const void* image) {
   RF_ALIVE;
-  if (std::strncmp(static_cast<const char*>(image), "rocmforge simulated device", 26) != 0) return invalid_image;
+  if (std::strncmp(static_cast<const char*>(image), "rocmforge simulated device", 26) != 0)
+    return invalid_image;
   static int loaded;
   *module = &loaded;
   return success;
@@ -254,8 +254,8 @@ RF_ENTRY(hipModuleGetFunction, const Kernel** function, void*, const char* name)
 RF_ENTRY(hipModuleLaunchKernel, const Kernel* kernel, unsigned x, unsigned y, unsigned z, unsigned threads,
          unsigned, unsigned, unsigned lds, Stream* stream, void** params, void**) {
   RF_ALIVE;
-  if (x == 0 || y == 0 || z == 0 || y > 65535 || z > 65535 || threads != static_cast<unsigned>(kernel->threads) ||
-      lds > 64u << 10)
+  if (x == 0 || y == 0 || z == 0 || y > 65535 || z > 65535 ||
+      threads != static_cast<unsigned>(kernel->threads) || lds > 64u << 10)
     return invalid_value;
   if (faults().fail_launch != 0 && faults().launches + 1 >= faults().fail_launch) {
     faults().fail_launch = 0;

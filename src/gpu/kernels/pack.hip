@@ -52,12 +52,11 @@ RF_KERNEL(rf_finish, FinishParams, 256, 2) {
     if (p.epilogue.add != nullptr) v += p.epilogue.add[row * p.epilogue.add_stride + k];
     return v * p.epilogue.out_scale;
   };
-  // Each thread reads again only what it wrote itself; out may be x.
-  for (int k = lane::thread(); k < p.columns; k += 256)
-    out[k] = p.post_last != 0 ? with_sum(first(k), k) : first(k);
-  const Moments m = moments<256>(p.post.kind, p.post.eps, p.columns, [&](int k) { return out[k]; }, scratch);
+  // Nothing is written before all is known: out may be add.
+  const auto value = [&](int k) { return p.post_last != 0 ? with_sum(first(k), k) : first(k); };
+  const Moments m = moments<256>(p.post.kind, p.post.eps, p.columns, value, scratch);
   for (int k = lane::thread(); k < p.columns; k += 256) {
-    const float v = normed(p.post, m, out[k], k);
+    const float v = normed(p.post, m, value(k), k);
     out[k] = p.post_last != 0 ? v : with_sum(v, k);
   }
 }

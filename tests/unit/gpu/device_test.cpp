@@ -1,9 +1,10 @@
 // The driver, the device and its faults, on the simulated device.
+#include "gpu/device.h"
+
 #include <gtest/gtest.h>
 
 #include <array>
 
-#include "gpu/device.h"
 #include "simulated.h"
 
 namespace rf::test {

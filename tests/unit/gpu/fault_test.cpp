@@ -24,7 +24,8 @@ Backends device_and_cpu(const Simulated& simulated) {
 }
 
 // The tokens that `requests` greedy requests get; before step `at` the device gets the fault.
-std::vector<std::vector<std::int32_t>> tokens(Backends backends, int requests, const Simulated* simulated = nullptr,
+std::vector<std::vector<std::int32_t>> tokens(Backends backends, int requests,
+                                              const Simulated* simulated = nullptr,
                                               const std::string& fault = "", int at = 0) {
   EngineOptions options;
   options.context = 64;
@@ -75,14 +76,16 @@ TEST_P(GpuFault, LiveRequestsGoOn) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Faults, GpuFault, testing::Values("launch:1", "launch:7", "hang:1", "hang:9", "lost:1", "lost:5"),
+INSTANTIATE_TEST_SUITE_P(Faults, GpuFault,
+                         testing::Values("launch:1", "launch:7", "hang:1", "hang:9", "lost:1", "lost:5"),
                          [](const auto& fault) {
                            std::string name = fault.param;
                            std::ranges::replace(name, ':', '_');
                            return name;
                          });
 
-// With less memory than all layers need, some go to the CPU; the tokens are those of all on the CPU or device.
+// With less memory than all layers need, some go to the CPU; the tokens are those of all on the CPU or
+// device.
 TEST(GpuMemory, LayersThatDoNotFitRunElsewhere) {
   if (model_path().empty()) GTEST_SKIP() << "no golden models";
   const Simulated simulated(32);

@@ -41,10 +41,12 @@ TEST_P(GpuGolden, BatchesDoNotChangeABit) {
   const std::vector<std::int32_t> first = model.ids(0), second = model.ids(1);
   const std::vector<float> whole = feeder.feed({{0, 0, first}});
   for (const std::size_t rows : {1u, 3u, 9u})
-    EXPECT_EQ(std::memcmp(feeder.feed_in_pieces(first, rows).data(), whole.data(), whole.size() * sizeof(float)), 0)
+    EXPECT_EQ(
+        std::memcmp(feeder.feed_in_pieces(first, rows).data(), whole.data(), whole.size() * sizeof(float)), 0)
         << rows << " rows a batch";
   const std::vector<float> both = feeder.feed({{1, 0, second}, {0, 0, first}});
-  EXPECT_EQ(std::memcmp(both.data() + both.size() - whole.size(), whole.data(), whole.size() * sizeof(float)), 0);
+  EXPECT_EQ(std::memcmp(both.data() + both.size() - whole.size(), whole.data(), whole.size() * sizeof(float)),
+            0);
 }
 
 INSTANTIATE_TEST_SUITE_P(Golden, GpuGolden, testing::ValuesIn(golden_folders()), golden_test_name);
