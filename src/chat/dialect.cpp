@@ -290,6 +290,13 @@ bool Dialect::shows(std::string_view special_token) const {
           (part(reasoning->open) || part(reasoning->close) || std::ranges::any_of(reasoning->frames, part)));
 }
 
+std::vector<const CallFormat*> call_formats() {
+  std::vector<const CallFormat*> formats;
+  for (const CallClue& clue : call_clues)
+    if (std::ranges::find(formats, clue.format) == formats.end()) formats.push_back(clue.format);
+  return formats;
+}
+
 std::vector<std::int32_t> shown_tokens(const Dialect& dialect, const Tokenizer& tokenizer) {
   std::vector<std::int32_t> tokens;
   for (std::int32_t id = 0; id < tokenizer.vocab_size(); ++id)
