@@ -10,7 +10,7 @@ namespace {
 
 using Body = CallFormat::Body;
 
-constexpr CallFormat none{.name = "none"};
+constexpr CallFormat no_calls{.name = "none"};
 constexpr CallFormat harmony{.name = "harmony", .body = Body::channels};
 constexpr CallFormat kimi{.name = "kimi-k2",
                           .body = Body::named_json,
@@ -88,7 +88,8 @@ constexpr CallFormat command_r{.name = "command-r",
                                .fenced = true,
                                .name_key = "tool_name",
                                .arguments_key = "parameters"};
-constexpr CallFormat gigachat{.name = "gigachat", .body = Body::json, .open = "function call<|role_sep|>\n"};
+constexpr CallFormat gigachat{
+    .name = "gigachat", .body = Body::json, .open = "<|message_sep|>\n\nfunction call<|role_sep|>\n"};
 constexpr CallFormat llama3{.name = "llama3",
                             .body = Body::json_or_python,
                             .open = "<|python_tag|>",
@@ -272,7 +273,7 @@ Dialect Dialect::of(std::string_view source, const std::function<bool(std::strin
   Dialect dialect{nullptr, nullptr};
   find(shown, dialect.calls, dialect.reasoning);
   find(has_token, dialect.calls, dialect.reasoning);
-  if (dialect.calls == nullptr) dialect.calls = &none;
+  if (dialect.calls == nullptr) dialect.calls = &no_calls;
   return dialect;
 }
 

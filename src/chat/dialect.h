@@ -21,7 +21,7 @@ struct ReasoningFormat {
 // not exist. White space around marks means nothing.
 struct CallFormat {
   enum class Body : std::uint8_t {
-    none,            // no calls
+    no_calls,
     json,            // an object {"name": ..., "arguments": {...}}, or a list of them, by all keys in use
     json_or_python,  // that, or name(key=value, ...), or a list of such
     braces,          // name{key:value,...} with texts between `quote`s
@@ -31,7 +31,7 @@ struct CallFormat {
   };
 
   std::string_view name = {};  // of the dialect, for people
-  Body body = Body::none;
+  Body body = Body::no_calls;
   std::string_view section_open = {}, section_close = {};
   std::string_view open = {}, close = {};
   bool bare = false;  // a call may also stand without `open`, where the text begins with it
