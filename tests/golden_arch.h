@@ -21,7 +21,7 @@ using Backends = std::vector<std::unique_ptr<Backend>>;
 using MakeBackends = std::function<Backends()>;
 using Prefer = std::function<int(const Step&)>;
 
-inline constexpr int longest_sequence = 64;  // tokens
+inline constexpr int longest_sequence = 96;  // tokens
 
 // A golden folder's model and what is known of it.
 struct GoldenModel {
@@ -73,7 +73,8 @@ class Feeder {
               {.batch = {.rows = 2 * longest, .wanted = 2 * longest, .sequences = 2, .pages = pages_},
                .kv = kv,
                .page_tokens = page_tokens,
-               .cache_pages = 2 * pages_},
+               .cache_pages = 2 * pages_,
+               .state_slots = 3},  // 2: spare
               prefer),
         batch_(plan_.limits().batch) {}
 
@@ -89,7 +90,7 @@ class Feeder {
       std::vector<std::int32_t> table(static_cast<std::size_t>(pages_));
       for (int i = 0; i < pages_; ++i)
         table[static_cast<std::size_t>(i)] = (piece.sequence + 1) * pages_ - 1 - i;
-      batch_.add_sequence(table);
+      batch_.add_sequence(table, state_of(piece.sequence));
       for (std::size_t i = 0; i < piece.tokens.size(); ++i)
         batch_.add_row(piece.tokens[i], piece.position + static_cast<int>(i), true);
     }
@@ -118,6 +119,7 @@ class Feeder {
     }
   }
   Plan& plan() { return plan_; }
+  static int state_of(int sequence) { return 1 - sequence; }
 
  private:
   int pages_;

@@ -89,6 +89,8 @@ inline std::vector<double> linear_errors(const OpSetup& setup, const Feed& feed)
       for (std::int64_t o = 0; linear.weight != none && o < setup.program.tensor(linear.weight).rows(); ++o)
         allowed.push_back(tiny + dot(setup, linear, o, in).error);
   }
+  if (step.mul != none)
+    for (std::size_t i = 0; i < allowed.size(); ++i) allowed[i] *= 1.01 * std::abs(feed.mul[i]);
   if (step.add != none)
     for (std::size_t i = 0; i < allowed.size(); ++i) allowed[i] += sum_error * std::abs(feed.add[i]);
   return allowed;
@@ -108,10 +110,18 @@ inline double attend_error(const OpSetup& setup, double largest_value) {
   return tiny + error * largest_value;
 }
 
+// States live on for many rows, whose errors fade as they do; results are of the order of 1, those without a
+// norm of that of a few products.
+inline double recurrent_error(const Step& step) {
+  if (step.op == Op::scan) return 1e-4 * std::sqrt(static_cast<double>(step.scan.key_dim));
+  return step.conv.gated ? 5e-4 : 1e-4;
+}
+
 // For every element that the step writes on `feed`.
 inline std::vector<double> allowed_errors(const OpSetup& setup, const Feed& feed) {
   const std::size_t count = static_cast<std::size_t>(feed.batch.rows()) * setup.width(setup.step().out);
   if (setup.step().op == Op::embed) return std::vector<double>(count, 0);
+  if (state_of(setup.step()) != none) return std::vector<double>(count, recurrent_error(setup.step()));
   if (setup.step().op != Op::attend) return linear_errors(setup, feed);
   double largest = 0;
   for (const Feed& any : setup.feeds)

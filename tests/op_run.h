@@ -11,7 +11,8 @@ namespace rf::test {
 
 using Results = std::vector<std::vector<float>>;  // the output slot after each feed, all its rows
 
-// Slots and cache pages are poisoned with NaN first: what is not written shows, and what is read unwritten.
+// Slots, cache pages and states are poisoned with NaN first: what is not written shows, and what is read
+// unwritten.
 inline Results run_op(Backend& backend, const OpSetup& setup) {
   constexpr float nan = std::numeric_limits<float>::quiet_NaN();
   const Step& step = setup.step();
@@ -21,6 +22,9 @@ inline Results run_op(Backend& backend, const OpSetup& setup) {
     const std::vector<std::byte> page(backend.page_bytes(), std::byte{0xff});
     for (int p = 0; p < setup.limits.cache_pages; ++p) backend.write_page(p, page.data());
   }
+  const std::vector<std::byte> state(backend.state_bytes(), std::byte{0xff});
+  for (int slot = 0; slot < setup.limits.state_slots && !state.empty(); ++slot)
+    backend.write_state(slot, state.data());
   const auto run = backend.prepare(0, 1);
   Results results;
   for (const Feed& feed : setup.feeds) {
@@ -32,6 +36,8 @@ inline Results run_op(Backend& backend, const OpSetup& setup) {
     }
     if (step.x != none) backend.write(step.x, feed.batch.rows(), feed.x.data());
     if (step.add != none) backend.write(step.add, feed.batch.rows(), feed.add.data());
+    if (step.mul != none) backend.write(step.mul, feed.batch.rows(), feed.mul.data());
+    if (step.side != none) backend.write(step.side, feed.batch.rows(), feed.side.data());
     backend.run(*run, feed.batch, {});
     const bool wanted = setup.program.slots[static_cast<std::size_t>(step.out)].wanted_rows;
     const int rows = wanted ? setup.limits.batch.wanted : setup.limits.batch.rows;

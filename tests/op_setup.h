@@ -8,6 +8,9 @@
 // attend: heads = QUERY/KV, dims = KEY[xVALUE], norms = none | q | k | both, rope = none | adjacent | halves,
 //   rotated = whole | half, positions = plain | linear | factors | yarn, window, kv, page, input = gauss |
 //   zeros | denormal, batch = PAST+ROWS of each sequence, joined by '/'
+// conv: kernel, channels, first (columns before them), activation = identity | silu, gated, bias, batch
+// shift: width, count, side, norm, batch
+// scan: kind, heads = HEADS/GROUPS, dims = KEY[xVALUE], tiled, block (delta: heads of a block), norms, batch
 #pragma once
 #include <utility>
 
@@ -19,7 +22,7 @@ namespace rf::test {
 
 struct Feed {
   Batch batch;
-  std::vector<float> x, add;  // rows of the step's slots, or empty
+  std::vector<float> x{}, add{}, mul{}, side{};  // rows of the step's slots, or empty
 };
 
 class OpSetup {
@@ -29,6 +32,12 @@ class OpSetup {
       embed(c);
     else if (c.op() == "attend")
       attend(c);
+    else if (c.op() == "conv")
+      conv(c);
+    else if (c.op() == "shift")
+      shift(c);
+    else if (c.op() == "scan")
+      scan(c);
     else
       linears(c);
     c.check_all_used();
@@ -87,7 +96,7 @@ class OpSetup {
     step.linear[0].weight = matrix(c.get("type"), columns, vocab);
     program.vocab = vocab;
     program.steps.push_back(step);
-    feeds.push_back({one_sequence(rows, 0), {}, {}});
+    feeds.push_back({one_sequence(rows, 0)});
     for (int r = 0; r < rows; ++r) feeds[0].batch.add_row(random_.integer(0, vocab - 1), r, false);
   }
 
@@ -121,6 +130,7 @@ class OpSetup {
     if (step.op == Op::gate_up)
       step.activation = c.get("activation") == "silu" ? Activation::silu : Activation::gelu_tanh;
     if (step.op == Op::matmul && c.number("add") != 0) step.add = add_slot(out);
+    if (step.op == Op::matmul && c.number("mul") != 0) step.mul = add_slot(out);
     step.out = add_slot(out, wanted_rows);
     if (wanted_rows) program.vocab = out, program.logits = step.out;
     program.steps.push_back(step);
@@ -134,13 +144,14 @@ class OpSetup {
   }
 
   void feed_rows(int rows, int wanted) {
-    Feed feed{one_sequence(rows, wanted), {}, {}};
+    Feed feed{one_sequence(rows, wanted)};
     const std::vector<int> order = random_.shuffled(rows);
     for (int r = 0; r < rows; ++r) feed.batch.add_row(0, r, order[static_cast<std::size_t>(r)] < wanted);
     feed.x.resize(static_cast<std::size_t>(rows) * width(step().x));
     for (std::size_t at = 0; at < feed.x.size(); at += width(step().x))
       fill_row(random_, input_, std::span(feed.x).subspan(at, width(step().x)));
     feed.add = random_.gauss(static_cast<std::size_t>(rows) * width(step().add));
+    feed.mul = random_.gauss(static_cast<std::size_t>(rows) * width(step().mul));
     feeds.push_back(std::move(feed));
   }
 
@@ -194,6 +205,126 @@ class OpSetup {
     return rope;
   }
 
+  WeightId random_vector(std::int64_t n, float low, float high) {
+    std::vector<float> values(static_cast<std::size_t>(n));
+    for (float& value : values) value = random_.uniform(low, high);
+    return vector(values);
+  }
+  Norm random_norm(Norm::Kind kind, std::int64_t n) {
+    Norm norm{.kind = kind, .weight = random_vector(n, 0.5f, 1.5f), .eps = 1e-5f};
+    if (kind == Norm::Kind::layer) norm.bias = random_vector(n, -0.5f, 0.5f);
+    return norm;
+  }
+  StateId add_state(std::int64_t width) {
+    program.states.push_back({.layer = 0, .width = width});
+    return static_cast<StateId>(program.states.size()) - 1;
+  }
+  void finish_recurrent(const OpCase& c, const Step& step) {
+    program.steps.push_back(step);
+    limits.page_tokens = 16;
+    feed_sequences(c.get("batch"));
+  }
+
+  void conv(const OpCase& c) {
+    Step step;
+    step.op = Op::conv;
+    step.activation = c.get("activation", "identity") == "silu" ? Activation::silu : Activation::identity;
+    Conv& conv = step.conv;
+    conv.kernel = c.number("kernel");
+    conv.channels = c.number("channels");
+    conv.first_column = c.number("first");
+    conv.gated = c.number("gated") != 0;
+    conv.weight = matrix("f32", conv.kernel, conv.channels);
+    if (c.number("bias") != 0) conv.bias = random_vector(conv.channels, -1, 1);
+    conv.state = add_state(std::int64_t{conv.kernel - 1} * conv.channels);
+    step.x = add_slot(conv.first_column + std::int64_t{conv.channels} * (conv.gated ? 3 : 1) + 1);
+    step.out = add_slot(conv.channels);
+    finish_recurrent(c, step);
+  }
+
+  void shift(const OpCase& c) {
+    Step step;
+    step.op = Op::shift;
+    const int columns = c.number("width");
+    step.shift.count = c.number("count");
+    for (int i = 0; i < step.shift.count; ++i) step.shift.mix[i] = random_vector(columns, 0, 1);
+    step.shift.state = add_state(columns);
+    const std::string norm = c.get("norm", "layer");
+    if (norm != "none") step.norm = random_norm(norm == "rms" ? Norm::Kind::rms : Norm::Kind::layer, columns);
+    step.x = add_slot(columns);
+    const std::int64_t out = std::int64_t{columns} * step.shift.count;
+    if (c.number("side") != 0) step.side = add_slot(out);
+    step.out = add_slot(out);
+    finish_recurrent(c, step);
+  }
+
+  static Scan::Kind scan_kind(const std::string& name) {
+    const std::pair<const char*, Scan::Kind> kinds[] = {{"mamba", Scan::Kind::mamba},
+                                                        {"mamba2", Scan::Kind::mamba2},
+                                                        {"delta", Scan::Kind::delta},
+                                                        {"rwkv6", Scan::Kind::rwkv6},
+                                                        {"rwkv7", Scan::Kind::rwkv7}};
+    for (const auto& [known, kind] : kinds)
+      if (name == known) return kind;
+    throw std::runtime_error("unknown recurrence " + name);
+  }
+
+  void scan(const OpCase& c) {
+    const std::vector<std::string> heads = split(c.get("heads", "1/1"), '/'),
+                                   dims = split(c.get("dims"), 'x');
+    Step step;
+    step.op = Op::scan;
+    Scan& s = step.scan;
+    s.kind = scan_kind(c.get("kind"));
+    s.heads = std::stoi(heads[0]);
+    s.groups = std::stoi(heads.back());
+    s.key_dim = std::stoi(dims[0]);
+    s.value_dim = std::stoi(dims.back());
+    s.tiled = c.number("tiled") != 0;
+    s.block = c.number("block", 1);
+    const bool normed = c.number("norms", 1) != 0, first = c.number("side", 1) != 0;
+    const std::int64_t keys = s.keys(), values = s.values();
+    std::int64_t in = values + 2 * keys, side = 2 * values + 2 * keys + s.heads;
+    switch (s.kind) {
+      case Scan::Kind::mamba:
+        in = values, side = 3 * values + 2 * s.key_dim;
+        s.decay = matrix("f32", s.key_dim, values);
+        s.bonus = random_vector(values, 0.5f, 1.5f);
+        if (normed) s.key_norm = random_norm(Norm::Kind::rms, s.key_dim), s.query_norm = s.key_norm;
+        break;
+      case Scan::Kind::mamba2:
+        s.bonus = random_vector(s.heads, 0.5f, 1.5f);
+        if (normed) s.norm = random_norm(Norm::Kind::rms, values);
+        break;
+      case Scan::Kind::delta:
+        side += s.heads;
+        s.norm = random_norm(Norm::Kind::rms, s.value_dim);
+        break;
+      case Scan::Kind::rwkv6:
+      case Scan::Kind::rwkv7:
+        in = 5 * values, side = 0;
+        if (s.kind == Scan::Kind::rwkv7) in = (first ? 7 : 6) * values, side = first ? values : 0;
+        s.bonus = random_vector(keys, -1, 1);
+        s.norm = random_norm(Norm::Kind::layer, values);
+        break;
+    }
+    if (s.kind == Scan::Kind::mamba2 || s.kind == Scan::Kind::delta) {
+      s.decay = random_vector(s.heads, -2, -0.1f);
+      s.step_bias = random_vector(s.heads, -1, 1);
+    } else if (s.kind == Scan::Kind::mamba) {
+      auto* decay = reinterpret_cast<float*>(memory_.front().data());
+      for (std::int64_t i = 0; i < s.key_dim * values; ++i) decay[i] = -std::abs(decay[i]) - 0.05f;
+    } else if (s.kind == Scan::Kind::rwkv7) {
+      s.key_scale = random_vector(keys, 0.5f, 1.5f);
+      s.key_mix = random_vector(keys, 0, 1);
+    }
+    s.state = add_state(values * s.key_dim);
+    step.x = add_slot(in);
+    if (side > 0) step.side = add_slot(side);
+    step.out = add_slot(values);
+    finish_recurrent(c, step);
+  }
+
   // One batch that brings in what each sequence has behind it, then one with the rows of all.
   void feed_sequences(const std::string& text) {
     struct Sequence {
@@ -213,6 +344,7 @@ class OpSetup {
       sequences.push_back(std::move(s));
     }
     limits.cache_pages = pages + 2;
+    limits.state_slots = static_cast<int>(sequences.size());
     limits.batch = {.rows = std::max(past, rows) + 1,
                     .wanted = 1,
                     .sequences = static_cast<int>(sequences.size()),
@@ -222,14 +354,21 @@ class OpSetup {
     for (Sequence& s : sequences)
       for (std::int32_t& page : s.pages) page = *next++;
     for (const bool before : {true, false}) {
-      Feed feed{Batch(limits.batch), {}, {}};
+      Feed feed{Batch(limits.batch)};
       for (const Sequence& s : sequences) {
         if (before && s.past == 0) continue;
-        feed.batch.add_sequence(s.pages);
+        feed.batch.add_sequence(s.pages, static_cast<std::int32_t>(&s - sequences.data()));
         for (int p = before ? 0 : s.past; p < (before ? s.past : s.past + s.rows); ++p)
           feed.batch.add_row(0, p, false);
       }
       feed.x = attend_input(static_cast<std::size_t>(feed.batch.rows()) * width(step().x));
+      feed.side = attend_input(static_cast<std::size_t>(feed.batch.rows()) * width(step().side));
+      // What rwkv7 gets there has been through a logistic function.
+      if (step().scan.kind == Scan::Kind::rwkv7)
+        for (std::size_t i = 0; i < feed.x.size(); ++i)
+          if (const auto part = i % width(step().x) / static_cast<std::size_t>(step().scan.values());
+              part == 4 || part == 6)
+            feed.x[i] = 1 / (1 + std::exp(-feed.x[i]));
       if (feed.batch.rows() > 0) feeds.push_back(std::move(feed));
     }
   }

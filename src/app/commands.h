@@ -12,14 +12,16 @@ namespace rf {
 
 // Where and how a model runs.
 struct LoadOptions {
-  std::string device = "auto";      // auto, cpu or reference
+  std::string device = "auto";      // auto, cpu, reference, gpu, gpu:N or sim
   std::string gpu_layers = "auto";  // a number, or auto
+  std::vector<std::string> place;   // GLOB=cpu or GLOB=gpu, the first that fits a step's tensors
   int threads = 0;                  // 0: all processors
   std::string kv = "f16";
-  int page = 64;       // positions of one cache page
-  int context = 0;     // 0: the model's, at most 8192
-  int batch_rows = 0;  // tokens of one step; 0: 512, of an encoder the whole context
-  bool embed = false;  // texts are embedded; the command says so, not the user
+  int page = 64;             // positions of one cache page
+  int context = 0;           // 0: the model's, at most 8192
+  int batch_rows = 0;        // tokens of one step; 0: 512, of an encoder the whole context
+  int state_snapshots = -1;  // of recurrent models; -1: two for each sequence and one
+  bool embed = false;        // texts are embedded; the command says so, not the user
 };
 
 // How the next token is chosen and when to stop.

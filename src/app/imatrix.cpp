@@ -22,7 +22,7 @@ int imatrix(const ImatrixOptions& options) {
   LoadOptions load = options.load;
   if (load.context == 0) load.context = 512;
   const std::string text = read_file(options.file);
-  const std::unique_ptr<Engine> engine = load_engine(options.model, load, 1, rows_at_once);
+  const std::unique_ptr<Engine> engine = load_engine(options.model, load, {.wanted_rows = rows_at_once});
   if (std::error_code absent; std::filesystem::equivalent(engine->file().path(), options.out, absent))
     fail("{}: is the model that is read; write to another file", options.out);
   const Tokenizer& tokenizer = engine->tokenizer();

@@ -41,6 +41,7 @@ class Cpu : public Backend {
   MemoryNeed need(const Program& program, std::span<const int> steps, const RunLimits& limits) const override;
   void load(const Program& program, std::span<const int> steps, const RunLimits& limits,
             void (*progress)(void*, std::size_t, std::size_t), void* context) override;
+  double measure_bandwidth() override { return measure_read_bandwidth(team_.size()); }
   std::unique_ptr<Run> prepare(int first, int last) override { return std::make_unique<CpuRun>(first, last); }
   void run(Run& run, const Batch& batch, std::span<Stat> stats) override;
 
@@ -64,6 +65,29 @@ class Cpu : public Backend {
     each_page(page, [&](std::byte* at, std::size_t bytes) { std::memcpy(at, in, bytes), in += bytes; });
   }
 
+  std::size_t state_bytes() const override {
+    std::size_t floats = 0;
+    for (const std::size_t width : work_->state_widths) floats += width;
+    return floats * sizeof(float);
+  }
+  void copy_state(int from, int to) override {
+    each_state(from, [&](float* state, std::size_t n) {
+      std::memcpy(state + (to - from) * static_cast<std::ptrdiff_t>(n), state, n * sizeof(float));
+    });
+  }
+  void read_state(int slot, std::byte* out) override {
+    each_state(slot, [&](const float* state, std::size_t n) {
+      std::memcpy(out, state, n * sizeof(float));
+      out += n * sizeof(float);
+    });
+  }
+  void write_state(int slot, const std::byte* in) override {
+    each_state(slot, [&](float* state, std::size_t n) {
+      std::memcpy(state, in, n * sizeof(float));
+      in += n * sizeof(float);
+    });
+  }
+
  private:
   float* slot_data(SlotId slot) { return work_->slots[static_cast<std::size_t>(slot)]; }
   std::size_t slot_bytes(SlotId slot, int rows) const {
@@ -75,6 +99,12 @@ class Cpu : public Backend {
     for (std::size_t c = 0; c < work_->layouts.size(); ++c)
       if (const std::size_t bytes = work_->layouts[c].page_bytes; bytes > 0)
         each(work_->caches[c] + static_cast<std::size_t>(page) * bytes, bytes);
+  }
+  template <class Each>
+  void each_state(int slot, Each each) {
+    for (std::size_t i = 0; i < work_->states.size(); ++i)
+      if (const std::size_t n = work_->state_widths[i]; n > 0)
+        each(work_->states[i] + static_cast<std::size_t>(slot) * n, n);
   }
   void take_weights(const std::vector<WeightId>& wanted, void (*progress)(void*, std::size_t, std::size_t),
                     void*);
@@ -101,16 +131,31 @@ bool Cpu::can(const Program& program, const Step& step, std::string* why) const 
     if (why != nullptr) *why = fmt::format("more than {} query heads share a KV head", max_queries);
     return false;
   }
+  if (step.op == Op::conv && step.conv.kernel > max_kernel) {
+    if (why != nullptr) *why = fmt::format("a convolution over more than {} rows", max_kernel);
+    return false;
+  }
+  const int value_dim = step.scan.kind == Scan::Kind::mamba ? 1 : step.scan.value_dim;
+  if (step.op == Op::scan && std::max(step.scan.key_dim, value_dim) > max_scan_dim) {
+    if (why != nullptr) *why = fmt::format("a recurrence with heads of more than {}", max_scan_dim);
+    return false;
+  }
   return true;
 }
 
-// Weights that are multiplied by `steps`, once each.
-std::vector<WeightId> multiplied(const Program& program, std::span<const int> steps) {
+void add_multiplied(const Step& step, std::vector<WeightId>& ids) {
+  for (int i = 0; i < multiplied_count(step); ++i)
+    if (step.linear[i].weight != none) ids.push_back(step.linear[i].weight);
+}
+
+// Weights that are kept in tiles, once each: matrices, and what has a row for each channel.
+std::vector<WeightId> tiled_weights(const Program& program, std::span<const int> steps) {
   std::vector<WeightId> ids;
   for (const int s : steps) {
     const Step& step = program.steps[static_cast<std::size_t>(s)];
-    for (int i = 0; i < multiplied_count(step); ++i)
-      if (step.linear[i].weight != none) ids.push_back(step.linear[i].weight);
+    add_multiplied(step, ids);
+    if (step.op == Op::conv) ids.push_back(step.conv.weight);
+    if (step.op == Op::scan && step.scan.kind == Scan::Kind::mamba) ids.push_back(step.scan.decay);
   }
   std::sort(ids.begin(), ids.end());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
@@ -127,6 +172,23 @@ std::vector<CacheLayout> cache_layouts(const Program& program, std::span<const i
     layouts[c] = CacheLayout(program.caches[c], limits.kv, limits.page_tokens);
   }
   return layouts;
+}
+
+// Floats of one slot of each state, 0 for those of other steps.
+std::vector<std::size_t> state_widths(const Program& program, std::span<const int> steps) {
+  std::vector<std::size_t> widths(program.states.size());
+  for (const int s : steps) {
+    const Step& step = program.steps[static_cast<std::size_t>(s)];
+    const StateId id = state_of(step);
+    if (id == none) continue;
+    const auto width = static_cast<std::size_t>(program.states[static_cast<std::size_t>(id)].width);
+    widths[static_cast<std::size_t>(id)] = step.op == Op::shift ? width : state_floats(step);
+  }
+  return widths;
+}
+
+std::size_t state_size(std::size_t width, const RunLimits& limits) {
+  return aligned(sizeof(float) * width * static_cast<std::size_t>(limits.state_slots));
 }
 
 std::int64_t slot_rows(const Slot& slot, const RunLimits& limits) {
@@ -149,6 +211,11 @@ void add_step(const Program& program, const Step& step, BufferSizes& need) {
       need.embedding = std::max(need.embedding, width(step.out));
     return;
   }
+  if (step.op == Op::shift)
+    need.temporary =
+        std::max(need.temporary, (rows + static_cast<std::size_t>(need.sequences)) * width(step.x));
+  if (step.op == Op::scan && step.scan.kind == Scan::Kind::mamba)
+    need.temporary = std::max(need.temporary, rows * 2 * static_cast<std::size_t>(step.scan.key_dim));
   if (multiplied_count(step) == 0 || step.linear[0].weight == none) return;
   const Tensor& first = program.tensor(step.linear[0].weight);
   const auto used = static_cast<std::size_t>(std::max(step.routing.used, 1));
@@ -171,7 +238,10 @@ BufferSizes buffer_sizes(const Program& program, std::span<const int> steps, con
                          const Kernels& kernels) {
   BufferSizes need;
   need.rows = limits.batch.rows;
-  for (const WeightId id : multiplied(program, steps)) {
+  need.sequences = limits.batch.sequences;
+  std::vector<WeightId> matrices;
+  for (const int s : steps) add_multiplied(program.steps[static_cast<std::size_t>(s)], matrices);
+  for (const WeightId id : matrices) {
     const TiledWeight layout = tiled(program.tensor(id));
     need.widest = std::max(need.widest, layout.columns);
     (type_info(layout.type).block_elements > 1 ? need.quantised : need.kept) = true;
@@ -187,16 +257,16 @@ BufferSizes buffer_sizes(const Program& program, std::span<const int> steps, con
     need.value_padded = std::max(need.value_padded, (step.attention.value_dim + 15) / 16 * 16);
     need.heads = std::max(need.heads, step.attention.heads);
   }
-  need.sequences = limits.batch.sequences;
   return need;
 }
 
 MemoryNeed Cpu::need(const Program& program, std::span<const int> steps, const RunLimits& limits) const {
   MemoryNeed need;
-  for (const WeightId id : multiplied(program, steps))
+  for (const WeightId id : tiled_weights(program, steps))
     need.weights += aligned(tiled(program.tensor(id)).bytes());
   for (const CacheLayout& layout : cache_layouts(program, steps, limits))
     need.cache += layout.page_bytes * static_cast<std::size_t>(limits.cache_pages);
+  for (const std::size_t width : state_widths(program, steps)) need.cache += state_size(width, limits);
   for (const Slot& slot : program.slots)
     need.activations +=
         aligned(sizeof(float) * static_cast<std::size_t>(slot.width * slot_rows(slot, limits)));
@@ -215,6 +285,7 @@ void Cpu::load(const Program& program, std::span<const int> steps, const RunLimi
   work_->weights.resize(program.weights.size());
   work_->slots.resize(program.slots.size());
   work_->layouts = cache_layouts(program, steps, limits);
+  work_->state_widths = state_widths(program, steps);
 
   const MemoryNeed total = need(program, steps, limits);
   if (const Memory memory = machine_memory(); memory.available > 0 && total.total() > memory.available)
@@ -231,8 +302,12 @@ void Cpu::load(const Program& program, std::span<const int> steps, const RunLimi
     work_->caches.push_back(cache_.data() + at);
     at += layout.page_bytes * static_cast<std::size_t>(limits.cache_pages);
   }
+  for (const std::size_t width : work_->state_widths) {
+    work_->states.push_back(reinterpret_cast<float*>(cache_.data() + at));
+    at += state_size(width, limits);
+  }
   lay_out_activations(steps, limits);
-  take_weights(multiplied(program, steps), progress, context);
+  take_weights(tiled_weights(program, steps), progress, context);
 }
 
 void Cpu::lay_out_activations(std::span<const int> steps, const RunLimits& limits) {
@@ -299,8 +374,9 @@ void Cpu::run(Run& run, const Batch& batch, std::span<Stat> stats) {
   });
   for (std::size_t i = 1; i < times.size(); ++i) {
     Stat& stat = stats[static_cast<std::size_t>(range.first) + i - 1];
-    const Cost cost = cost_of(*program_, program_->steps[static_cast<std::size_t>(range.first) + i - 1],
-                              batch.rows(), batch.wanted(), batch.context(), kv_element_bytes(kv_));
+    const Cost cost =
+        cost_of(*program_, program_->steps[static_cast<std::size_t>(range.first) + i - 1], batch.rows(),
+                batch.wanted(), batch.context(), kv_element_bytes(kv_), batch.sequences());
     ++stat.calls;
     stat.ns += times[i] - times[i - 1];
     stat.bytes += cost.bytes;

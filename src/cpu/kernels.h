@@ -58,15 +58,51 @@ struct Partial {
 inline constexpr int attention_chunk = 256;  // positions that one Partial covers
 inline constexpr int max_queries = 64;       // rows * heads of a HeadTile
 
-// What becomes of a product v: (activation(v + bias), cut off at +-clamp unless that is 0, * scale, capped, +
-// add)
-// * out_scale.
+// What becomes of a product v: (activation(v + bias), cut off at +-clamp unless that is 0, * scale, capped,
+// * mul, + add) * out_scale.
 struct Epilogue {
   const float* bias = nullptr;  // [count], or null
   Activation activation = Activation::identity;
   float clamp = 0, scale = 1, softcap = 0;
-  const float* add = nullptr;  // with out's stride, or null
+  const float* mul = nullptr;  // with out's stride, or null; so is add
+  const float* add = nullptr;
   float out_scale = 1;
+};
+
+inline constexpr int max_kernel = 16;               // rows that a convolution sees
+inline constexpr int max_scan_dim = 512;            // of a recurrent head's keys and values
+inline constexpr float rwkv7_decay = -0.60653066f;  // -e^(-1/2)
+
+// A tile of 16 channels (the last one may have fewer) of a convolution, for rows of one sequence.
+struct ConvTile {
+  const float* x = nullptr;  // the first row's first channel
+  std::int64_t x_stride = 0;
+  std::int64_t gates = 0, values = 0;  // gated: how far from x these parts lie
+  bool gated = false, silu = false;
+  int rows = 0, channels = 16, kernel = 0;
+  const float* weights = nullptr;  // [kernel][16]
+  const float* bias = nullptr;     // [channels], or null
+  float* state = nullptr;          // [kernel - 1][16], the oldest row first
+  float* out = nullptr;
+  std::int64_t out_stride = 0;
+};
+
+// One head of a recurrence, or 16 channels of mamba's, for rows of one sequence.
+struct ScanPart {
+  const Scan* scan = nullptr;
+  int part = 0;  // the head, or the tile of channels
+  int rows = 0;
+  const float* x = nullptr;  // the first row, whole; so are side and out
+  const float* side = nullptr;
+  float* out = nullptr;
+  std::int64_t x_stride = 0, side_stride = 0, out_stride = 0;
+  const float* keys = nullptr;  // mamba: [rows][ B | C ] after their norms
+  std::int64_t keys_stride = 0;
+  float* state = nullptr;  // [key_dim][value_dim rounded up to 16], mamba: [key_dim][16]
+  // Whole vectors; mamba's decay is the tile, [key_dim][16].
+  const float *decay = nullptr, *bonus = nullptr, *step_bias = nullptr, *key_scale = nullptr,
+              *key_mix = nullptr;
+  NormView norm;  // of the head's result: delta, rwkv
 };
 
 struct Kernels {
@@ -99,6 +135,12 @@ struct Kernels {
   // out[i] = p.values[i] / (p.weight + that of one more score, `sink`), times sigmoid(gate[i]) unless that is
   // null.
   void (*finish)(const Partial& p, int count, float sink, const float* gate, float* out);
+  // Both take the state on from row to row.
+  void (*conv)(const ConvTile& tile);
+  void (*scan)(const ScanPart& part);
+  // out[0 .. n) = now + (before - now) * (mix + side); side may be null.
+  void (*shift)(const float* now, const float* before, const float* mix, const float* side, int n,
+                float* out);
 };
 
 inline constexpr int attention_scratch = 8 * (attention_chunk + 16);

@@ -113,6 +113,12 @@ void Work::run_step(const Step& step, int index) {
       return experts_up(step, member, index);
     case Op::experts_down:
       return experts_down(step, member, index);
+    case Op::conv:
+      return conv(step);
+    case Op::shift:
+      return shift(step);
+    case Op::scan:
+      return scan(step);
   }
 }
 
@@ -180,7 +186,7 @@ PackOptions Work::pack_options(const Step& step) const {
 PackedRows Work::pack_input(const Step& step, Member& member, int index, int rows) {
   const std::int64_t columns = program->tensor(step.linear[0].weight).columns();
   const std::int64_t width = program->slots[static_cast<std::size_t>(step.x)].width;
-  const float* x = slots[static_cast<std::size_t>(step.x)];
+  const float* x = slots[static_cast<std::size_t>(step.x)] + step.x_column;
   const PackOptions options = pack_options(step);
   const bool own = rows <= own_pack_rows;
   const PackedRows out = packed(own ? member.pack : pack_, columns, rows);
@@ -247,6 +253,7 @@ void Work::store_tile(const Step& step, int linear, int tile, int rows, const Me
                                 bias(1), out, width);
   epilogue.scale = step.scale;
   epilogue.softcap = step.softcap;
+  epilogue.mul = step.mul != none ? slots[static_cast<std::size_t>(step.mul)] + column : nullptr;
   epilogue.add = step.add != none ? slots[static_cast<std::size_t>(step.add)] + column : nullptr;
   epilogue.out_scale = step.out_scale;
   kernels->store(member.tiles[0], rows, count, epilogue, out, width);
@@ -263,8 +270,9 @@ void Work::finish_rows(const Step& step, int columns, int terms) {
     if (!step.post_last && post.kind != Norm::Kind::off) kernels->normalise(post, sum, columns, sum);
     float* out = slots[static_cast<std::size_t>(step.out)] + r * width + step.first_column;
     const float* add = step.add != none ? slots[static_cast<std::size_t>(step.add)] + r * width : nullptr;
+    const float* mul = step.mul != none ? slots[static_cast<std::size_t>(step.mul)] + r * width : nullptr;
     for (int i = 0; i < columns; ++i) {
-      const float scaled = sum[i] * step.scale;
+      const float scaled = (mul != nullptr ? sum[i] * mul[i] : sum[i]) * step.scale;
       out[i] = (add != nullptr ? scaled + add[i] : scaled) * step.out_scale;
     }
     if (step.post_last && post.kind != Norm::Kind::off) kernels->normalise(post, out, columns, out);

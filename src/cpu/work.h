@@ -33,6 +33,11 @@ struct BufferSizes {
   std::size_t total(int members) const;
 };
 
+// Floats that the state of a convolution or a recurrence takes on the CPU, of one sequence.
+// conv: [tiles of 16 channels][kernel - 1][16]; scan: [heads][key_dim][value_dim rounded up to 16], of mamba
+// [tiles of 16 channels][key_dim][16].
+std::size_t state_floats(const Step& step);
+
 class Work {
  public:
   static constexpr int own_pack_rows =
@@ -46,6 +51,8 @@ class Work {
   std::vector<float*> slots;
   std::vector<CacheLayout> layouts;  // by CacheId
   std::vector<std::byte*> caches;
+  std::vector<float*> states;             // by StateId: [slots][width]
+  std::vector<std::size_t> state_widths;  // floats of a slot; 0: not a step's of this back end
 
   void lay_out(const BufferSizes& sizes, std::byte* block);
   void add_rope(const Rope& rope, int rows);
@@ -87,6 +94,15 @@ class Work {
   void experts_up(const Step& step, Member& member, int index);
   void experts_down(const Step& step, Member& member, int index);
   void heads(const Step& step, Member& member, int index);
+  void conv(const Step& step);
+  void shift(const Step& step);
+  void mamba(const Step& step);
+  void scan(const Step& step);
+  ScanPart scan_part(const Step& step, int part, int row, int rows) const;
+  float* state_of_sequence(StateId id, int sequence) const;
+  float* begun(float* state, std::size_t floats, int row) const;
+  template <class Each>
+  void share_tiles(std::int64_t channels, Each each);
   // The rows and their experts, sorted by expert: groups and, for each packed row, row * used + k.
   void sort_routes(const Step& step, std::vector<Group>& groups, std::vector<int>& order) const;
   // Multiplies each group with its matrix of `weight`: store(group, tile, first product [rows][16]).

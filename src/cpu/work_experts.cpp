@@ -91,9 +91,10 @@ void Work::experts_up(const Step& step, Member& member, int index) {
   next_phase();
 
   const TiledWeight& gate = weights[static_cast<std::size_t>(step.linear[0].weight)];
-  const TiledWeight& up = weights[static_cast<std::size_t>(step.linear[1].weight)];
+  const bool gated = step.linear[1].weight != none;
+  const TiledWeight* up = gated ? &weights[static_cast<std::size_t>(step.linear[1].weight)] : nullptr;
   const auto ffn = static_cast<int>(gate.rows / routing.experts);
-  multiply_groups(gate, &up, groups, in, member, [&](const Group& group, int tile) {
+  multiply_groups(gate, up, groups, in, member, [&](const Group& group, int tile) {
     const int first = 16 * tile, n = std::min(16, ffn - first);
     const auto bias = [&](int l) {
       const float* all = vector_of(step.linear[l].bias);
@@ -101,9 +102,14 @@ void Work::experts_up(const Step& step, Member& member, int index) {
     };
     for (int r = 0; r < group.rows; ++r) {
       const int pair = order[static_cast<std::size_t>(group.first + r)];
-      kernels->store_gated(
-          step.activation, member.tiles[0] + 16 * r, member.tiles[1] + 16 * r, 1, n, bias(0), bias(1),
-          slots[static_cast<std::size_t>(step.out)] + static_cast<std::ptrdiff_t>(pair) * ffn + first, ffn);
+      float* out =
+          slots[static_cast<std::size_t>(step.out)] + static_cast<std::ptrdiff_t>(pair) * ffn + first;
+      if (gated)
+        kernels->store_gated(step.activation, member.tiles[0] + 16 * r, member.tiles[1] + 16 * r, 1, n,
+                             bias(0), bias(1), out, ffn);
+      else
+        kernels->store(member.tiles[0] + 16 * r, 1, n, {.bias = bias(0), .activation = step.activation}, out,
+                       ffn);
     }
   });
 }

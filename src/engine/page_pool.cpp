@@ -16,8 +16,9 @@ std::uint64_t mix(std::uint64_t hash, std::uint64_t value) {
 
 }  // namespace
 
-PagePool::PagePool(int count, int page_tokens)
+PagePool::PagePool(int count, int page_tokens, int snapshots)
     : page_tokens_(page_tokens), pages_(static_cast<std::size_t>(count)) {
+  for (int snapshot = snapshots - 1; snapshot >= 0; --snapshot) free_snapshots_.push_back(snapshot);
   for (std::int32_t page = count - 1; page >= 0; --page) blank_.push_back(page);
 }
 
@@ -51,11 +52,54 @@ void PagePool::let_go(std::int32_t page) {
     blank_.push_back(page);
 }
 
+void PagePool::forget_all() {
+  for (const std::int32_t page : idle_) {
+    forget(page);
+    blank_.push_back(page);
+  }
+  idle_.clear();
+}
+
 void PagePool::forget(std::int32_t page) {
   Page& p = at(page);
   const auto [first, last] = index_.equal_range(p.hash);
   index_.erase(std::find_if(first, last, [&](const auto& entry) { return entry.second == page; }));
   p.published = false;
+  drop_snapshot(page);
+}
+
+void PagePool::drop_snapshot(std::int32_t page) {
+  Page& p = at(page);
+  if (p.snapshot == no_snapshot) return;
+  free_snapshots_.push_back(p.snapshot);
+  p.snapshot = no_snapshot;
+  with_snapshot_.erase(p.snapshot_at);
+}
+
+int PagePool::keep_to_snapshot(std::vector<std::int32_t>& run) {
+  for (; !run.empty(); run.pop_back()) {
+    const Page& p = at(run.back());
+    if (p.snapshot != no_snapshot) {
+      with_snapshot_.splice(with_snapshot_.end(), with_snapshot_, p.snapshot_at);
+      return p.snapshot;
+    }
+    let_go(run.back());
+  }
+  return no_snapshot;
+}
+
+int PagePool::add_snapshot(std::int32_t page, std::int32_t instead) {
+  Page& p = at(page);
+  if (instead != no_page && instead != page) drop_snapshot(instead);
+  if (p.snapshot != no_snapshot) return no_snapshot;
+  if (free_snapshots_.empty()) {
+    if (with_snapshot_.empty()) return no_snapshot;
+    drop_snapshot(with_snapshot_.front());
+  }
+  p.snapshot = free_snapshots_.back();
+  free_snapshots_.pop_back();
+  p.snapshot_at = with_snapshot_.insert(with_snapshot_.end(), page);
+  return p.snapshot;
 }
 
 std::int32_t PagePool::take() {

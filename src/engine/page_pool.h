@@ -1,5 +1,6 @@
 // PagePool: who holds which page of the key/value cache, and which tokens the full ones stand for, so that
-// prompts with a common beginning share pages and are read once.
+// prompts with a common beginning share pages and are read once; and which of them have a snapshot of the
+// recurrent states at their end.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -17,8 +18,9 @@ namespace rf {
 class PagePool {
  public:
   static constexpr std::int32_t no_page = -1;
+  static constexpr int no_snapshot = -1;
 
-  PagePool(int count, int page_tokens);
+  PagePool(int count, int page_tokens, int snapshots = 0);
 
   int page_tokens() const { return page_tokens_; }
   int count() const { return static_cast<int>(pages_.size()); }
@@ -35,8 +37,19 @@ class PagePool {
   // use from now on: where another one stands for the same, the caller holds that one and `page` is let go.
   std::int32_t publish(std::int32_t parent, std::int32_t page, std::span<const std::int32_t> tokens);
 
+  // Where a run of published pages can be gone on from in a model with states: lets go of those after the
+  // last one with a snapshot, and returns its number, no_snapshot when none is left.
+  int keep_to_snapshot(std::vector<std::int32_t>& run);
+  // The number of a snapshot to be filled for `page`, published and held: that of the page `instead`, which
+  // gives it up, or a free one, or the one used longest ago. no_snapshot when the page has one, or there are
+  // none.
+  int add_snapshot(std::int32_t page, std::int32_t instead = no_page);
+
   // Lets go of all `held`, a sequence's pages in position order, and empties it.
   void release(std::vector<std::int32_t>& held);
+
+  // Nothing stands for any tokens any more: what pages held is gone. Nobody may hold one.
+  void forget_all();
 
  private:
   struct Page {
@@ -46,6 +59,8 @@ class PagePool {
     std::uint64_t hash = 0;  // of all tokens up to this page's end
     std::vector<std::int32_t> tokens;
     std::list<std::int32_t>::iterator idle_at;  // while idle
+    int snapshot = no_snapshot;
+    std::list<std::int32_t>::iterator snapshot_at;  // while it has one
   };
 
   Page& at(std::int32_t page) { return pages_[static_cast<std::size_t>(page)]; }
@@ -54,12 +69,15 @@ class PagePool {
   void hold(std::int32_t page);
   void let_go(std::int32_t page);
   void forget(std::int32_t page);  // takes it out of the index
+  void drop_snapshot(std::int32_t page);
 
   int page_tokens_;
   std::vector<Page> pages_;
   std::vector<std::int32_t> blank_;
   std::list<std::int32_t> idle_;                                // used longest ago first
   std::unordered_multimap<std::uint64_t, std::int32_t> index_;  // published pages by hash
+  std::vector<int> free_snapshots_;
+  std::list<std::int32_t> with_snapshot_;  // used longest ago first
 };
 
 }  // namespace rf

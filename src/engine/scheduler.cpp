@@ -5,8 +5,23 @@
 
 namespace rf {
 
+Scheduler::Scheduler(PagePool& pages, const BatchLimits& limits, std::function<void(int, int)> copy_state)
+    : pages_(pages), batch_(limits), copy_state_(std::move(copy_state)) {
+  for (int state = limits.sequences - 1; state >= 0; --state) free_states_.push_back(state);
+}
+
+void Scheduler::add(Sequence& sequence) {
+  const auto before = [](const Sequence* a, const Sequence* b) {
+    // What was sent back goes on first.
+    if ((a->served > 0) != (b->served > 0)) return a->served > 0;
+    if (a->priority != b->priority) return a->priority > b->priority;
+    return std::pair(a->rank, a->id) < std::pair(b->rank, b->id);
+  };
+  waiting_.insert(std::upper_bound(waiting_.begin(), waiting_.end(), &sequence, before), &sequence);
+}
+
 void Scheduler::remove(Sequence& sequence) {
-  pages_.release(sequence.pages);
+  stop(sequence);
   std::erase(running_, &sequence);
   std::erase(waiting_, &sequence);
 }
@@ -31,18 +46,56 @@ std::span<const Scheduler::Piece> Scheduler::advance() {
       const std::int32_t parent = i == 0 ? PagePool::no_page : s.pages[i - 1];
       s.pages[i] = pages_.publish(parent, s.pages[i], std::span(s.tokens).subspan(i * size, size));
     }
+    if (copy_state_ && !s.all_wanted && s.read == s.published * pages_.page_tokens()) take_snapshot(s);
   }
   return pieces_;
+}
+
+// Tokens that the sequence should have read before a batch goes on, 0: all the same.
+int Scheduler::next_border(const Sequence& s) const {
+  if (!copy_state_ || s.whole || s.all_wanted) return 0;
+  if (s.parted > s.read) return s.parted;
+  const int full = (static_cast<int>(s.tokens.size()) - 1) / pages_.page_tokens() * pages_.page_tokens();
+  return full > s.read ? full : 0;
+}
+
+// Of a sequence that has just filled a page.
+void Scheduler::take_snapshot(Sequence& s) {
+  const std::int32_t page = s.pages[static_cast<std::size_t>(s.published) - 1];
+  const bool answers = s.unread() == 0;
+  if (!answers && s.read != s.parted && next_border(s) != 0) return;
+  const int snapshot = pages_.add_snapshot(page, answers ? s.newest_snapshot : PagePool::no_page);
+  if (answers) s.newest_snapshot = page;
+  if (snapshot != PagePool::no_snapshot) copy_state_(s.state, batch_.limits().sequences + snapshot);
+}
+
+int Scheduler::take_state() {
+  while (free_states_.empty()) send_back_youngest();
+  const int state = free_states_.back();
+  free_states_.pop_back();
+  return state;
+}
+
+// It holds nothing any longer.
+void Scheduler::stop(Sequence& s) {
+  pages_.release(s.pages);
+  if (s.state >= 0) give_back_state(std::exchange(s.state, -1));
+  s.newest_snapshot = PagePool::no_page;
 }
 
 void Scheduler::make_room(int count) {
   while (pages_.available() < count && !running_.empty()) send_back_youngest();
 }
 
+void Scheduler::restart() {
+  while (!running_.empty()) send_back_youngest();
+  pages_.forget_all();
+}
+
 void Scheduler::send_back_youngest() {
   Sequence& s = *running_.back();
   running_.pop_back();
-  pages_.release(s.pages);
+  stop(s);
   s.read = s.published = 0;
   waiting_.push_front(&s);
 }
@@ -58,17 +111,37 @@ void Scheduler::grow() {
 }
 
 void Scheduler::admit() {
-  while (!waiting_.empty() && static_cast<int>(running_.size()) < batch_.limits().sequences &&
-         let_in(*waiting_.front())) {
-    running_.push_back(waiting_.front());
-    waiting_.pop_front();
+  for (std::size_t i = 0; i < waiting_.size();) {
+    Sequence& s = *waiting_[i];
+    if (static_cast<int>(running_.size()) >= batch_.limits().sequences) return;
+    if (follows_a_reader(s)) {
+      ++i;
+      continue;
+    }
+    if (!let_in(s)) return;
+    running_.push_back(&s);
+    std::erase(waiting_, &s);
   }
+}
+
+// Whether a running sequence is still to read pages that `s` will then find, having the same beginning.
+bool Scheduler::follows_a_reader(const Sequence& s) const {
+  if (s.whole) return false;
+  return std::ranges::any_of(running_, [&](const Sequence* r) {
+    if (r->unread() <= 1 || r->whole) return false;
+    const std::size_t most = std::min(r->tokens.size(), s.tokens.size() - 1);
+    const auto end = std::mismatch(r->tokens.begin(), r->tokens.begin() + static_cast<std::ptrdiff_t>(most),
+                                   s.tokens.begin());
+    return static_cast<int>(end.first - r->tokens.begin()) / pages_.page_tokens() > r->published;
+  });
 }
 
 // Takes pages for all tokens of `s`, if one is left then for each running sequence to grow into.
 bool Scheduler::let_in(Sequence& s) {
   const auto all = std::span<const std::int32_t>(s.tokens);
   if (!s.whole && !s.all_wanted) s.pages = pages_.match(all.first(all.size() - 1));
+  const int known = static_cast<int>(s.pages.size());
+  const int snapshot = copy_state_ ? pages_.keep_to_snapshot(s.pages) : PagePool::no_snapshot;
   const int matched = static_cast<int>(s.pages.size());
   const int missing = pages_for(static_cast<int>(s.tokens.size())) - matched;
   if (missing + static_cast<int>(running_.size()) > pages_.available()) {
@@ -79,6 +152,9 @@ bool Scheduler::let_in(Sequence& s) {
   s.published = matched;
   s.read = matched * pages_.page_tokens();
   if (s.served == 0) s.cached = s.read;
+  s.parted = known * pages_.page_tokens();
+  s.state = take_state();
+  if (snapshot != PagePool::no_snapshot) copy_state_(batch_.limits().sequences + snapshot, s.state);
   return true;
 }
 
@@ -89,12 +165,17 @@ void Scheduler::share_rows() {
   auto prompts = static_cast<int>(std::ranges::count_if(order, [](auto* s) { return s->unread() > 1; }));
   int decoding = static_cast<int>(order.size()) - prompts;
   int rows = batch_.limits().rows, wanted = batch_.limits().wanted;
+  if (decoding > 0 && prompt_rows_ > 0) rows = std::min(rows, decoding + prompt_rows_);
   pieces_.clear();
+  const auto most = [this](const Sequence& s) {
+    const int border = next_border(s);
+    return border != 0 ? border - s.read : s.unread();
+  };
   for (Sequence* s : order) {
     if (rows == 0) break;
     int share = 1;
     if (s->unread() > 1) {
-      share = std::clamp((rows - decoding + prompts - 1) / prompts, 1, s->unread());
+      share = std::clamp((rows - decoding + prompts - 1) / prompts, 1, most(*s));
       --prompts;
     } else {
       --decoding;
@@ -104,12 +185,13 @@ void Scheduler::share_rows() {
       wanted -= share;
     else if (share == s->unread() && wanted-- <= 0)
       --share;  // the last row would be one wanted too many
-    if (share > 0) pieces_.push_back({s, share, -1});
+    if (share > 0) pieces_.push_back({s, share, -1, s->unread() == 1});
     rows -= share;
   }
   // What short prompts left over.
   for (Piece& piece : pieces_) {
-    const int more = std::min(rows, piece.sequence->unread() - piece.rows - (wanted > 0 ? 0 : 1));
+    const int left = piece.sequence->unread() - piece.rows - (wanted > 0 ? 0 : 1);
+    const int more = std::min({rows, left, most(*piece.sequence) - piece.rows});
     if (more <= 0) continue;
     piece.rows += more;
     rows -= more;
@@ -122,7 +204,7 @@ void Scheduler::fill_batch() {
   for (Piece& piece : pieces_) {
     Sequence& s = *piece.sequence;
     s.served = ++turn_;
-    batch_.add_sequence(s.pages);
+    batch_.add_sequence(s.pages, s.state);
     const int end = s.read + piece.rows;
     for (int p = s.read; p < end; ++p) {
       const bool last = p + 1 == static_cast<int>(s.tokens.size());

@@ -10,6 +10,8 @@ namespace rf {
 struct Sequence {
   std::uint64_t id = 0;  // in the order of submission
   std::vector<std::int32_t> tokens;
+  int priority = 0;  // higher ones are let in first; within one, lower ranks, then lower ids
+  std::uint64_t rank = 0;
   bool whole = false;       // it is read in one batch, and shares nothing with others
   bool all_wanted = false;  // the results of all its rows, not that of the last alone
 
@@ -19,6 +21,9 @@ struct Sequence {
   int published = 0;                  // of `pages`
   int cached = 0;                     // tokens found in the cache when it was first let in
   std::uint64_t served = 0;           // its last turn to be read, 0: had none
+  int state = -1;                     // slot of its recurrent states while it runs
+  int parted = 0;                     // tokens up to where others are known to have gone on differently
+  std::int32_t newest_snapshot = -1;  // the page with the snapshot of its answer, -1: none
 
   int unread() const { return static_cast<int>(tokens.size()) - read; }
 };

@@ -7,14 +7,15 @@
 namespace rf {
 
 struct Family {
-  std::string_view name;  // general.architecture
-  Rope::Pairs pairs;      // how the family's files order the rotated elements of a head
+  std::string_view name;                      // general.architecture
+  Rope::Pairs pairs = Rope::Pairs::adjacent;  // how the family's files order the rotated elements of a head
   // Which layers attention.sliding_window applies to where the file does not say: all but each `every`-th
   // one, the last of each `every` layers; 1: all, 0: none.
-  int every;
-  void (*record)(Builder&);
-  bool causal = true;       // where attention.causal does not say
-  bool full_first = false;  // of each `every` layers the first one has no window, not the last
+  int every = 0;
+  void (*record)(Builder&) = nullptr;
+  bool causal = true;           // where attention.causal does not say
+  bool full_first = false;      // of each `every` layers the first one has no window, not the last
+  bool partial_layers = false;  // a layer may lack attention or a dense network, their sizes being 0 then
 };
 
 // The family of the file's general.architecture. Throws Error listing the supported ones for another.
@@ -31,25 +32,33 @@ void record_deepseek2(Builder& b);
 void record_ernie(Builder& b);
 void record_exaone4(Builder& b);
 void record_falcon(Builder& b);
+void record_falcon_h1(Builder& b);
 void record_gemma(Builder& b);
 void record_gemma2(Builder& b);
 void record_gemma3(Builder& b);
+void record_gemma4(Builder& b);
 void record_glm4(Builder& b);
 void record_glm4moe(Builder& b);
 void record_gpt2(Builder& b);
 void record_gpt_oss(Builder& b);
 void record_gptneox(Builder& b);
 void record_granite(Builder& b);
+void record_granite_hybrid(Builder& b);
 void record_hunyuan(Builder& b);
+void record_jamba(Builder& b);
 void record_jina_bert(Builder& b);
+void record_lfm2(Builder& b);
 void record_llama(Builder& b);
 void record_llama4(Builder& b);
+void record_mamba(Builder& b);
+void record_mamba2(Builder& b);
 void record_minicpm(Builder& b);
 void record_minimax(Builder& b);
 void record_mistral3(Builder& b);
 void record_modern_bert(Builder& b);
 void record_mpt(Builder& b);
 void record_nemotron(Builder& b);
+void record_nemotron_h(Builder& b);
 void record_neo_bert(Builder& b);
 void record_nomic_bert(Builder& b);
 void record_olmo(Builder& b);
@@ -57,8 +66,12 @@ void record_olmo2(Builder& b);
 void record_olmoe(Builder& b);
 void record_phi2(Builder& b);
 void record_phimoe(Builder& b);
+void record_qwen35(Builder& b);
+void record_qwen3next(Builder& b);
 void record_refact(Builder& b);
 void record_routed(Builder& b);
+void record_rwkv6(Builder& b);
+void record_rwkv7(Builder& b);
 void record_seed_oss(Builder& b);
 void record_smollm3(Builder& b);
 void record_stablelm(Builder& b);

@@ -1,6 +1,7 @@
 // Builder: what an architecture's file is written with. Each call records one step.
 #pragma once
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,7 +14,7 @@ namespace rf {
 struct Layer {
   int index = 0;
   const LayerSpec* spec = nullptr;
-  std::string operator[](std::string_view name) const;  // "blk.INDEX.NAME"
+  std::string operator[](std::string_view name) const;  // "blk.INDEX.NAME", outside the layers NAME
   const LayerSpec* operator->() const { return spec; }
 };
 
@@ -30,16 +31,20 @@ class Builder {
   int context() const { return context_; }  // positions a sequence will have at most
   int layers() const { return static_cast<int>(spec_.layers.size()); }
   Layer layer(int index) const { return {index, &spec_.layers[static_cast<std::size_t>(index)]}; }
+  Layer outside() const { return {none, nullptr}; }
   bool has(const std::string& name) const { return file_.find(name + ".weight") != nullptr; }
+  bool has_experts() const;  // expert_count is there, and not 0
 
   // Values under the architecture's keys. Sizes are from 1 to 1 << 20, numbers finite; throws Error naming
   // the key.
   bool has_key(std::string_view key) const;
   int size(std::string_view key) const;
   int size(std::string_view key, int fallback) const { return has_key(key) ? size(key) : fallback; }
+  int count(std::string_view key) const;  // as a size, or 0
   float number(std::string_view key, float fallback) const;
   bool flag(std::string_view key, bool fallback) const;
   std::string text(std::string_view key, const std::string& fallback) const;
+  void refuse(const std::string& tensor, std::string_view what) const;  // throws Error if the file has it
   [[noreturn]] void bad_key(std::string_view key, const std::string& expected) const;
 
   struct EmbedOptions {
@@ -49,6 +54,9 @@ class Builder {
     bool types = false;          // the first row of token_types is added
   };
   SlotId embed(const EmbedOptions& options);  // token_embd
+  // scale times columns [first, first + count) of the token's row in the table `name`.
+  SlotId embed_columns(const std::string& name, std::int64_t first, std::int64_t count, float scale,
+                       SlotId out);
 
   // Attention in the layer's shape: its heads, window and rotation, scale 1 / sqrt(key_dim), and the norms of
   // queries and keys (attn_q_norm, attn_k_norm), the layer's own factors of rotation and sinks (attn_sinks)
@@ -57,11 +65,13 @@ class Builder {
   struct QkvOptions {
     std::string_view norm = "attn_norm";
     float clamp = 0;
+    bool keys_are_values = false;  // attn_k gives the values too
   };
   // attn_q, attn_k, attn_v, or attn_qkv that holds them one after the other.
   SlotId qkv(SlotId x, const Layer& layer, const Attention& attention, const QkvOptions& options);
   // Makes the layer's cache, unless `attention` names another's.
   SlotId attend(SlotId qkv, const Layer& layer, Attention attention);
+  CacheId cache_of(const Layer& layer) const;  // that attend() made
 
   struct GateUpOptions {
     std::string_view norm = "ffn_norm";
@@ -80,6 +90,12 @@ class Builder {
     float scale = 1, out_scale = 1;
     Activation activation = Activation::identity;
     std::int64_t first_column = none;  // the part of `out` that it writes, when not the whole
+    std::int64_t x_column = none;      // the part of the input that it reads, likewise
+    SlotId mul = none;
+// Of the matrix, when not the whole: rows from first_row on, of `all_rows` that it must have.
+    std::int64_t first_row = 0, rows = 0, all_rows = 0;
+    Norm given{}, given_post{};  // in the place of `norm` and `post`
+    WeightId bias = none;        // of a name of its own
   };
   SlotId matmul(SlotId in, const Layer& layer, std::string_view name, const MatmulOptions& options);
   // The product of each head with its own matrix; the rest of each head, where it is wider, is passed on. It
@@ -89,10 +105,23 @@ class Builder {
   // Of the file's keys: expert_count, expert_used_count, expert_group_count, expert_group_used_count,
   // expert_gating_func, expert_weights_norm, expert_weights_scale.
   Routing routing() const;
-  // ffn_gate_inp, with exp_probs_b where the file has it; ffn_gate_exps, ffn_up_exps (or ffn_gate_up_exps,
-  // which holds both); ffn_down_exps. `options` are those of the last step.
+  // ffn_gate_inp, with exp_probs_b where the file has it; ffn_gate_exps where the file has it, ffn_up_exps
+  // (or ffn_gate_up_exps, which holds both); ffn_down_exps. `options` are those of the last step.
   SlotId experts(SlotId x, const Layer& layer, Routing routing, const GateUpOptions& up,
                  const MatmulOptions& down);
+
+  // The convolution's tensor has a row for each channel, as long as its kernel.
+  struct ConvOptions {
+    std::int64_t first_column = 0;
+    Activation activation = Activation::identity;
+    bool gated = false;
+  };
+  SlotId conv(SlotId x, const Layer& layer, std::string_view name, const ConvOptions& options);
+  // x mixed with the row before it, once for each of `mix`, vectors of x's width.
+  SlotId shift(SlotId x, const Layer& layer, std::string_view norm, std::span<const WeightId> mix,
+               SlotId side);
+  // Makes the state.
+  SlotId scan(SlotId x, SlotId side, const Layer& layer, Scan scan);
 
   struct LogitsOptions {
     float scale = 1, softcap = 0;
@@ -111,6 +140,11 @@ class Builder {
   std::int64_t rows_of(const std::string& name) const { return file_.tensor(name + ".weight").rows(); }
   Norm norm(const std::string& name, std::int64_t elements);
   void allow_plain_norms() { plain_norms_ = true; }  // a norm that the file lacks is one without weights
+  // Of `name` where the file has it, else without weights if `always`, else none.
+  Norm norm_if(const std::string& name, std::int64_t elements, bool always);
+  // An F32 tensor of `elements` in all; row `row` of one that has several.
+  WeightId numbers(const std::string& name, std::int64_t elements) { return vector(name, elements); }
+  WeightId row_of(const std::string& name, std::int64_t elements, std::int64_t row);
   // One F32 number: tensor `name`.
   float scalar(const std::string& name);
 
@@ -128,6 +162,7 @@ class Builder {
   Linear linear(const std::string& name, std::int64_t columns, std::int64_t rows, Rows part = whole);
   Linear matrices(const std::string& name, std::int64_t columns, std::int64_t rows, std::int64_t count);
   Norm head_norm(const std::string& name, std::int64_t dim, std::int64_t heads);
+  StateId new_state(const Layer& layer, std::int64_t elements);
   HeadLayer head_layer(const std::string& name, std::int64_t& elements);
   WeightId rope_factors(const Layer& layer);
   void finish_sum(Step& step, const MatmulOptions& options, const Layer& layer);

@@ -23,6 +23,10 @@ int Builder::size(std::string_view key) const {
   return static_cast<int>(value);
 }
 
+int Builder::count(std::string_view key) const {
+  return file_.get<std::int64_t>(full(key)) == 0 ? 0 : size(key);
+}
+
 float Builder::number(std::string_view key, float fallback) const {
   const auto value = file_.get<float>(full(key), fallback);
   if (!std::isfinite(value)) bad_key(key, fmt::format("a finite number, found {}", value));
@@ -31,6 +35,10 @@ float Builder::number(std::string_view key, float fallback) const {
 
 bool Builder::flag(std::string_view key, bool fallback) const {
   return file_.get<bool>(full(key), fallback);
+}
+
+void Builder::refuse(const std::string& tensor, std::string_view what) const {
+  if (has(tensor)) fail("{}: not supported yet: {} (tensor '{}.weight')", file_.path(), what, tensor);
 }
 
 std::string Builder::text(std::string_view key, const std::string& fallback) const {
@@ -104,6 +112,24 @@ Norm Builder::norm(const std::string& name, std::int64_t elements) {
     norm.bias = vector(name + ".bias", elements);
   }
   return norm;
+}
+
+Norm Builder::norm_if(const std::string& name, std::int64_t elements, bool always) {
+  if (has(name)) return norm(name, elements);
+  return always ? Norm{.kind = spec_.norm, .eps = spec_.norm_eps} : Norm{};
+}
+
+WeightId Builder::row_of(const std::string& name, std::int64_t elements, std::int64_t row) {
+  const Tensor& tensor = file_.tensor(name);
+  if (tensor.type != Type::f32)
+    fail("{}: tensor '{}' has type {}, expected F32", file_.path(), name, type_info(tensor.type).name);
+  if (row >= tensor.rows())
+    fail("{}: tensor '{}' has {} rows, expected more than {}", file_.path(), name, tensor.rows(), row);
+  return weight(name, elements, tensor.rows(), {row, 1});
+}
+
+bool Builder::has_experts() const {
+  return file_.get<std::int64_t>(full("expert_count"), 0) != 0;
 }
 
 // Weights for one head or for each.

@@ -12,9 +12,9 @@ namespace rf {
 
 // The shape of one layer.
 struct LayerSpec {
-  int heads = 0, kv_heads = 0;
+  int heads = 0, kv_heads = 0;  // one of them 0: no attention, and none of the sizes up to ffn
   int key_dim = 0, value_dim = 0;
-  int ffn = 0;
+  int ffn = 0;     // 0: no dense network
   int window = 0;  // sliding attention window, 0: none
   Rope rope;
 };

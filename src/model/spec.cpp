@@ -104,8 +104,8 @@ void read_yarn(const Keys& keys, Rope& rope) {
   // mscale over mscale_all_dim of the published configurations, the second being the multiplier.
   const double grow = 0.1 * std::log(static_cast<double>(rope.yarn_factor)),
                multiplier = static_cast<double>(keys.number("rope.scaling.yarn_log_multiplier", -1, 0));
-  rope.magnitude = keys.number("rope.scaling.attn_factor", 0,
-                               static_cast<float>((1 + grow) / (1 + multiplier * grow)));
+  rope.magnitude =
+      keys.number("rope.scaling.attn_factor", 0, static_cast<float>((1 + grow) / (1 + multiplier * grow)));
 }
 
 Rope read_rope(const Gguf& file, const Keys& keys, bool windowed, const LayerSpec& layer) {
@@ -162,19 +162,24 @@ void read_layers(const Gguf& file, const Keys& keys, Spec& spec) {
       file.get<std::uint64_t>(keys.full("attention.sliding_window"), 0) != 0;  // 0 means none too
   std::vector<bool> windowed(count);
   if (window) windowed = windowed_layers(file, keys, family_of(file), count);
-  const std::vector<int> heads = keys.sizes("attention.head_count", 1, max_heads, count);
+  const bool partial = family_of(file).partial_layers;
+  const int least = partial ? 0 : 1;
+  const std::vector<int> heads = keys.sizes("attention.head_count", least, max_heads, count);
   std::vector<int> kv_heads = heads;
   if (keys.has("attention.head_count_kv"))
-    kv_heads = keys.sizes("attention.head_count_kv", 1, max_heads, count);
-  const std::vector<int> ffn = keys.sizes("feed_forward_length", 1, max_size, count);
+    kv_heads = keys.sizes("attention.head_count_kv", least, max_heads, count);
+  std::vector<int> ffn(count);
+  if (!partial || keys.has("feed_forward_length"))
+    ffn = keys.sizes("feed_forward_length", least, max_size, count);
   for (std::size_t i = 0; i < count; ++i) {
     LayerSpec& layer = spec.layers.emplace_back();
     layer.heads = heads[i];
     layer.kv_heads = kv_heads[i];
+    layer.ffn = ffn[i];
+    if (layer.heads == 0 || layer.kv_heads == 0) continue;
     if (layer.heads % layer.kv_heads != 0)
       keys.bad(keys.full("attention.head_count_kv"), layer.kv_heads,
                fmt::format("a divisor of attention.head_count, {}", layer.heads));
-    layer.ffn = ffn[i];
     if (windowed[i]) layer.window = keys.size("attention.sliding_window", max_context);
     read_heads(keys, spec, windowed[i], layer);
     layer.rope = read_rope(file, keys, windowed[i], layer);

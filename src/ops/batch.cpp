@@ -11,7 +11,8 @@ Batch::Batch(const BatchLimits& limits) : limits_(limits) {
              sequences = static_cast<std::size_t>(limits.sequences);
   wanted_at_ = 3 * rows;
   first_at_ = wanted_at_ + static_cast<std::size_t>(limits.wanted);
-  pages_at_ = first_at_ + sequences;
+  states_at_ = first_at_ + sequences;
+  pages_at_ = states_at_ + sequences;
   block_.resize(pages_at_ + sequences * static_cast<std::size_t>(limits.pages));
 }
 
@@ -19,11 +20,12 @@ void Batch::clear() {
   rows_ = wanted_ = sequences_ = 0;
 }
 
-void Batch::add_sequence(std::span<const std::int32_t> pages) {
+void Batch::add_sequence(std::span<const std::int32_t> pages, std::int32_t state) {
   if (sequences_ == limits_.sequences) fail("batch: more than {} sequences", limits_.sequences);
   if (pages.size() > static_cast<std::size_t>(limits_.pages))
     fail("batch: a sequence of {} pages, at most {} fit", pages.size(), limits_.pages);
   block_[first_at_ + static_cast<std::size_t>(sequences_)] = rows_;
+  block_[states_at_ + static_cast<std::size_t>(sequences_)] = state;
   std::copy(
       pages.begin(), pages.end(),
       block_.begin() + static_cast<std::ptrdiff_t>(pages_at_ + static_cast<std::size_t>(sequences_) *

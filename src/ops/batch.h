@@ -20,8 +20,9 @@ class Batch {
   explicit Batch(const BatchLimits& limits);
 
   void clear();
-  // Starts a sequence whose pages (cache page numbers, in position order) cover every position added to it.
-  void add_sequence(std::span<const std::int32_t> pages);
+  // Starts a sequence whose pages (cache page numbers, in position order) cover every position added to it,
+  // and whose recurrent states lie in slot `state`, no other sequence's.
+  void add_sequence(std::span<const std::int32_t> pages, std::int32_t state = 0);
   // Adds a row to the sequence started last. Positions must follow each other.
   void add_row(std::int32_t token, std::int32_t position, bool wanted);
 
@@ -41,6 +42,7 @@ class Batch {
     return block_.data() + pages_at_ +
            static_cast<std::size_t>(sequence) * static_cast<std::size_t>(limits_.pages);
   }
+  std::int32_t state(int sequence) const { return block_[states_at_ + static_cast<std::size_t>(sequence)]; }
   // Positions that attention reads, summed over rows.
   double context() const;
 
@@ -51,8 +53,9 @@ class Batch {
   }
   BatchLimits limits_;
   int rows_ = 0, wanted_ = 0, sequences_ = 0;
-  std::size_t wanted_at_ = 0, first_at_ = 0, pages_at_ = 0;
-  // tokens | positions | sequences of rows | wanted rows | first rows of sequences | page tables
+  std::size_t wanted_at_ = 0, first_at_ = 0, states_at_ = 0, pages_at_ = 0;
+  // tokens | positions | sequences of rows | wanted rows | first rows of sequences | state slots | page
+  // tables
   std::vector<std::int32_t> block_;
 };
 

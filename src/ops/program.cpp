@@ -16,7 +16,7 @@ struct Form {
   bool input;  // reads a slot
 };
 
-constexpr std::array<Form, 10> forms{{
+constexpr std::array<Form, 13> forms{{
     {"embed", 3, false},
     {"qkv", 3, true},
     {"attend", 0, true},
@@ -26,6 +26,9 @@ constexpr std::array<Form, 10> forms{{
     {"route", 1, true},
     {"experts_up", 2, true},
     {"experts_down", 1, true},
+    {"conv", 0, true},
+    {"shift", 0, true},
+    {"scan", 0, true},
     {"logits", 1, true},
 }};  // in Op's order
 
@@ -60,9 +63,7 @@ class Checker {
         attention();
         break;
       case Op::matmul:
-        norm(step_.norm, width(step_.x));
-        norm(step_.post, written_width());
-        linear(0, step_.x, written_width());
+        matmul();
         break;
       case Op::gate_up:
         norm(step_.norm, width(step_.x));
@@ -77,6 +78,15 @@ class Checker {
       case Op::experts_down:
         experts();
         break;
+      case Op::conv:
+        conv();
+        break;
+      case Op::shift:
+        shift();
+        break;
+      case Op::scan:
+        scan();
+        break;
       case Op::logits:
         norm(step_.norm, width(step_.x));
         if (step_.linear[0].weight != none) linear(0, step_.x, program_.vocab);
@@ -89,7 +99,8 @@ class Checker {
  private:
   std::int64_t written_width() const {
     if (step_.columns == 0) return width(step_.out);
-    if (step_.add != none || step_.first_column < 0 || step_.first_column + step_.columns > width(step_.out))
+    if (step_.add != none || step_.mul != none || step_.first_column < 0 ||
+        step_.first_column + step_.columns > width(step_.out))
       fail("{}: it writes {} columns from {} on of a slot of width {}", where_, step_.columns,
            step_.first_column, width(step_.out));
     return step_.columns;
@@ -117,12 +128,17 @@ class Checker {
         fail("{}: its routes have width {}, expected {}", where_, width(step_.routes),
              2 * step_.routing.used);
     }
-    if (step_.add == none) return;
-    if (step_.op != Op::matmul && step_.op != Op::experts_down)
+    if (step_.side != none) readable(step_.side, "side");
+    if (step_.add != none && step_.op != Op::matmul && step_.op != Op::experts_down)
       fail("{}: only matmul and experts_down add a slot", where_);
-    readable(step_.add, "added");
-    if (width(step_.add) != width(step_.out))
-      fail("{}: it adds a slot of width {}, expected {}", where_, width(step_.add), width(step_.out));
+    if (step_.mul != none && step_.op != Op::matmul) fail("{}: only matmul multiplies by a slot", where_);
+    for (const SlotId id : {step_.add, step_.mul}) {
+      if (id == none) continue;
+      readable(id, id == step_.add ? "added" : "multiplying");
+      if (width(id) != width(step_.out))
+        fail("{}: it adds or multiplies by a slot of width {}, expected {}", where_, width(id),
+             width(step_.out));
+    }
   }
 
   const Weight& weight(WeightId id, const char* role) const {
@@ -178,6 +194,16 @@ class Checker {
     return step_.linear[i].weight == none ? 0 : linear(i, step_.x);
   }
 
+  void matmul() const {
+    const std::int64_t columns = step_.x_columns == 0 ? width(step_.x) : step_.x_columns;
+    if (step_.x_column < 0 || columns < 1 || step_.x_column + columns > width(step_.x))
+      fail("{}: it reads {} columns from {} on of a slot of width {}", where_, columns, step_.x_column,
+           width(step_.x));
+    norm(step_.norm, columns);
+    norm(step_.post, written_width());
+    matrix(step_.linear[0], columns, written_width());
+  }
+
   void embed() const {
     linear(0, step_.out, program_.vocab);
     if (step_.linear[1].weight != none) linear(1, step_.out);
@@ -213,8 +239,109 @@ class Checker {
       fail("{}: slots of widths {} and {} for {} experts a row", where_, width(step_.x), width(step_.out),
            r.used);
     matrix(step_.linear[0], in, out, r.experts);
-    if (up) matrix(step_.linear[1], in, out, r.experts);
+    if (up && step_.linear[1].weight != none) matrix(step_.linear[1], in, out, r.experts);
     norm(step_.post, width(step_.out));
+  }
+
+  void widths(std::int64_t in, std::int64_t side, std::int64_t out) const {
+    const std::int64_t found = step_.side == none ? 0 : width(step_.side);
+    if (width(step_.x) != in || found < side || width(step_.out) != out)
+      fail("{}: slots of widths {}, {} and {}, expected {}, {} and {}", where_, width(step_.x), found,
+           width(step_.out), in, side, out);
+  }
+
+  // Its state has `elements`, and no other step has it.
+  void state(std::int64_t elements) const {
+    const StateId id = state_of(step_);
+    if (id < 0 || static_cast<std::size_t>(id) >= program_.states.size())
+      fail("{}: its state is {}, of {} states", where_, id, program_.states.size());
+    if (const std::int64_t found = program_.states[static_cast<std::size_t>(id)].width; found != elements)
+      fail("{}: state {} has {} elements, expected {}", where_, id, found, elements);
+    if (std::count_if(program_.steps.begin(), program_.steps.end(),
+                      [id](const Step& step) { return state_of(step) == id; }) != 1)
+      fail("{}: state {} is another step's too", where_, id);
+  }
+
+  void conv() const {
+    const Conv& c = step_.conv;
+    const std::int64_t read = std::int64_t{c.channels} * (c.gated ? 3 : 1);
+    if (c.kernel < 1 || c.channels < 1 || c.first_column < 0 || c.first_column + read > width(step_.x) ||
+        width(step_.out) != c.channels)
+      fail("{}: {} rows of {} channels from column {} on, of a slot of width {} to one of {}", where_,
+           c.kernel, read, c.first_column, width(step_.x), width(step_.out));
+    if (step_.activation != Activation::identity && step_.activation != Activation::silu)
+      fail("{}: its activation is neither silu nor none", where_);
+    needed(c.weight, std::int64_t{c.kernel} * c.channels, "kernel");
+    if (program_.tensor(c.weight).columns() != c.kernel)
+      fail("{}: its kernel has {} columns, expected {}", where_, program_.tensor(c.weight).columns(),
+           c.kernel);
+    vector(c.bias, c.channels, "bias");
+    state(std::int64_t{c.kernel - 1} * c.channels);
+  }
+
+  void shift() const {
+    const Shift& s = step_.shift;
+    if (s.count < 1 || s.count > Shift::most)
+      fail("{}: {} mixtures, expected 1 to {}", where_, s.count, Shift::most);
+    widths(width(step_.x), step_.side == none ? 0 : s.count * width(step_.x), s.count * width(step_.x));
+    norm(step_.norm, width(step_.x));
+    for (int i = 0; i < s.count; ++i) needed(s.mix[i], width(step_.x), "mixture");
+    state(width(step_.x));
+  }
+
+  void scan() const {
+    const Scan& s = step_.scan;
+    if (s.heads < 1 || s.groups < 1 || s.heads % s.groups != 0 || s.key_dim < 1 || s.value_dim < 1 ||
+        s.block < 1 || s.heads % s.block != 0)
+      fail("{}: {} heads of {} and {}, {} groups, blocks of {}", where_, s.heads, s.key_dim, s.value_dim,
+           s.groups, s.block);
+    const std::int64_t keys = s.keys(), values = s.values(), heads = s.heads, key_dim = s.key_dim;
+    const bool rwkv = s.kind == Scan::Kind::rwkv6 || s.kind == Scan::Kind::rwkv7;
+    if ((rwkv || s.kind == Scan::Kind::mamba) && s.groups != s.heads)
+      fail("{}: {} heads in {} groups", where_, heads, s.groups);
+    switch (s.kind) {
+      case Scan::Kind::mamba:
+        if (heads != 1) fail("{}: {} heads, expected 1", where_, heads);
+        widths(values, 3 * values + 2 * key_dim, values);
+        needed(s.decay, key_dim * values, "decay");
+        needed(s.bonus, values, "bonus");
+        norm(s.key_norm, key_dim);
+        norm(s.query_norm, key_dim);
+        break;
+      case Scan::Kind::mamba2:
+        widths(values + 2 * keys, 2 * values + 2 * keys + heads, values);
+        needed(s.bonus, heads, "bonus");
+        norm(s.norm, values);
+        break;
+      case Scan::Kind::delta:
+        widths(values + 2 * keys, 2 * values + 2 * keys + 2 * heads, values);
+        norm(s.norm, s.value_dim);
+        break;
+      case Scan::Kind::rwkv6:
+      case Scan::Kind::rwkv7:
+        if (s.value_dim != s.key_dim) fail("{}: keys of {} and values of {}", where_, s.key_dim, s.value_dim);
+        if (s.kind == Scan::Kind::rwkv6)
+          widths(5 * values, 0, values);
+        else
+          widths((step_.side == none ? 6 : 7) * values, step_.side == none ? 0 : values, values);
+        needed(s.bonus, keys, "bonus");
+        norm(s.norm, values);
+        break;
+    }
+    if (s.kind == Scan::Kind::mamba2 || s.kind == Scan::Kind::delta) {
+      needed(s.decay, heads, "decay");
+      needed(s.step_bias, heads, "step bias");
+    }
+    if (s.kind == Scan::Kind::rwkv7) {
+      needed(s.key_scale, keys, "key scale");
+      needed(s.key_mix, keys, "key mixture");
+    }
+    state(key_dim * values);
+  }
+
+  void needed(WeightId id, std::int64_t elements, const char* role) const {
+    if (id == none) fail("{}: it has no {}", where_, role);
+    vector(id, elements, role);
   }
 
   void rows_equal_output(std::int64_t rows) const {
@@ -278,8 +405,29 @@ int linear_count(Op op) {
   return form_of(op).linears;
 }
 
+namespace {
+
+Cost recurrent_cost(const Program& program, const Step& step, int rows, int sequences) {
+  const auto state = static_cast<double>(program.states[static_cast<std::size_t>(state_of(step))].width);
+  Cost cost{2 * sequences * state * sizeof(float), 0};
+  const Scan& scan = step.scan;
+  for (const WeightId id : {step.norm.weight, step.conv.weight, step.conv.bias, scan.decay, scan.bonus,
+                            scan.step_bias, scan.key_scale, scan.key_mix, scan.norm.weight})
+    cost.bytes += bytes_of(program, id);
+  for (const WeightId id : step.shift.mix) cost.bytes += bytes_of(program, id);
+  if (step.op == Op::conv) cost.flops = 2.0 * rows * step.conv.kernel * step.conv.channels;
+  if (step.op == Op::shift) cost.flops = 3.0 * rows * step.shift.count * state;
+  // Decaying, adding a product, and a sum for each element; what delta and rwkv7 take away costs a sum more.
+  const bool corrects = scan.kind == Scan::Kind::delta || scan.kind == Scan::Kind::rwkv7;
+  if (step.op == Op::scan) cost.flops = (corrects ? 7.0 : 5.0) * rows * state;
+  return cost;
+}
+
+}  // namespace
+
 Cost cost_of(const Program& program, const Step& step, int rows, int wanted, double context,
-             double kv_element_bytes) {
+             double kv_element_bytes, int sequences) {
+  if (const StateId id = state_of(step); id != none) return recurrent_cost(program, step, rows, sequences);
   if (step.op == Op::attend) {
     const Attention& a = step.attention;
     if (a.window > 0) context = std::min(context, static_cast<double>(rows) * a.window);

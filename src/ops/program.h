@@ -1,6 +1,7 @@
 // Program: what a model computes, recorded once at load: a flat list of coarse steps over activation slots,
 // weights and states. Immutable after the Builder hands it over; nothing in it depends on a batch.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -10,25 +11,31 @@
 
 namespace rf {
 
-// Indices into Program::slots, weights, caches; none means the step has no such operand.
+// Indices into Program::slots, weights, caches, states; none means the step has no such operand.
 using SlotId = int;
 using WeightId = int;
 using CacheId = int;
+using StateId = int;
 inline constexpr int none = -1;
 
 // The vocabulary. x is the step's input slot, out its output; all activations are f32 [rows, width].
-// n stands for norm(x[r]); every W has its bias added where it has one.
+// n stands for norm(x[r]); every W has its bias added where it has one. [ a | b ] stands side by side in a
+// row.
 enum class Op : std::uint8_t {
   embed,   // out[r] = norm(table[token[r]] * scale + positions[position[r]] + types[0]), W0, W1, W2 being the
            // tables; the last two are optional, and so is the norm
   qkv,     // out[r] = [ W0 n | W1 n | W2 n ], cut off at +-clamp where that is not 0; W1 and W2 are optional
   attend,  // out[r] = attention of row r's query heads over its sequence's cache (see Attention)
-  matmul,  // out[r] = (post(activation(W0 n)) * scale + add[r]) * out_scale
+  matmul,  // out[r] = (post(activation(W0 n)) * mul[r] * scale + add[r]) * out_scale
   gate_up,       // out[r] = activation(W0 n) * (W1 n)
   heads,         // out[r][h] = [ W0[h] x[r][h][0 .. columns) | the rest of x[r][h] ] for each head, no norm
   route,         // out[r] = [ numbers of the experts used | their weights ] (see Routing)
-  experts_up,    // out[r][k] = activation(W0[e] n) * (W1[e] n) for the k-th expert e of routes[r]
+  experts_up,    // out[r][k] = activation(W0[e] n) * (W1[e] n) for the k-th expert e of routes[r], the second
+                 // factor being optional
   experts_down,  // out[r] = (post(sum over k of weight[r][k] * W0[e] x[r][k]) * scale + add[r]) * out_scale
+  conv,          // out[r] = each channel's convolution over the last rows of r's sequence (see Conv)
+  shift,         // out[r] = n mixed with that of the row before it in its sequence (see Shift)
+  scan,          // out[r] = what the recurrence of r's sequence gives at row r (see Scan)
   logits,  // out[i] = softcap(W0 norm(x[wanted[i]]) * scale) for the wanted rows only; without W0 the norm
            // itself is the result: a model that embeds
 };
@@ -56,6 +63,7 @@ enum class Activation : std::uint8_t {
   gelu,       // with the error function
   relu,
   relu_squared,
+  sigmoid,
   tanh,
   // gate and up are cut to at most 7 (up to at least -7 too): gate sigmoid(1.702 gate) (up + 1), as gpt-oss
   // has it
@@ -132,24 +140,127 @@ struct Routing {
   bool weigh_input = false;  // experts_up multiplies its input by the weight, and experts_down no longer does
 };
 
+// Rows of one sequence come in the order of their positions, whichever batches they lie in. A sequence's
+// state is what earlier rows of it left; at position 0 it is zero, whatever the state's memory holds. A row's
+// result depends on its sequence's rows alone, and is the same to the last bit however they are cut into
+// batches.
+
+// A causal convolution, each channel by itself, over the last `kernel` rows:
+//   out[r][c] = activation(bias[c] + sum over j < kernel of W[c][j] * in[r - (kernel - 1) + j][c])
+// with in[r] = x[r] from first_column on, and 0 before the sequence's first row. Gated: x[r] is [ b | g | v ]
+// of `channels` each, in[r] = b * v, and out is multiplied by g. State: the kernel - 1 last rows of `in`.
+struct Conv {
+  int kernel = 0, channels = 0;
+  std::int64_t first_column = 0;
+  WeightId weight = none;  // f32 [kernel, channels]
+  WeightId bias = none;    // f32 [channels]
+  bool gated = false;
+  StateId state = none;
+};
+
+// out[r] = [ n + (p - n) * (mix[i] + side[r]_i) for each i < count ], p being the normed row before (0 at
+// first). side, where the step has it, is [ side_0 | side_1 | ... ], each as wide as x. State: the last n.
+struct Shift {
+  static constexpr int most = 6;
+  int count = 0;
+  WeightId mix[most] = {none, none, none, none, none, none};  // f32 [width of x] each
+  StateId state = none;
+};
+
+// A linear recurrence. Each of `heads` heads h has a state S, [key_dim][value_dim]; a row first changes the
+// state and then reads it, but in rwkv6, where it reads before. i runs over key_dim, j over value_dim;
+// '.' in a row is what the step does not read. G = groups: heads share the keys and queries of group h /
+// (heads / G), or h % G where they are `tiled`. softplus(t) = ln(1 + e^t), unit(t) = t / sqrt(sum t^2 +
+// 1e-6).
+//
+// mamba (arXiv:2312.00752): one head, its values being the channels j. x = u [value_dim],
+//   side = [ . | z | t | B | C ], of widths value_dim thrice and key_dim twice; B and C go through key_norm
+//   and query_norm.
+//     d[j] = softplus(t[j])
+//     S[i][j] = exp(d[j] * decay[j][i]) * S[i][j] + B[i] * d[j] * u[j]
+//     out[j] = (sum over i of C[i] * S[i][j] + bonus[j] * u[j]) * silu(z[j])
+// mamba2 (arXiv:2405.21060): x = [ u of each head | B of each group | C of each group ],
+//   side = [ z of each head | . as wide as x | t, one a head ].
+//     d = softplus(t + step_bias[h])
+//     S[i][j] = exp(d * decay[h]) * S[i][j] + B[i] * d * u[j]
+//     y[j] = (sum over i of C[i] * S[i][j] + bonus[h] * u[j]) * silu(z[j])
+//   out = norm(y), of the heads of each group together.
+// delta (arXiv:2412.06464): x = [ q of each group | k of each group | v of each head ],
+//   side = [ . as wide as x | z of each head | b and a ]. b and a, one of each a head, come in blocks: b of
+//   `block` heads, then a of the same heads.
+//     q = unit(q) / sqrt(key_dim), k = unit(k), g = exp(decay[h] * softplus(a + step_bias[h]))
+//     e[j] = sigmoid(b) * (v[j] - g * sum over i of k[i] * S[i][j])
+//     S[i][j] = g * S[i][j] + k[i] * e[j]
+//     out[j] = norm(y)[j] * silu(z[j]), y[j] = sum over i of q[i] * S[i][j]
+// rwkv6 (arXiv:2404.05892), value_dim = key_dim: x = [ r | w | k | v | g ], each of all heads.
+//     y[j] = sum over i of r[i] * (bonus[h][i] * k[i] * v[j] + S[i][j])
+//     S[i][j] = exp(-exp(w[i])) * S[i][j] + k[i] * v[j]
+//     out[j] = norm(y)[j] * g[j]
+// rwkv7 (arXiv:2503.14456), value_dim = key_dim: x = [ r | w | k | v | a | g ], and m after it where the step
+//   has a side; side = the first layer's v.
+//     v = v + (side - v) * m
+//     c = k * key_scale[h], divided by max(sqrt(sum c^2), 1e-12)
+//     k = k * (1 + (a - 1) * key_mix[h])
+//     S[i][j] = exp(-exp(-1/2) * sigmoid(w[i])) * S[i][j] + k[i] * v[j] - a[i] * c[i] * (sum over l of c[l] *
+//     S[l][j])
+//       with the S before this row on the right
+//     y[j] = sum over i of r[i] * S[i][j]
+//     out[j] = (norm(y)[j] + v[j] * sum over i of r[i] * k[i] * bonus[h][i]) * g[j]
+// Norms of delta and rwkv run over one head; delta's weights serve all heads, others are those of all of
+// them.
+struct Scan {
+  enum class Kind : std::uint8_t { mamba, mamba2, delta, rwkv6, rwkv7 };
+  Kind kind = Kind::mamba;
+  int heads = 1, groups = 1;
+  int key_dim = 0, value_dim = 0;
+  bool tiled = false;
+  int block = 1;
+  WeightId decay = none;                      // f32: mamba [key_dim, value_dim], others [heads]
+  WeightId bonus = none;                      // f32: mamba [value_dim], mamba2 [heads], rwkv [all keys]
+  WeightId step_bias = none;                  // f32 [heads]
+  WeightId key_scale = none, key_mix = none;  // f32 [all keys]
+  Norm norm{}, key_norm{}, query_norm{};
+  StateId state = none;
+
+  int group_of(int head) const { return tiled ? head % groups : head / (heads / groups); }
+  std::int64_t keys() const { return std::int64_t{groups} * key_dim; }
+  std::int64_t values() const { return std::int64_t{heads} * value_dim; }
+};
+
 struct Step {
   Op op = Op::embed;
   int layer = none;  // -1 outside the layers
-  SlotId x = none, add = none, routes = none, out = none;
+  SlotId x = none, add = none, mul = none, routes = none, side = none, out = none;
   Norm norm, post;
   bool post_last = false;  // post is applied after the addition
   Linear linear[3];
   Activation activation = Activation::identity;
   Attention attention;
   Routing routing;  // of route, experts_up and experts_down
-  int heads = 0;    // of heads
-  // What matmul and heads write of out's rows, when not the whole.
+  Conv conv;
+  Shift shift;
+  Scan scan;
+  int heads = 0;  // of heads
+  // What matmul reads of x's rows, and matmul and heads write of out's, when not the whole.
+  std::int64_t x_column = 0, x_columns = 0;
   std::int64_t first_column = 0, columns = 0;
   float scale = 1;
   float out_scale = 1;
   float clamp = 0;
   float softcap = 0;
 };
+
+// The slots that a step reads, none in the place of absent ones.
+inline std::array<SlotId, 5> inputs(const Step& step) {
+  return {step.x, step.add, step.mul, step.routes, step.side};
+}
+// The state that it keeps, or none.
+inline StateId state_of(const Step& step) {
+  return step.op == Op::conv    ? step.conv.state
+         : step.op == Op::shift ? step.shift.state
+         : step.op == Op::scan  ? step.scan.state
+                                : none;
+}
 
 struct Slot {
   std::int64_t width = 0;
@@ -168,6 +279,13 @@ struct Cache {
   int key_dim = 0, value_dim = 0;
   bool key_is_value = false;  // a value is the first elements of its key, and not stored again
   int stored_value_dim() const { return key_is_value ? 0 : value_dim; }
+};
+
+// What one recurrent step keeps of each sequence. A back end has room for a number of sequences' states, in
+// slots that the batch names.
+struct State {
+  int layer = 0;
+  std::int64_t width = 0;  // elements
 };
 
 // How the rows of a text become one embedding, numbered as in GGUF files (off: "none"). rank: what the
@@ -198,6 +316,7 @@ struct Program {
   std::vector<Slot> slots;
   std::vector<Weight> weights;
   std::vector<Cache> caches;
+  std::vector<State> states;  // each that of one step
   std::int64_t vocab = 0;
   SlotId logits = none;  // the result: f32 [wanted rows, vocab], or the width of a model that embeds
   std::optional<Embedding> embedding;  // of a model that embeds
@@ -207,13 +326,14 @@ struct Program {
 };
 
 // The work of `step` on a batch of `rows` rows (and `wanted` wanted rows), whose attention reads `context`
-// cached positions in total (summed over rows): what a timing is measured against.
+// cached positions in total (summed over rows), the rows being those of `sequences` sequences: what a timing
+// is measured against.
 struct Cost {
-  double bytes = 0;  // weights and cache read, activations not counted
+  double bytes = 0;  // weights and cache read, states read and written; activations not counted
   double flops = 0;
 };
 Cost cost_of(const Program& program, const Step& step, int rows, int wanted, double context,
-             double kv_element_bytes);
+             double kv_element_bytes, int sequences = 1);
 
 // Checks every operand's presence, shape and type. Throws Error naming the step and the tensor.
 void check(const Program& program);

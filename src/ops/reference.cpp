@@ -15,19 +15,25 @@ using oracle::Matrix;
 
 namespace {
 
-// Which slots and caches a set of steps uses.
+// Which slots, caches and states a set of steps uses.
 struct Used {
   Used(const Program& program, std::span<const int> steps)
-      : slots(program.slots.size()), caches(program.caches.size()) {
+      : slots(program.slots.size()), caches(program.caches.size()), states(program.states.size()) {
     for (const int index : steps) {
       const Step& step = program.steps[static_cast<std::size_t>(index)];
-      for (const SlotId slot : {step.x, step.add, step.routes, step.out})
+      for (const SlotId slot : inputs(step))
         if (slot != none) slots[static_cast<std::size_t>(slot)] = true;
+      slots[static_cast<std::size_t>(step.out)] = true;
       if (step.op == Op::attend) caches[static_cast<std::size_t>(step.attention.cache)] = true;
+      if (const StateId state = state_of(step); state != none) states[static_cast<std::size_t>(state)] = true;
     }
   }
-  std::vector<bool> slots, caches;
+  std::vector<bool> slots, caches, states;
 };
+
+std::size_t state_elements(const State& state, const RunLimits& limits) {
+  return static_cast<std::size_t>(limits.state_slots) * static_cast<std::size_t>(state.width);
+}
 
 std::size_t slot_floats(const Slot& slot, const RunLimits& limits) {
   const int rows = slot.wanted_rows ? limits.batch.wanted : limits.batch.rows;
@@ -49,6 +55,8 @@ MemoryNeed Reference::need(const Program& program, std::span<const int> steps,
                     static_cast<std::size_t>(limits.page_tokens) * static_cast<std::size_t>(cache.kv_heads) *
                     static_cast<std::size_t>(cache.key_dim + cache.stored_value_dim()) * sizeof(float);
   }
+  for (std::size_t i = 0; i < program.states.size(); ++i)
+    if (used.states[i]) need.cache += state_elements(program.states[i], limits) * sizeof(double);
   return need;
 }
 
@@ -63,6 +71,9 @@ void Reference::load(const Program& program, std::span<const int> steps, const R
   caches_.clear();
   for (std::size_t i = 0; i < program.caches.size(); ++i)
     caches_.push_back(used.caches[i] ? std::make_unique<ReferenceCache>(program.caches[i], limits) : nullptr);
+  states_.assign(program.states.size(), {});
+  for (std::size_t i = 0; i < states_.size(); ++i)
+    if (used.states[i]) states_[i].resize(state_elements(program.states[i], limits));
   frequencies_.assign(program.steps.size(), {});
   for (const int index : steps) {
     const Rope& rope = program.steps[static_cast<std::size_t>(index)].attention.rope;
@@ -81,8 +92,8 @@ void Reference::run(Run& run, const Batch& batch, std::span<Stat> stats) {
     const std::int64_t start = stats.empty() ? 0 : now_ns();
     execute(i, batch);
     if (stats.empty()) continue;
-    const Cost cost =
-        cost_of(*program_, program_->steps[i], batch.rows(), batch.wanted(), batch.context(), sizeof(float));
+    const Cost cost = cost_of(*program_, program_->steps[i], batch.rows(), batch.wanted(), batch.context(),
+                              sizeof(float), batch.sequences());
     stats[i].calls += 1;
     stats[i].ns += now_ns() - start;
     stats[i].bytes += cost.bytes;
@@ -121,13 +132,48 @@ void Reference::write_page(int page, const std::byte* in) {
   }
 }
 
+template <class Each>
+void Reference::each_state(int slot, Each each) {
+  for (std::size_t i = 0; i < states_.size(); ++i) {
+    const auto n = static_cast<std::size_t>(program_->states[i].width);
+    if (!states_[i].empty()) each(states_[i].data() + static_cast<std::size_t>(slot) * n, n);
+  }
+}
+
+std::size_t Reference::state_bytes() const {
+  std::size_t elements = 0;
+  for (std::size_t i = 0; i < states_.size(); ++i)
+    if (!states_[i].empty()) elements += static_cast<std::size_t>(program_->states[i].width);
+  return elements * sizeof(double);
+}
+
+void Reference::copy_state(int from, int to) {
+  each_state(from, [&](double* state, std::size_t n) {
+    std::copy_n(state, n, state + (to - from) * static_cast<std::ptrdiff_t>(n));
+  });
+}
+
+void Reference::read_state(int slot, std::byte* out) {
+  each_state(slot, [&](const double* state, std::size_t n) {
+    std::memcpy(out, state, n * sizeof(double));
+    out += n * sizeof(double);
+  });
+}
+
+void Reference::write_state(int slot, const std::byte* in) {
+  each_state(slot, [&](double* state, std::size_t n) {
+    std::memcpy(state, in, n * sizeof(double));
+    in += n * sizeof(double);
+  });
+}
+
 Matrix Reference::input(const Step& step, const Batch& batch) {
   const bool wanted = step.op == Op::logits;
   Matrix in(static_cast<std::size_t>(wanted ? batch.wanted() : batch.rows()),
-            static_cast<std::int64_t>(width(step.x)));
+            step.x_columns != 0 ? step.x_columns : static_cast<std::int64_t>(width(step.x)));
   for (std::size_t r = 0; r < in.rows(); ++r) {
     const auto from = wanted ? static_cast<std::size_t>(batch.wanted_row(static_cast<int>(r))) : r;
-    std::copy_n(row(step.x, from), in.width, in.row(r));
+    std::copy_n(row(step.x, from) + step.x_column, in.width, in.row(r));
     oracle::normalise(*program_, step.norm, in.row(r), in.width);
   }
   return in;
@@ -144,6 +190,7 @@ void Reference::put_sum(const Step& step, Matrix& values) {
     if (!step.post_last) oracle::normalise(*program_, step.post, values.row(r), values.width);
     for (std::size_t k = 0; k < values.width; ++k) {
       double& x = values.row(r)[k];
+      if (step.mul != none) x *= row(step.mul, r)[k];
       x *= step.scale;
       if (step.add != none) x += row(step.add, r)[k];
       x *= step.out_scale;
@@ -174,6 +221,12 @@ void Reference::execute(std::size_t index, const Batch& batch) {
       return experts_up(step, batch);
     case Op::experts_down:
       return experts_down(step, batch);
+    case Op::conv:
+      return conv(step, batch);
+    case Op::shift:
+      return shift(step, batch);
+    case Op::scan:
+      return scan(step, batch);
     case Op::logits:
       return logits(step, batch);
   }

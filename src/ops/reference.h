@@ -25,6 +25,10 @@ class Reference : public Backend {
   std::size_t page_bytes() const override;
   void read_page(int page, std::byte* out) override;
   void write_page(int page, const std::byte* in) override;
+  std::size_t state_bytes() const override;
+  void copy_state(int from, int to) override;
+  void read_state(int slot, std::byte* out) override;
+  void write_state(int slot, const std::byte* in) override;
 
  private:
   struct Range : Run {
@@ -59,6 +63,15 @@ class Reference : public Backend {
   void experts_up(const Step& step, const Batch& batch);
   void experts_down(const Step& step, const Batch& batch);
 
+  struct ScanRow;
+  void conv(const Step& step, const Batch& batch);
+  void shift(const Step& step, const Batch& batch);
+  void scan(const Step& step, const Batch& batch);
+  double* state_at(StateId id, const Batch& batch, int r);
+  // Calls each(its slot `slot`, elements) for every state of the loaded steps.
+  template <class Each>
+  void each_state(int slot, Each each);
+
   void attend(std::size_t index, const Batch& batch);
   void prepare_heads(const Attention& a, std::size_t index, int position, oracle::Matrix& queries,
                      oracle::Matrix& keys);
@@ -69,6 +82,7 @@ class Reference : public Backend {
   RunLimits limits_;
   std::vector<std::vector<float>> slots_;                // those that the loaded steps touch
   std::vector<std::unique_ptr<ReferenceCache>> caches_;  // those of the loaded steps, others null
+  std::vector<std::vector<double>> states_;              // those of the loaded steps, [slots][width]
   std::vector<std::vector<float>> frequencies_;          // of each attend step, else empty
 };
 

@@ -31,10 +31,13 @@ void Reference::experts_up(const Step& step, const Batch& batch) {
       const double weight = routing.weigh_input ? routes[routing.used + k] : 1;
       std::transform(in.row(r), in.row(r) + in.width, one.row(0), [&](double x) { return x * weight; });
       const Matrix gate = oracle::product(*program_, step.linear[0], one, expert, routing.experts);
-      const Matrix up = oracle::product(*program_, step.linear[1], one, expert, routing.experts);
+      const bool gated = step.linear[1].weight != none;
+      const Matrix up =
+          gated ? oracle::product(*program_, step.linear[1], one, expert, routing.experts) : gate;
       float* out = row(step.out, r) + static_cast<std::size_t>(k) * gate.width;
       for (std::size_t i = 0; i < gate.width; ++i)
-        out[i] = static_cast<float>(oracle::gated(step.activation, gate.values[i], up.values[i]));
+        out[i] = static_cast<float>(gated ? oracle::gated(step.activation, gate.values[i], up.values[i])
+                                          : oracle::activate(step.activation, gate.values[i]));
     }
 }
 

@@ -58,6 +58,8 @@ double activate(Activation activation, double x) {
       return std::max(x, 0.0);
     case Activation::relu_squared:
       return std::max(x, 0.0) * std::max(x, 0.0);
+    case Activation::sigmoid:
+      return 1 / (1 + std::exp(-x));
     case Activation::tanh:
       return std::tanh(x);
     case Activation::identity:

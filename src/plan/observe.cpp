@@ -17,6 +17,19 @@ void normalise(const Program& program, const Norm& norm, Row x, std::vector<floa
   out.assign(exact.begin(), exact.end());
 }
 
+// The weights that the step multiplies its input with, of slices of one tensor the first.
+std::vector<WeightId> multiplied(const Program& program, const Step& step) {
+  std::vector<WeightId> ids;
+  const auto name = [&](WeightId id) { return program.weights[static_cast<std::size_t>(id)].name; };
+  for (int i = 0; i < linear_count(step.op); ++i) {
+    const WeightId id = step.linear[i].weight;
+    if (id == none) continue;
+    if (std::none_of(ids.begin(), ids.end(), [&](WeightId other) { return name(other) == name(id); }))
+      ids.push_back(id);
+  }
+  return ids;
+}
+
 void observe_heads(const Program& program, const Step& step, Row x, const Observer& observer) {
   const auto heads = static_cast<std::size_t>(step.heads), width = x.size() / heads;
   const auto columns = static_cast<std::size_t>(program.tensor(step.linear[0].weight).columns());
@@ -25,7 +38,8 @@ void observe_heads(const Program& program, const Step& step, Row x, const Observ
 }
 
 // Every expert that the row goes to sees it, of experts_down its own part of it.
-void observe_experts(const Step& step, Row x, const float* routes, const Observer& observer) {
+void observe_experts(const Step& step, std::span<const WeightId> ids, Row x, const float* routes,
+                     const Observer& observer) {
   const Routing& routing = step.routing;
   const auto used = static_cast<std::size_t>(routing.used);
   std::vector<float> weighted;
@@ -36,9 +50,7 @@ void observe_experts(const Step& step, Row x, const float* routes, const Observe
       for (float& value : weighted) value *= routes[used + k];
       part = weighted;
     }
-    for (const Linear& linear : step.linear)
-      if (linear.weight != none)
-        observer(linear.weight, static_cast<std::int64_t>(routes[k]), routing.experts, part);
+    for (const WeightId id : ids) observer(id, static_cast<std::int64_t>(routes[k]), routing.experts, part);
   }
 }
 
@@ -46,24 +58,24 @@ void observe_experts(const Step& step, Row x, const float* routes, const Observe
 
 void observe_step(const Program& program, const Step& step, const Batch& batch, const float* x,
                   const float* routes, const Observer& observer) {
-  if (step.op == Op::embed || std::all_of(std::begin(step.linear), std::end(step.linear),
-                                          [](const Linear& linear) { return linear.weight == none; }))
-    return;
+  const std::vector<WeightId> ids =
+      step.op == Op::embed ? std::vector<WeightId>() : multiplied(program, step);
+  if (ids.empty()) return;
   const auto width = static_cast<std::size_t>(program.slots[static_cast<std::size_t>(step.x)].width);
   const int rows = step.op == Op::logits ? batch.wanted() : batch.rows();
   std::vector<float> row;
   for (int r = 0; r < rows; ++r) {
     const auto from = static_cast<std::size_t>(step.op == Op::logits ? batch.wanted_row(r) : r);
-    normalise(program, step.norm, {x + from * width, width}, row);
+    const std::size_t read = step.x_columns != 0 ? static_cast<std::size_t>(step.x_columns) : width;
+    normalise(program, step.norm, {x + from * width + step.x_column, read}, row);
     if (step.op == Op::heads) {
       observe_heads(program, step, row, observer);
     } else if (step.op == Op::experts_up || step.op == Op::experts_down) {
       const auto routed =
           static_cast<std::size_t>(program.slots[static_cast<std::size_t>(step.routes)].width);
-      observe_experts(step, row, routes + from * routed, observer);
+      observe_experts(step, ids, row, routes + from * routed, observer);
     } else {
-      for (int i = 0; i < linear_count(step.op); ++i)
-        if (step.linear[i].weight != none) observer(step.linear[i].weight, 0, 1, row);
+      for (const WeightId id : ids) observer(id, 0, 1, row);
     }
   }
 }

@@ -22,9 +22,19 @@ constexpr ScaleGrid three_bits{0.65f, 0.08f, 7}, four_bits{0.78f, 0.06f, 7}, fiv
 constexpr ScaleGrid line_two{0.5f, 0.1f, 6}, line_four{0.88f, 0.04f, 5}, line_five{0.94f, 0.02f, 5};
 
 // Below the smallest step of an f16 scale nothing is left but zeros, and squares would underflow.
+constexpr float smallest = 0x1p-26f;
+
+// Values that f16 scales cannot hold must not turn into others in silence: the block becomes infinite.
 template <class F>
-bool vanishes(const float* x) {
-  return largest_magnitude(x, F::elements) < 0x1p-26f;
+void mark_overflow(const float* x, typename F::Block& block) {
+  float back[F::elements];
+  F::decode(block, back);
+  for (int k = 0; k < F::elements; ++k)
+    if (!(std::abs(back[k] - x[k]) <= std::abs(x[k]) / 3 || std::abs(x[k]) < 0x1p15f)) {
+      block = {};
+      block.d = 0x7c00;  // infinity; times 0 NaN
+      return;
+    }
 }
 
 template <class F>
@@ -32,7 +42,8 @@ void encode_one(const float* x, const float* w, typename F::Block& block) {
   if constexpr (requires { encode_exact(x, block); }) {
     encode_exact(x, block);
   } else {
-    if (vanishes<F>(x)) return;
+    const float largest = largest_magnitude(x, F::elements);
+    if (largest < smallest) return;
     constexpr int low = -F::zero, high = F::top - F::zero;
     if constexpr (F::id == IQ4_NL::id)
       encode_plain<F, Iq4Levels>(x, w, block, nonlinear);
@@ -46,6 +57,7 @@ void encode_one(const float* x, const float* w, typename F::Block& block) {
       ScaledBlock<F, UniformLevels<low, high>>(x, w).encode(block, F::top == 7 ? three_bits : six_bits);
     else
       encode_plain<F, UniformLevels<low, high>>(x, w, block, F::top == 15 ? four_bits : five_bits);
+    if (largest > 0x1p15f) mark_overflow<F>(x, block);
   }
 }
 
@@ -70,10 +82,11 @@ void encode_16(const float* x, const float*, std::int64_t n, std::byte* out) {
   }
 }
 
-#define RF_WRITTEN_FORMATS(X)                                                                          \
-  X(Q4_0)                                                                                              \
-  X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) X(Q6_K) X(IQ4_NL) X(IQ4_XS) X(MXFP4) \
-      X(TQ1_0) X(TQ2_0)
+#define RF_WRITTEN_FORMATS(X)                                                                           \
+  X(Q4_0)                                                                                               \
+  X(Q4_1)                                                                                               \
+  X(Q5_0) X(Q5_1) X(Q8_0) X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) X(Q6_K) X(IQ4_NL) X(IQ4_XS) X(MXFP4) X(TQ1_0) \
+      X(TQ2_0)
 
 // All weights of mean 1, drawn a fifth of the way towards equal ones: importance is estimated from some text
 // and others will come. That keeps the plain error near what it is without weights, at hardly any cost in the

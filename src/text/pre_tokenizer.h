@@ -5,15 +5,31 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
+
+#include "text/word_rule.h"
 
 namespace rf {
 
+// What a regular expression of PCRE2 matches is a word, and so is each stretch between two matches.
+struct RegexCut {
+  const char* pattern;
+  bool sees_bytes = false;  // instead of characters
+};
+
+// Runs of digits are cut into threes, counted from their right end.
+struct DigitGroups {
+  bool only_before_word_ends = false;  // runs that a letter, a mark or an underscore follows stay whole
+};
+
+// One step cuts what those before it left.
+using SplitStep = std::variant<WordRule, RegexCut, DigitGroups>;
+
 // One row of the table of published pre-tokenizers.
 struct PreTokenizerSpec {
-  std::vector<std::string_view> names;       // values of tokenizer.ggml.pre
-  std::vector<const char*> patterns;         // PCRE2; each cuts what those before it left
-  std::vector<const char*> byte_patterns{};  // after them, seeing bytes instead of characters
+  std::vector<std::string_view> names;  // values of tokenizer.ggml.pre
+  std::vector<SplitStep> steps;
   bool whole_words = false;         // a word that is a token is taken as it is, whatever the merges say
   bool nfc = false;                 // the text is brought to normalisation form C first
   bool add_bos = false;             // where the file does not say
@@ -29,13 +45,13 @@ class PreTokenizer {
   PreTokenizer(const PreTokenizer&) = delete;
   PreTokenizer& operator=(const PreTokenizer&) = delete;
 
-  // The words of well-formed `text`, in order and without gaps: what a pattern matches is a word, and so is
-  // each stretch between two matches.
+  // The words of well-formed `text`, in order and without gaps.
   std::vector<std::string_view> split(std::string_view text) const;
 
  private:
-  struct Pattern;
-  std::vector<Pattern> patterns_;
+  struct Matcher;
+  struct Step;
+  std::vector<Step> steps_;
 };
 
 }  // namespace rf

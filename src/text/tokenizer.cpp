@@ -26,9 +26,13 @@ bool is_ascii_space(char c) {
 
 std::unique_ptr<Tokenizer> Tokenizer::from(const Gguf& file) {
   const auto model = file.get<std::string_view>("tokenizer.ggml.model");
-  if (model == "gpt2") return make_bpe(file);
+  // Some files keep the model's name of byte-level BPE though the vocabulary holds plain text with marked
+  // spaces.
+  const auto pre = file.get<std::string_view>("tokenizer.ggml.pre", "");
+  const bool marks_spaces = pre == "gemma4" || pre == "granite-embed-multi-311m" || pre == "sarvam-moe";
+  if (model == "gpt2" && !marks_spaces) return make_bpe(file);
   if (model == "llama") return make_spm(file);
-  if (model == "gemma4") return make_gemma4(file);
+  if (model == "gemma4" || model == "gpt2") return make_gemma4(file);
   if (model == "bert") return make_wpm(file);
   if (model == "t5") return make_ugm(file);
   if (model == "rwkv") return make_rwkv(file);

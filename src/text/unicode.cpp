@@ -124,10 +124,7 @@ std::string repaired_utf8(std::string_view text) {
 }
 
 char32_t code_point(std::string_view character) {
-  constexpr std::uint8_t lead_bits[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
-  char32_t point = byte_at(character, 0) & lead_bits[character.size()];
-  for (std::size_t i = 1; i < character.size(); ++i) point = point << 6 | (byte_at(character, i) & 0x3Fu);
-  return point;
+  return decode_well_formed(character.data()).point;
 }
 
 void append_utf8(std::string& out, char32_t point) {

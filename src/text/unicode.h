@@ -30,6 +30,22 @@ std::string repaired_utf8(std::string_view text);
 
 // The code point of a whole character, as first_utf8() delimits it.
 char32_t code_point(std::string_view character);
+
+struct WellFormed {
+  char32_t point;
+  std::uint8_t bytes;
+};
+
+// The character that well-formed text has at `at`, without a look at whether it is one.
+inline WellFormed decode_well_formed(const char* at) {
+  const auto byte = [at](std::size_t i) { return static_cast<char32_t>(static_cast<std::uint8_t>(at[i])); };
+  const char32_t lead = byte(0);
+  if (lead < 0x80) return {lead, 1};
+  if (lead < 0xE0) return {(lead & 0x1F) << 6 | (byte(1) & 0x3F), 2};
+  if (lead < 0xF0) return {(lead & 0x0F) << 12 | (byte(1) & 0x3F) << 6 | (byte(2) & 0x3F), 3};
+  return {(lead & 0x07) << 18 | (byte(1) & 0x3F) << 12 | (byte(2) & 0x3F) << 6 | (byte(3) & 0x3F), 4};
+}
+
 void append_utf8(std::string& out, char32_t point);
 
 // Calls take(character) for each character of well-formed `text`.

@@ -8,11 +8,13 @@ import encoders
 import gpt
 import llama_like
 import plain
+import recurrent
 
 
 def main():
     root, wanted = sys.argv[1], sys.argv[2:]
-    for family in llama_like.FAMILIES + gpt.FAMILIES + encoders.FAMILIES + plain.FAMILIES:
+    for family in llama_like.FAMILIES + gpt.FAMILIES + encoders.FAMILIES + plain.FAMILIES \
+            + recurrent.FAMILIES:
         if not wanted or any(part in family.__name__ for part in wanted):
             family(root)
 

@@ -20,6 +20,9 @@ void attend_chunk(const CacheLayout& layout, const HeadTile& tile, int chunk, fl
                   Partial* partials);
 void merge(Partial& into, const Partial& next, int count);
 void finish(const Partial& p, int count, float sink, const float* gate, float* out);
+void conv(const ConvTile& tile);
+void scan(const ScanPart& part);
+void shift(const float* now, const float* before, const float* mix, const float* side, int n, float* out);
 const Kernels& table();
 
 }  // namespace rf::RF_ISA

@@ -107,15 +107,11 @@ F error_function(F x) {
   return y * (x / max(z, F::set1(0x1p-120f)));  // with the sign of x
 }
 
-F sigmoid(F x) {
-  return F::set1(1) / (F::set1(1) + exp(F::zero() - x));
-}
-
 F activate(Activation kind, F x) {
   const F one = F::set1(1);
   switch (kind) {
     case Activation::silu:
-      return x / (one + exp(F::zero() - x));
+      return silu(x);
     case Activation::gelu_tanh: {  // x * sigmoid(2 sqrt(2/pi) (x + 0.044715 x^3))
       const F inner = F::set1(1.5957691216f) * x * fma(x * x, F::set1(0.044715f), one);
       return x / (one + exp(F::zero() - inner));
@@ -128,8 +124,10 @@ F activate(Activation kind, F x) {
       const F positive = max(x, F::zero());
       return positive * positive;
     }
+    case Activation::sigmoid:
+      return sigmoid(x);
     case Activation::tanh:
-      return capped(x, 1);
+      return tanh(x);
     case Activation::identity:
     case Activation::swiglu_clamped:
       break;
@@ -160,14 +158,18 @@ void store(const float* tile, int rows, int count, const Epilogue& epilogue, flo
     for (int i = 0; i < count; ++i) bias[i] = epilogue.bias[i];
   for (int r = 0; r < rows; ++r, tile += 16, out += stride) {
     const float* add = epilogue.add != nullptr ? epilogue.add + r * stride : nullptr;
+    const float* mul = epilogue.mul != nullptr ? epilogue.mul + r * stride : nullptr;
     float* to = count == 16 ? out : whole;
     for (int i = 0; i < 16; i += lanes) {
       F v = finished(epilogue, F::load(tile + i) + F::load(bias + i));
+      if (mul != nullptr && count == 16) v = v * F::load(mul + i);
       if (add != nullptr && count == 16) v = v + F::load(add + i);
       v.store(to + i);
     }
-    if (to != out)
-      for (int i = 0; i < count; ++i) out[i] = add != nullptr ? whole[i] + add[i] : whole[i];
+    for (int i = 0; to != out && i < count; ++i) {
+      const float v = mul != nullptr ? whole[i] * mul[i] : whole[i];
+      out[i] = add != nullptr ? v + add[i] : v;
+    }
     if (epilogue.out_scale != 1)
       for (int i = 0; i < count; ++i) out[i] *= epilogue.out_scale;
   }

@@ -17,7 +17,10 @@ const Kernels& table() {
                                    .store_kv = store_kv,
                                    .attend_chunk = attend_chunk,
                                    .merge = merge,
-                                   .finish = finish};
+                                   .finish = finish,
+                                   .conv = conv,
+                                   .scan = scan,
+                                   .shift = shift};
   return kernels;
 }
 

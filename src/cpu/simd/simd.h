@@ -36,6 +36,37 @@ inline F exp(F x) {
   return p * exp2_whole(n);
 }
 
+// ln(1 + e^x), relative error under 1e-6. Method: ln(1 + u) = 2 artanh(u / (2 + u)), whose argument is at
+// most 1/3 for u = e^-|x|, by its series.
+inline F softplus(F x) {
+  const F u = exp(F::zero() - abs(x));
+  const F s = u / (u + F::set1(2)), z = s * s;
+  F p = F::set1(1.0f / 15);
+  const float series[] = {1.0f / 13, 1.0f / 11, 1.0f / 9, 1.0f / 7, 1.0f / 5, 1.0f / 3, 1.0f};
+  for (const float c : series) p = fma(p, z, F::set1(c));
+  return max(x, F::zero()) + F::set1(2) * s * p;
+}
+
+inline F sigmoid(F x) {
+  return F::set1(1) / (F::set1(1) + exp(F::zero() - x));
+}
+
+inline F silu(F x) {
+  return x / (F::set1(1) + exp(F::zero() - x));
+}
+
+// Relative error under 1e-6. Method: the part of x within 0.6 by its Taylor-like polynomial (Cephes' tanhf),
+// the rest by e^2x, both joined by tanh(a + b) = (tanh a + tanh b) / (1 + tanh a tanh b).
+inline F tanh(F x) {
+  const F one = F::set1(1), a = max(min(x, F::set1(0.6f)), F::set1(-0.6f)), z = a * a;
+  F p = F::set1(-5.70498872745e-3f);
+  const float series[] = {2.06390887954e-2f, -5.37397155531e-2f, 1.33314422036e-1f, -3.33332819422e-1f};
+  for (const float c : series) p = fma(p, z, F::set1(c));
+  const F near = fma(p * z, a, a);
+  const F far = one - F::set1(2) / (exp(F::set1(2) * (x - a)) + one);
+  return (near + far) / (one + near * far);
+}
+
 // cap * tanh(x / cap).
 inline F capped(F x, float cap) {
   const F e = exp(x * F::set1(2 / cap));

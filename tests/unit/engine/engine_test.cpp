@@ -119,10 +119,12 @@ TEST_P(EngineGolden, GreedyContinuations) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Arch, EngineGolden, testing::Values("llama", "llama-spm", "qwen2", "qwen3"),
+INSTANTIATE_TEST_SUITE_P(Arch, EngineGolden,
+                         testing::Values("llama", "llama-spm", "qwen2", "qwen3", "mamba", "granitehybrid",
+                                         "lfm2", "qwen3.5"),
                          [](const auto& param) {
                            std::string name = param.param;
-                           std::ranges::replace(name, '-', '_');
+                           std::ranges::replace_if(name, [](char c) { return c == '-' || c == '.'; }, '_');
                            return name;
                          });
 
@@ -182,6 +184,51 @@ TEST(Engine, PrefixesComeFromTheCache) {
   Tokens other = prompt;
   other[2] ^= 1;
   EXPECT_EQ(run(engine, {greedy(other, 3)}).front().cached, 0);
+}
+
+// As above, of models with recurrent states: what is gone on from is a snapshot of them.
+TEST(Engine, StatesComeFromTheCache) {
+  for (const char* model : {"mamba2", "granitehybrid", "lfm2", "qwen3.5"}) {
+    if (test::golden(std::string("arch/") + model).empty()) continue;
+    SCOPED_TRACE(model);
+    Engine engine = load(model, {.context = 64, .parallel = 2, .page_tokens = 5});
+    const Tokens prompt = some_prompt(20);
+    const Outcome first = run(engine, {greedy(prompt, 12)}).front();
+    EXPECT_EQ(first.cached, 0);
+    const Outcome again = run(engine, {greedy(prompt, 12)}).front();
+    EXPECT_EQ(again.cached, 15);
+    EXPECT_EQ(again.tokens, first.tokens);
+    Tokens longer = prompt;
+    longer.insert(longer.end(), first.tokens.begin(), first.tokens.end());
+    const Tokens more = some_prompt(6, 2);
+    longer.insert(longer.end(), more.begin(), more.end());
+    const Outcome next = run(engine, {greedy(longer, 9)}).front();
+    EXPECT_EQ(next.cached, 30);
+    Engine fresh = load(model, {.context = 64, .page_tokens = 5, .state_snapshots = 0});
+    EXPECT_EQ(next.tokens, run(fresh, {greedy(longer, 9)}).front().tokens);
+    const Outcome reread = run(fresh, {greedy(longer, 9)}).front();
+    EXPECT_EQ(reread.cached, 0) << "without snapshots nothing can be gone on from";
+    EXPECT_EQ(reread.tokens, next.tokens);
+    // Among others, with pages for two of three, and with an evaluation in between.
+    Engine narrow =
+        load(model, {.context = 64, .parallel = 3, .page_tokens = 5, .cache_tokens = 90, .batch_rows = 7});
+    const std::uint64_t ids[] = {narrow.submit(greedy(longer, 9)),
+                                 narrow.submit(greedy(some_prompt(30, 3), 20)),
+                                 narrow.submit(greedy(some_prompt(25, 4), 20))};
+    std::vector<Event> events;
+    for (int i = 0; i < 6; ++i) narrow.step(events);
+    int rows = 0;
+    narrow.evaluate(some_prompt(33, 5), [&](int, int count, const float*) { rows += count; });
+    EXPECT_EQ(rows, 33);
+    std::map<std::uint64_t, Tokens> tokens;
+    while (narrow.step(events)) {
+    }
+    for (const Event& event : events)
+      if (event.token >= 0) tokens[event.request].push_back(event.token);
+    EXPECT_EQ(tokens[ids[0]], next.tokens);
+    EXPECT_EQ(tokens[ids[1]], run(fresh, {greedy(some_prompt(30, 3), 20)}).front().tokens);
+    EXPECT_EQ(tokens[ids[2]], run(fresh, {greedy(some_prompt(25, 4), 20)}).front().tokens);
+  }
 }
 
 TEST(Engine, PromptsReportTheirProgress) {

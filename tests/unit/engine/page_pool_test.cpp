@@ -120,5 +120,45 @@ TEST(PagePool, NeverGivesAPageOfOtherTokens) {
   EXPECT_GT(matched, 1000);
 }
 
+TEST(PagePool, SnapshotsBelongToPages) {
+  PagePool pool(8, 2, 2);
+  Tokens run = read(pool, {1, 2, 3, 4, 5, 6});
+  const Tokens all = run;
+  const int first = pool.add_snapshot(run[0]), second = pool.add_snapshot(run[1]);
+  EXPECT_EQ(std::set<int>({first, second}), (std::set<int>{0, 1}));
+  EXPECT_EQ(pool.add_snapshot(run[1]), PagePool::no_snapshot) << "it has one";
+  Tokens found = pool.match(Tokens{1, 2, 3, 4, 5, 6});
+  EXPECT_EQ(pool.keep_to_snapshot(found), second);
+  EXPECT_EQ(found, Tokens(all.begin(), all.begin() + 2));
+  // The one used longest ago gives way.
+  EXPECT_EQ(pool.add_snapshot(run[2]), first);
+  found = pool.match(Tokens{1, 2, 9, 9});
+  EXPECT_EQ(pool.keep_to_snapshot(found), PagePool::no_snapshot);
+  EXPECT_TRUE(found.empty());
+  // One that moves along.
+  EXPECT_EQ(pool.add_snapshot(run[0], run[1]), second);
+  found = pool.match(Tokens{1, 2, 3, 4});
+  EXPECT_EQ(pool.keep_to_snapshot(found), second);
+  EXPECT_EQ(found.size(), 1u);
+}
+
+TEST(PagePool, SnapshotsGoWithTheirPages) {
+  PagePool pool(3, 1, 2);
+  Tokens run = read(pool, {1, 2, 3});
+  EXPECT_NE(pool.add_snapshot(run[2]), PagePool::no_snapshot);
+  const int kept = pool.add_snapshot(run[0]);
+  pool.release(run);
+  Tokens other{pool.take()};  // the last page of the run
+  EXPECT_NE(pool.add_snapshot(pool.publish(PagePool::no_page, other[0], Tokens{7})), kept);
+  Tokens found = pool.match(Tokens{1, 2, 3});
+  EXPECT_EQ(pool.keep_to_snapshot(found), kept);
+}
+
+TEST(PagePool, WithoutSnapshots) {
+  PagePool pool(3, 1);
+  Tokens run = read(pool, {1});
+  EXPECT_EQ(pool.add_snapshot(run[0]), PagePool::no_snapshot);
+}
+
 }  // namespace
 }  // namespace rf

@@ -5,17 +5,23 @@
 #include <deque>
 #include <map>
 #include <numeric>
+#include <random>
 
 namespace rf {
 namespace {
 
 // A scheduler whose model is a sum over the cache: the next token depends on every token that the batch's
-// pages hold for its sequence, hence on their being the right ones.
+// pages hold for its sequence, hence on their being the right ones. With snapshots (-1: without) it also has
+// a recurrent state, the same sum over the rows it has seen, which must agree.
 class World {
  public:
-  World(int pages, int page_tokens, const BatchLimits& limits)
-      : pool(pages, page_tokens),
-        scheduler(pool, limits),
+  World(int pages, int page_tokens, const BatchLimits& limits, int snapshots = -1)
+      : pool(pages, page_tokens, std::max(snapshots, 0)),
+        scheduler(
+            pool, limits,
+            snapshots < 0 ? std::function<void(int, int)>()
+                          : [this](int from, int to) { state(to) = state(from), ++copies; }),
+        states_(static_cast<std::size_t>(snapshots < 0 ? 0 : limits.sequences + snapshots), -7),
         cache_(static_cast<std::size_t>(pages * page_tokens), -1) {}
 
   Sequence& add(std::vector<std::int32_t> tokens) {
@@ -34,9 +40,14 @@ class World {
     for (int r = 0, next = 0; r < batch.rows(); ++r) {
       const std::int32_t* pages = batch.pages(batch.sequence(r));
       at(pages, batch.position(r)) = batch.token(r);
+      if (!states_.empty()) {
+        std::int32_t& seen = state(batch.state(batch.sequence(r)));
+        seen = ((batch.position(r) == 0 ? 0 : seen) * 31 + batch.token(r) + 1) % 1009;
+      }
       if (next == batch.wanted() || batch.wanted_row(next) != r) continue;
       std::int32_t sum = 0;
       for (int p = 0; p <= batch.position(r); ++p) sum = (sum * 31 + at(pages, p) + 1) % 1009;
+      if (!states_.empty()) EXPECT_EQ(state(batch.state(batch.sequence(r))), sum);
       answers.push_back(sum);
       ++next;
     }
@@ -51,12 +62,15 @@ class World {
   PagePool pool;
   Scheduler scheduler;
   int last_rows = 0;
+  int copies = 0;  // of states
 
  private:
+  std::int32_t& state(int slot) { return states_[static_cast<std::size_t>(slot)]; }
   std::int32_t& at(const std::int32_t* pages, int position) {
     const int size = pool.page_tokens();
     return cache_[static_cast<std::size_t>(pages[position / size] * size + position % size)];
   }
+  std::vector<std::int32_t> states_;
   std::vector<std::int32_t> cache_;
   std::deque<Sequence> sequences_;
 };
@@ -226,6 +240,75 @@ TEST(Scheduler, WhateverElseRunsTheTokensAreTheSame) {
         EXPECT_EQ(all[static_cast<std::size_t>(i)]->tokens, alone(prompt(1 + (i * 7) % 19, i % 3), 30));
       EXPECT_EQ(world.pool.available(), world.pool.count());
     }
+}
+
+void finish(World& world, Sequence& s, std::size_t length) {
+  while (s.tokens.size() < length) world.step();
+  world.scheduler.remove(s);
+}
+
+TEST(SchedulerStates, APromptIsGoneOnFromItsLastFullPage) {
+  World world(100, 4, {.rows = 64, .wanted = 2, .sequences = 2, .pages = 20}, 5);
+  finish(world, world.add(prompt(14, 1)), 15);
+  Sequence& again = world.add(prompt(14, 1));
+  finish(world, again, 30);
+  EXPECT_EQ(again.cached, 12);
+  // The answer too: another turn of a conversation.
+  std::vector<std::int32_t> longer = again.tokens;
+  longer.insert(longer.end(), {7, 8, 9});
+  Sequence& next = world.add(longer);
+  finish(world, next, 40);
+  EXPECT_EQ(next.cached, 28);
+  EXPECT_EQ(next.tokens, alone(longer, 40));
+}
+
+TEST(SchedulerStates, WherePromptsPartASnapshotIsTaken) {
+  World world(200, 4, {.rows = 64, .wanted = 2, .sequences = 2, .pages = 20}, 9);
+  const auto with = [](int end) {
+    std::vector<std::int32_t> tokens = prompt(21, 1);
+    for (int i = 0; i < 9; ++i) tokens.push_back(100 * end + i);
+    return tokens;
+  };
+  int cached[3];
+  for (int i = 0; i < 3; ++i) {
+    Sequence& s = world.add(with(i));
+    finish(world, s, 40);
+    EXPECT_EQ(s.tokens, alone(with(i), 40));
+    cached[i] = s.cached;
+  }
+  EXPECT_EQ(cached[0], 0);
+  EXPECT_EQ(cached[1], 0) << "nobody had known that others would go on differently";
+  EXPECT_EQ(cached[2], 20);
+}
+
+// Requests that share beginnings, come and go at random and are sent back for want of pages: the state that
+// World checks is right at every answer, with any number of snapshots.
+TEST(SchedulerStates, AreRightWhateverRuns) {
+  for (const int snapshots : {0, 1, 3, 8}) {
+    std::mt19937 random(static_cast<unsigned>(snapshots) + 11);
+    World world(24, 4, {.rows = 9, .wanted = 3, .sequences = 3, .pages = 16}, snapshots);
+    std::vector<std::pair<Sequence*, std::size_t>> live;
+    int cached = 0;
+    for (int round = 0; round < 600; ++round) {
+      if (live.size() < 5 && random() % 3 == 0) {
+        std::vector<std::int32_t> tokens = prompt(static_cast<int>(random() % 3) * 9 + 3, 1);
+        for (auto more = random() % 8; more > 0; --more)
+          tokens.push_back(static_cast<std::int32_t>(random() % 2));
+        const std::size_t length = tokens.size() + 1 + random() % 20;
+        live.emplace_back(&world.add(std::move(tokens)), length);
+      }
+      world.step();
+      std::erase_if(live, [&](const auto& each) {
+        if (each.first->tokens.size() < each.second && random() % 100 != 0) return false;
+        cached += each.first->cached;
+        world.scheduler.remove(*each.first);
+        return true;
+      });
+    }
+    EXPECT_EQ(world.copies > 0, snapshots > 0);
+    if (snapshots == 0) EXPECT_EQ(cached, 0);
+    if (snapshots > 1) EXPECT_GT(cached, 0);
+  }
 }
 
 }  // namespace
