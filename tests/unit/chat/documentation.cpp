@@ -2,12 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <fstream>
 #include <iterator>
 
 #include "chat/chat_template.h"
 #include "chat/message_parser.h"
+#include "golden.h"
 
 namespace rf {
 namespace {
@@ -19,8 +19,7 @@ struct Block {
 };
 
 std::string page() {
-  const auto root = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path().parent_path();
-  std::ifstream file(root / "docs/templates.md", std::ios::binary);
+  std::ifstream file(test::tests_folder() + "/../docs/templates.md", std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
