@@ -92,6 +92,7 @@ MODELS = {
     "rwkv7": "RWKV 7",
     "bert": "BERT, RoBERTa and XLM-R encoders: BGE, E5, GTE, MiniLM, Arctic Embed; their rerankers",
     "nomic-bert": "Nomic Embed 1 and 1.5",
+    "nomic-bert-moe": "Nomic Embed 2",
     "jina-bert-v2": "Jina Embeddings 2, Jina Reranker 1",
     "jina-bert-v3": "Jina Embeddings 3",
     "modern-bert": "ModernBERT, GTE ModernBERT, Granite Embedding 2",
