@@ -114,7 +114,7 @@ inline double attend_error(const OpSetup& setup, double largest_value) {
 // norm of that of a few products.
 inline double recurrent_error(const Step& step) {
   if (step.op == Op::scan) return 1e-4 * std::sqrt(static_cast<double>(step.scan.key_dim));
-  return 2e-5;
+  return step.conv.gated ? 5e-4 : 1e-4;
 }
 
 // For every element that the step writes on `feed`.

@@ -22,7 +22,7 @@ namespace rf::test {
 
 struct Feed {
   Batch batch;
-  std::vector<float> x, add, mul, side;  // rows of the step's slots, or empty
+  std::vector<float> x{}, add{}, mul{}, side{};  // rows of the step's slots, or empty
 };
 
 class OpSetup {

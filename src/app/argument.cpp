@@ -69,4 +69,13 @@ bool is_device_name(std::string_view name) {
   return std::all_of(name.begin() + 4, name.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
 }
 
+bool is_place_rule(const std::string& text) {
+  return text.size() > 4 && (text.ends_with("=cpu") || text.ends_with("=gpu"));
+}
+
+PlaceRule parse_place_rule(const std::string& text) {
+  if (!is_place_rule(text)) fail("--place: expected GLOB=cpu or GLOB=gpu, found '{}'", text);
+  return {text.substr(0, text.size() - 4), text.ends_with("=gpu")};
+}
+
 }  // namespace rf

@@ -20,4 +20,12 @@ std::uint64_t parse_size(std::string_view text);
 // auto, cpu, reference, gpu, gpu:N or sim.
 bool is_device_name(std::string_view name);
 
+// "GLOB=cpu" or "GLOB=gpu".
+struct PlaceRule {
+  std::string glob;
+  bool gpu = false;
+};
+bool is_place_rule(const std::string& text);
+PlaceRule parse_place_rule(const std::string& text);
+
 }  // namespace rf

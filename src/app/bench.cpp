@@ -10,7 +10,6 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/team.h"
-#include "cpu/cpu.h"
 
 namespace rf {
 namespace {
@@ -20,7 +19,8 @@ struct Report {
   std::vector<double> prefill, decode;  // tokens/s of each repetition, all streams together
   PhaseSteps prefill_steps, decode_steps;
   double decode_step_bytes = 0;  // weights and cache that one decode step reads
-  double bandwidth = 0;          // bytes/s that this machine reads
+  std::string device;            // that most steps run on
+  double bandwidth = 0;          // bytes/s that it reads
   double load_seconds = 0;
   std::uint64_t peak_memory = 0;  // bytes
   int threads = 0;
@@ -45,7 +45,7 @@ Report measure(const BenchOptions& options) {
   // Room for the streams that begin before the last one does.
   if (load.context == 0)
     load.context = std::max(options.prompt + 2, std::max(options.depth, 1) + options.decode + 2);
-  const std::unique_ptr<Engine> engine = load_engine(options.model, load, options.batch);
+  const std::unique_ptr<Engine> engine = load_engine(options.model, load, {.parallel = options.batch});
   report.load_seconds = engine->load_seconds();
   BenchRun run(*engine, report.shape);
   if (options.prompt > 0) {
@@ -63,7 +63,8 @@ Report measure(const BenchOptions& options) {
                                  (static_cast<double>(report.decode_steps.total.calls) / program_steps);
   }
   report.peak_memory = peak_memory();  // before the measurement of bandwidth takes its own
-  report.bandwidth = measure_read_bandwidth(report.threads);
+  report.device = engine->plan().main_backend().name();
+  report.bandwidth = engine->plan().main_backend().measure_bandwidth();
   return report;
 }
 
@@ -115,6 +116,7 @@ void print_json(const BenchOptions& options, const Report& report) {
       {"decode_repetitions", report.decode},
       {"decode_bytes_per_step", report.decode_step_bytes},
       {"decode_gb_per_second", decode_bandwidth(report) * 1e-9},
+      {"device", report.device},
       {"read_bandwidth_gb_per_second", report.bandwidth * 1e-9},
       {"decode_bandwidth_fraction", decode_bandwidth(report) / report.bandwidth},
       {"load_seconds", report.load_seconds},
@@ -145,13 +147,12 @@ void print_tables(const BenchOptions& options, const Report& report) {
          fmt::format("{:.2f}", decode_bandwidth(report) * 1e-9),
          fmt::format("{:.0f}%", 100 * decode_bandwidth(report) / report.bandwidth)});
   std::fputs(table(rows).c_str(), stdout);
-  std::puts(
-      fmt::format(
-          "\nmedians of {}; {} threads, {} cache; loaded in {:.2f} s; peak memory {}; this machine reads "
-          "{:.1f} GB/s",
-          options.repetitions, report.threads, options.load.kv, report.load_seconds,
-          size_text(static_cast<double>(report.peak_memory)), report.bandwidth * 1e-9)
-          .c_str());
+  std::puts(fmt::format("\nmedians of {}; {} threads, {} cache; loaded in {:.2f} s; peak memory {}; {} reads "
+                        "{:.1f} GB/s",
+                        options.repetitions, report.threads, options.load.kv, report.load_seconds,
+                        size_text(static_cast<double>(report.peak_memory)), report.device,
+                        report.bandwidth * 1e-9)
+                .c_str());
   if (!options.steps) return;
   if (!report.prefill.empty())
     std::printf("\nsteps of prefill\n%s", table(step_rows(report.prefill_steps, report.bandwidth)).c_str());

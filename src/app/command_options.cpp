@@ -6,10 +6,48 @@
 
 #include "app/argument.h"
 #include "app/commands.h"
+#include "app/requests.h"
+#include "app/serve.h"
 #include "base/error.h"
 #include "model/mix.h"
 
 namespace rf {
+
+void add_load(CLI::App& app, LoadOptions& load) {
+  const auto add = [&](const char* name, auto& value, const char* help) {
+    return app.add_option(name, value, help)->group("Running")->capture_default_str();
+  };
+  add("--device", load.device, "auto, cpu, reference (slow and exact), gpu, gpu:N or sim")
+      ->check([](const std::string& name) {
+        return is_device_name(name) ? "" : "expected auto, cpu, reference, gpu, gpu:N or sim, found " + name;
+      });
+  add("--gpu-layers", load.gpu_layers, "Layers on the GPU: a number, or auto")
+      ->check([](const std::string& text) {
+        return text == "auto" || (!text.empty() && text.find_first_not_of("0123456789") == std::string::npos)
+                   ? ""
+                   : "expected a number or auto, found " + text;
+      });
+  app.add_option("--place", load.place, "GLOB=cpu or GLOB=gpu: where steps with tensors of such names run")
+      ->group("Running")
+      ->allow_extra_args(false)
+      ->check([](const std::string& rule) {
+        return is_place_rule(rule) ? "" : "expected GLOB=cpu or GLOB=gpu, found " + rule;
+      });
+  add("-t,--threads", load.threads, "CPU threads; 0: all processors")->check(CLI::Range(0, 4096));
+  add("--kv", load.kv, "Type of the key/value cache")->check(CLI::IsMember({"f32", "f16", "q8_0", "q4_0"}));
+  add("--page", load.page, "Positions of one page of the cache")->check(CLI::Range(1, 1 << 20));
+  add("--ctx", load.context, "Positions of one sequence; 0: what suits the command and the model")
+      ->check(CLI::Range(0, 1 << 30));
+  add("--batch-rows", load.batch_rows,
+      "Tokens that one step of the model takes in at most; 0: 512, or a whole text where the model needs "
+      "that")
+      ->check(CLI::Range(0, 1 << 20));
+  add("--state-snapshots", load.state_snapshots,
+      "Places of prompts where a recurrent model's state is kept for prompts that begin alike; -1: two for "
+      "each sequence and one")
+      ->check(CLI::Range(-1, 1 << 16));
+}
+
 namespace {
 
 constexpr const char* model_help = "A path, a catalogue name, hf:owner/repo[:file] or a URL";
@@ -38,35 +76,6 @@ CLI::Option* add_tokens(CLI::App& app, Tokens& tokens, const char* help) {
           },
           help)
       ->type_name("IDS");
-}
-
-void add_load(CLI::App& app, LoadOptions& load) {
-  const auto add = [&](const char* name, auto& value, const char* help) {
-    return app.add_option(name, value, help)->group("Running")->capture_default_str();
-  };
-  add("--device", load.device, "auto, cpu, reference (slow and exact), gpu, gpu:N or sim")
-      ->check([](const std::string& name) {
-        return is_device_name(name) ? "" : "expected auto, cpu, reference, gpu, gpu:N or sim, found " + name;
-      });
-  add("--gpu-layers", load.gpu_layers, "Layers on the GPU: a number, or auto")
-      ->check([](const std::string& text) {
-        return text == "auto" || (!text.empty() && text.find_first_not_of("0123456789") == std::string::npos)
-                   ? ""
-                   : "expected a number or auto, found " + text;
-      });
-  add("-t,--threads", load.threads, "CPU threads; 0: all processors")->check(CLI::Range(0, 4096));
-  add("--kv", load.kv, "Type of the key/value cache")->check(CLI::IsMember({"f32", "f16", "q8_0", "q4_0"}));
-  add("--page", load.page, "Positions of one page of the cache")->check(CLI::Range(1, 1 << 20));
-  add("--ctx", load.context, "Positions of one sequence; 0: what suits the command and the model")
-      ->check(CLI::Range(0, 1 << 30));
-  add("--batch-rows", load.batch_rows,
-      "Tokens that one step of the model takes in at most; 0: 512, or a whole text where the model needs "
-      "that")
-      ->check(CLI::Range(0, 1 << 20));
-  add("--state-snapshots", load.state_snapshots,
-      "Places of prompts where a recurrent model's state is kept for prompts that begin alike; -1: two for "
-      "each sequence and one")
-      ->check(CLI::Range(-1, 1 << 16));
 }
 
 void add_constraint(CLI::App& app, AnswerOptions& answer) {
@@ -269,6 +278,12 @@ void declare_bench(CLI::App& app, BenchOptions& o) {
   add_load(app, o.load);
 }
 
+void declare_request(CLI::App& app, RequestOptions& o) {
+  app.add_option("ID", o.id, "The request's id, as the server's X-Request-Id header told it");
+  app.add_option("--host", o.host, "The server: HOST[:PORT] or a URL")->capture_default_str();
+  app.add_option("--api-key", o.api_key, "A key of the server");
+}
+
 // A check of an option's value by a function that throws Error.
 template <class Parse>
 auto checked(Parse&& parse) {
@@ -344,6 +359,10 @@ std::vector<Command> declare_commands(CLI::App& root) {
   return {
       command(root, "chat", "Talk with a model", chat, declare_chat),
       command(root, "generate", "Go on with a text", generate, declare_generate),
+      command(root, "serve", "Serve models over HTTP", serve, declare_serve),
+      command(root, "status", "Show a running server's requests, or one of them", request_status,
+              declare_request),
+      command(root, "cancel", "Cancel a request of a running server", request_cancel, declare_request),
       command(root, "pull", "Fetch a model", pull, declare_pull),
       command(root, "models", "List the models that are here", models, declare_models),
       command(root, "inspect", "Show a model file's metadata and tensors", inspect, declare_inspect),

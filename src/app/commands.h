@@ -12,8 +12,9 @@ namespace rf {
 
 // Where and how a model runs.
 struct LoadOptions {
-  std::string device = "auto";      // auto, cpu or reference
+  std::string device = "auto";      // auto, cpu, reference, gpu, gpu:N or sim
   std::string gpu_layers = "auto";  // a number, or auto
+  std::vector<std::string> place;   // GLOB=cpu or GLOB=gpu, the first that fits a step's tensors
   int threads = 0;                  // 0: all processors
   std::string kv = "f16";
   int page = 64;             // positions of one cache page

@@ -50,7 +50,8 @@ class PerplexitySum {
 }  // namespace
 
 int logits(const LogitsOptions& options) {
-  const std::unique_ptr<Engine> engine = load_engine(options.model, options.load, 1, rows_at_once);
+  const std::unique_ptr<Engine> engine =
+      load_engine(options.model, options.load, {.wanted_rows = rows_at_once});
   OutputFile out(options.out);
   const std::size_t row_bytes = static_cast<std::size_t>(engine->spec().vocab) * sizeof(float);
   engine->evaluate(options.tokens, [&](int, int rows, const float* values) {
@@ -67,7 +68,7 @@ int perplexity(const PerplexityOptions& options) {
   if (load.context == 0) load.context = 512;
   if (load.context < 4) fail("--ctx: expected at least 4 tokens, found {}", load.context);
   const std::string text = read_file(options.file);
-  const std::unique_ptr<Engine> engine = load_engine(options.model, load, 1, rows_at_once);
+  const std::unique_ptr<Engine> engine = load_engine(options.model, load, {.wanted_rows = rows_at_once});
   const Tokenizer& tokenizer = engine->tokenizer();
   const std::vector<std::int32_t> ids = tokenizer.encode(text);
   const auto chunk_size = static_cast<std::size_t>(load.context);

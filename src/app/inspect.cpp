@@ -7,9 +7,11 @@
 #include "app/load.h"
 #include "app/metadata.h"
 #include "app/model_summary.h"
+#include "app/place.h"
 #include "app/table.h"
 #include "base/error.h"
 #include "model/model.h"
+#include "plan/placement.h"
 #include "tensor/decode.h"
 
 namespace rf {
@@ -80,7 +82,7 @@ std::string weights_text(const Program& program, const Step& step) {
   return text;
 }
 
-// The recorded program, what one decoded token costs, and what loading takes.
+// The recorded program, where each step runs, what one decoded token costs, and what loading takes.
 void print_plan(const Gguf& file, const LoadOptions& load) {
   const Spec spec = read_spec(file);
   const Program program = record(file, spec);
@@ -93,31 +95,40 @@ void print_plan(const Gguf& file, const LoadOptions& load) {
   const int context = load.context > 0 ? load.context : std::min(spec.context, 8192);
   limits.state_slots = 1 + (load.state_snapshots < 0 ? default_state_snapshots(1) : load.state_snapshots);
   limits.cache_pages = limits.batch.pages = (context + load.page - 1) / load.page;
+  const auto prefer = preference(load);
+  Placement placement(program, backends,
+                      [&](const Step& step) { return backends.size() > 1 ? prefer(program, step) : -1; });
+  placement.fit(limits);
 
-  std::vector<std::vector<std::string>> rows{{"STEP", "OP", "LAYER", "WEIGHTS", "BYTES", "FLOPS"}};
-  std::vector<int> all;
+  std::vector<std::vector<std::string>> rows{{"STEP", "OP", "LAYER", "ON", "WEIGHTS", "BYTES", "FLOPS"}};
   Cost total;
-  for (const Step& step : program.steps) {
+  for (std::size_t i = 0; i < program.steps.size(); ++i) {
+    const Step& step = program.steps[i];
     const Cost cost = cost_of(program, step, 1, 1, 0, 2);
     total.bytes += cost.bytes;
     total.flops += cost.flops;
-    rows.push_back({std::to_string(all.size()), op_name(step.op),
-                    step.layer < 0 ? "" : std::to_string(step.layer), weights_text(program, step),
-                    fmt::format("{:.0f}", cost.bytes), fmt::format("{:.0f}", cost.flops)});
-    all.push_back(static_cast<int>(all.size()));
-    std::string why;
-    if (!backends[0]->can(program, step, &why)) rows.back().push_back(fmt::format("cannot run: {}", why));
+    rows.push_back({std::to_string(i), op_name(step.op), step.layer < 0 ? "" : std::to_string(step.layer),
+                    backends[static_cast<std::size_t>(placement.at(static_cast<int>(i)))]->name(),
+                    weights_text(program, step), fmt::format("{:.0f}", cost.bytes),
+                    fmt::format("{:.0f}", cost.flops)});
   }
   std::puts("");
-  std::fputs(table(rows, 4).c_str(), stdout);
-  const MemoryNeed need = backends[0]->need(program, all, limits);
-  std::puts(fmt::format("\none token reads {} of weights and takes {:.1f} MFLOP\n"
-                        "memory on {} at {} positions, {} cache: weights {}, cache {}, activations {}",
-                        size_text(total.bytes), total.flops * 1e-6, backends[0]->name(), context, load.kv,
-                        size_text(static_cast<double>(need.weights)),
-                        size_text(static_cast<double>(need.cache)),
-                        size_text(static_cast<double>(need.activations)))
+  std::fputs(table(rows, 5).c_str(), stdout);
+  std::puts(fmt::format("\none token reads {} of weights and takes {:.1f} MFLOP", size_text(total.bytes),
+                        total.flops * 1e-6)
                 .c_str());
+  for (std::size_t place = 0; place < backends.size(); ++place) {
+    const MemoryNeed need = placement.need(static_cast<int>(place), limits);
+    if (need.total() == 0) continue;
+    const auto free = backends[place]->free_memory();
+    std::puts(fmt::format("memory on {} at {} positions, {} cache: weights {}, cache {}, activations {}{}",
+                          backends[place]->name(), context, load.kv,
+                          size_text(static_cast<double>(need.weights)),
+                          size_text(static_cast<double>(need.cache)),
+                          size_text(static_cast<double>(need.activations)),
+                          free ? fmt::format(" ({} free)", size_text(static_cast<double>(*free))) : "")
+                  .c_str());
+  }
 }
 
 }  // namespace

@@ -4,12 +4,11 @@
 
 #include <cstdio>
 
-#include "app/argument.h"
 #include "app/catalogue.h"
+#include "app/place.h"
 #include "app/progress.h"
 #include "base/clock.h"
 #include "base/error.h"
-#include "cpu/cpu.h"
 
 namespace rf {
 namespace {
@@ -41,34 +40,26 @@ std::string find_model(const std::string& name) {
   return resolve_model(name, true, std::ref(bar));
 }
 
-std::vector<std::unique_ptr<Backend>> make_backends(const LoadOptions& options) {
-  if (!is_device_name(options.device))
-    fail("--device: found '{}', expected auto, cpu, reference, gpu, gpu:N or sim", options.device);
-  if (options.device.starts_with("gpu") || options.device == "sim")
-    fail("--device {}: there is no GPU back end in this build yet; use --device cpu", options.device);
-  if (options.gpu_layers != "auto" && options.gpu_layers != "0")
-    fail("--gpu-layers {}: there is no GPU back end in this build yet; use 0 or auto", options.gpu_layers);
-  std::vector<std::unique_ptr<Backend>> backends;
-  backends.push_back(options.device == "reference" ? make_reference()
-                                                   : make_cpu({.threads = options.threads, .isa = ""}));
-  return backends;
-}
-
-std::unique_ptr<Engine> load_engine(const std::string& model, const LoadOptions& options, int parallel,
-                                    int wanted_rows) {
+std::unique_ptr<Engine> load_engine(const std::string& model, const LoadOptions& options,
+                                    const LoadUse& use) {
   std::vector<std::unique_ptr<Backend>> backends = make_backends(options);
   const std::string path = find_model(model);
   LoadLine line;
   EngineOptions engine;
   engine.context = options.context;
-  engine.parallel = parallel;
+  engine.parallel = use.parallel;
   engine.page_tokens = options.page;
   engine.batch_rows = options.batch_rows;
   engine.state_snapshots = options.state_snapshots;
-  engine.wanted_rows = wanted_rows;
+  engine.wanted_rows = use.wanted_rows;
+  engine.cache_tokens = use.cache_tokens;
+  engine.gap = use.gap;
   engine.embed = options.embed;
   engine.kv = kv_by_name(options.kv);
+  // Without a GPU there is nothing to choose.
+  if (backends.size() > 1) engine.prefer = preference(options);
   engine.progress = std::ref(line);
+  if (use.progress) engine.progress = use.progress;
   return std::make_unique<Engine>(path, std::move(backends), engine);
 }
 

@@ -1,5 +1,6 @@
 // Loading: from what a user called a model and how it should run to an Engine.
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,13 +14,17 @@ namespace rf {
 // here. Throws Error.
 std::string find_model(const std::string& name);
 
-// The backends that the options ask for, best first. Throws Error for a device that this build lacks.
-std::vector<std::unique_ptr<Backend>> make_backends(const LoadOptions& options);
-
-// Loads the model for `parallel` sequences at once, with room for `wanted_rows` rows of logits a step (0: one
-// a sequence). Shows its progress on a terminal when it
-// takes long. Throws Error.
-std::unique_ptr<Engine> load_engine(const std::string& model, const LoadOptions& options, int parallel = 1,
-                                    int wanted_rows = 0);
+// What a command makes of an engine.
+struct LoadUse {
+  int parallel = 1;      // sequences at once
+  int wanted_rows = 0;   // rows of logits a step; 0: one a sequence
+  int cache_tokens = 0;  // positions of the cache; 0: the context of each sequence
+  double gap = 0;        // EngineOptions::gap
+  std::function<void(std::size_t done, std::size_t total)>
+      progress{};  // none: shown on a terminal when it takes long
+};
+// Throws Error.
+std::unique_ptr<Engine> load_engine(const std::string& model, const LoadOptions& options,
+                                    const LoadUse& use = {});
 
 }  // namespace rf

@@ -9,6 +9,7 @@
 #include "app/download.h"
 #include "app/file.h"
 #include "app/load.h"
+#include "app/model_files.h"
 #include "app/model_summary.h"
 #include "app/progress.h"
 #include "app/table.h"
@@ -20,23 +21,6 @@ namespace {
 
 bool is_url(const std::string& name) {
   return name.starts_with("http://") || name.starts_with("https://");
-}
-
-// Model files below `folder`, of split models the first part only.
-std::vector<std::string> model_files(const std::string& folder) {
-  std::vector<std::string> files;
-  constexpr std::string_view first = "-00001-of-";
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(
-           folder, std::filesystem::directory_options::skip_permission_denied)) {
-    const std::string name = entry.path().filename();
-    if (!name.ends_with(".gguf") || !entry.is_regular_file()) continue;
-    const std::size_t of = name.rfind("-of-");
-    if (of != std::string::npos && of >= 6 && name.size() == of + 14 && name.substr(of - 6, 10) != first)
-      continue;
-    files.push_back(entry.path());
-  }
-  std::sort(files.begin(), files.end());
-  return files;
 }
 
 std::string parameters_text(std::uint64_t count) {

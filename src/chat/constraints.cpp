@@ -9,6 +9,7 @@
 #include "chat/grammar/json_schema.h"
 #include "chat/grammar/regex.h"
 #include "chat/grammar/token_grammar.h"
+#include "chat/tool_choice.h"
 
 namespace rf {
 namespace {
@@ -22,7 +23,7 @@ Rules one_rule(const std::function<grammar::PartId(Rules&)>& part) {
   return rules;
 }
 
-Rules rules_of(const ConstraintSource& source) {
+Rules rules_of(const ConstraintSource& source, const std::optional<Dialect>& dialect) {
   switch (source.kind) {
     case ConstraintSource::Kind::json_schema:
       return grammar::parse_json_schema(source.texts.at(0));
@@ -32,6 +33,9 @@ Rules rules_of(const ConstraintSource& source) {
       return one_rule([&](Rules& rules) {
         return grammar::parse_regex(rules, source.texts.at(0), grammar::utf8_character, false);
       });
+    case ConstraintSource::Kind::tool_calls:
+      if (!dialect) fail("tool choice: calls of tools are not known here");
+      return tool_call_rules(*dialect, source);
     case ConstraintSource::Kind::choice:
       break;
   }
@@ -61,11 +65,19 @@ std::shared_ptr<const TokenConstraint> Constraints::get(const ConstraintSource& 
     kept_.splice(kept_.begin(), kept_, at);
     return kept_.front().constraint;
   }
-  if (trie_ == nullptr) trie_ = std::make_shared<const grammar::TokenTrie>(tokenizer_);
-  auto constraint = grammar::TokenGrammar::make(rules_of(source), trie_);
+  auto constraint = grammar::TokenGrammar::make(rules_of(source, dialect_), trie_of(source));
   kept_.push_front({hash, source, constraint});
   if (kept_.size() > most_kept) kept_.pop_back();
   return constraint;
+}
+
+std::shared_ptr<const grammar::TokenTrie> Constraints::trie_of(const ConstraintSource& source) {
+  const bool calls = source.kind == ConstraintSource::Kind::tool_calls;
+  std::shared_ptr<const grammar::TokenTrie>& trie = calls ? calls_trie_ : trie_;
+  if (trie == nullptr)
+    trie = std::make_shared<const grammar::TokenTrie>(
+        tokenizer_, calls ? shown_tokens(*dialect_, tokenizer_) : std::vector<std::int32_t>{});
+  return trie;
 }
 
 }  // namespace rf

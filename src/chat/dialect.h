@@ -21,17 +21,17 @@ struct ReasoningFormat {
 // not exist. White space around marks means nothing.
 struct CallFormat {
   enum class Body : std::uint8_t {
-    none,        // no calls
-    json,        // an object {"name": ..., "arguments": {...}}, or a list of them, by whatever known keys
-    named_json,  // a name up to `name_end`, then an object
-    parameters,  // a name, then parameters between marks
-    python,      // calls in Python's notation, [name(key=value, ...), ...]
-    brackets,    // name{key:value,...} with texts between `quote`s
-    channels,    // messages with headers, as in OpenAI's Harmony format
+    no_calls,
+    json,            // an object {"name": ..., "arguments": {...}}, or a list of them, by all keys in use
+    json_or_python,  // that, or name(key=value, ...), or a list of such
+    braces,          // name{key:value,...} with texts between `quote`s
+    named_json,      // a name up to `name_end`, then an object
+    parameters,      // a name, then parameters between marks
+    channels,        // messages with headers, as in OpenAI's Harmony format
   };
 
   std::string_view name = {};  // of the dialect, for people
-  Body body = Body::none;
+  Body body = Body::no_calls;
   std::string_view section_open = {}, section_close = {};
   std::string_view open = {}, close = {};
   bool bare = false;  // a call may also stand without `open`, where the text begins with it
@@ -47,7 +47,13 @@ struct CallFormat {
   std::string_view arguments_open = {};  // before the object of named_json
   std::string_view parameter_open = {}, key_end = {}, value_open = {}, value_close = {};  // of `parameters`
   std::string_view typed_end = {};  // key_end is followed by "true" (a text) or "false" (JSON), and this
-  std::string_view quote = {};      // of `brackets`
+  std::string_view quote = {};      // of `braces`
+
+  // How it is written by a model that must call: of no matter for reading.
+  bool writable = true;  // false: no grammar can hold a model to it
+  bool list = false;     // objects of `json` stand in a list
+  bool fenced = false;   // JSON stands in a fence of Markdown
+  std::string_view name_key = "name", arguments_key = "arguments";
 };
 
 struct Dialect {

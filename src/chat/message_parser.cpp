@@ -9,7 +9,9 @@ namespace rf {
 
 MessageParser::MessageParser(const Dialect& dialect, const MessageParserOptions& options)
     : builder_(std::make_unique<MessageBuilder>(options.tools, options.id_seed)),
-      parser_(dialect::make_block_parser(dialect, options.prompt, *builder_)) {}
+      parser_(dialect.calls->body == CallFormat::Body::channels
+                  ? dialect::make_channel_parser(options.prompt, *builder_)
+                  : dialect::make_block_parser(dialect, options.prompt, *builder_)) {}
 
 MessageParser::~MessageParser() = default;
 MessageParser::MessageParser(MessageParser&&) noexcept = default;

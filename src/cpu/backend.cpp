@@ -25,9 +25,9 @@ struct CpuRun : Run {
   int first, last;
 };
 
-// How many of step.linear are multiplied; an embedding table is only looked up.
+// How many of step.linear are kept in tiles; an embedding table is only looked up.
 int multiplied_count(const Step& step) {
-  return step.op == Op::embed ? 0 : linear_count(step.op);
+  return step.op == Op::embed || step.op == Op::row ? 0 : linear_count(step.op);
 }
 
 class Cpu : public Backend {
@@ -41,6 +41,7 @@ class Cpu : public Backend {
   MemoryNeed need(const Program& program, std::span<const int> steps, const RunLimits& limits) const override;
   void load(const Program& program, std::span<const int> steps, const RunLimits& limits,
             void (*progress)(void*, std::size_t, std::size_t), void* context) override;
+  double measure_bandwidth() override { return measure_read_bandwidth(team_.size()); }
   std::unique_ptr<Run> prepare(int first, int last) override { return std::make_unique<CpuRun>(first, last); }
   void run(Run& run, const Batch& batch, std::span<Stat> stats) override;
 

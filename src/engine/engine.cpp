@@ -1,6 +1,7 @@
 #include "engine/engine.h"
 
 #include <algorithm>
+#include <exception>
 #include <limits>
 #include <map>
 #include <span>
@@ -33,6 +34,7 @@ EngineOptions resolve(EngineOptions options, const Spec& spec) {
   check_at_least("state_snapshots", options.state_snapshots, -1);
   check_at_least("batch_rows", options.batch_rows, 0);
   check_at_least("wanted_rows", options.wanted_rows, 0);
+  if (options.gap != 0 && !(options.gap > 1)) fail("gap: expected above 1, or 0, found {}", options.gap);
   if (options.context == 0) options.context = std::min(spec.context, default_context);
   if (options.context > spec.context)
     spdlog::warn("context: {} positions, but the model was trained on {}", options.context, spec.context);
@@ -105,6 +107,7 @@ struct Engine::State {
     std::optional<Reply> reply{};  // one of the two
     std::optional<Embedder> embedder{};
     int prompt_tokens = 0;
+    int given = 0;  // tokens of the sequence that are not of the prompt
     int prompt_done = 0;
     bool cancelled = false;
   };
@@ -116,7 +119,7 @@ struct Engine::State {
         options(resolve(given, spec)),
         program(checked_program(file, spec, options)),
         tokenizer(tokenizer_of(file, tokenizer_error)),
-        plan(program, std::move(backends), limits_of(options, program), {}, options.progress),
+        plan(program, std::move(backends), limits_of(options, program), preference(), options.progress),
         pages(plan.limits().cache_pages, options.page_tokens,
               program.states.empty() ? 0 : options.state_snapshots),
         scheduler(pages, plan.limits().batch, copy_state()),
@@ -135,9 +138,14 @@ struct Engine::State {
   // Queues `active`, whose sequence has its tokens.
   std::uint64_t add(Active request) {
     const std::uint64_t id = request.sequence.id = ++last_id;
-    request.prompt_tokens = static_cast<int>(request.sequence.tokens.size());
+    request.prompt_tokens = static_cast<int>(request.sequence.tokens.size()) - request.given;
     scheduler.add(active.try_emplace(id, std::move(request)).first->second.sequence);
     return id;
+  }
+
+  std::function<int(const Step&)> preference() const {
+    if (!options.prefer) return {};
+    return [this](const Step& step) { return options.prefer(program, step); };
   }
 
   // Throws Error naming what is wrong with `tokens`, which may be at most `most`.
@@ -191,10 +199,40 @@ struct Engine::State {
     }
     if (constrained.empty()) return plan.run(batch);
     if (mask_team == nullptr) mask_team = std::make_unique<Team>(2);
+    std::exception_ptr failure;
     mask_team->run([&](int member) {
-      if (member == 0) return plan.run(batch);
-      for (Reply* reply : constrained) reply->prepare();
+      if (member != 0) {
+        for (Reply* reply : constrained) reply->prepare();
+        return;
+      }
+      try {
+        plan.run(batch);
+      } catch (const DeviceError&) {
+        failure = std::current_exception();
+      }
     });
+    if (failure) std::rethrow_exception(failure);
+  }
+
+  // Learns what steps cost, and how many rows of prompts the next one may have for that.
+  void pace(std::int64_t step_ns) {
+    const auto pieces = scheduler.pieces();
+    const auto decoding =
+        static_cast<int>(std::ranges::count_if(pieces, [](const auto& p) { return p.decoding; }));
+    const int prompts = scheduler.batch().rows() - decoding;
+    const auto learn = [](double& known, double seen) {
+      known = known == 0 ? seen : 0.8 * known + 0.2 * seen;
+    };
+    const auto ns = static_cast<double>(step_ns);
+    if (prompts == 0)
+      learn(decode_ns, ns);
+    else if (decode_ns > 0 && ns > decode_ns)
+      learn(prompt_row_ns, (ns - (decoding > 0 ? decode_ns : 0)) / prompts);
+    constexpr int least = 4, untried = 16;  // rows
+    int most = untried;
+    if (decode_ns > 0 && prompt_row_ns > 0)
+      most = static_cast<int>((options.gap - 1) * decode_ns / prompt_row_ns);
+    scheduler.set_prompt_rows(std::clamp(most, least, options.batch_rows));
   }
 
   // `rows`: hidden states of the batch that ran, f32 [wanted, width].
@@ -247,6 +285,7 @@ struct Engine::State {
   std::vector<Reply*> constrained;         // whose next token the batch under way gives
   std::unique_ptr<Team> mask_team;         // from the first constrained batch on
   std::uint64_t last_id = 0;
+  double decode_ns = 0, prompt_row_ns = 0;  // of a step, and of a row of a prompt beside it; 0: not known
   double load_seconds;
 };
 
@@ -260,8 +299,17 @@ std::uint64_t Engine::submit(Request request) {
   State& s = *state_;
   s.refuse_if(s.program.embedding.has_value(), "this model embeds text and gives no logits to generate from");
   s.check_tokens("prompt", request.prompt, s.options.context - 1);
-  Reply reply(request, s.usable_tokenizer(), s.options.context - static_cast<int>(request.prompt.size()));
-  return s.add({.sequence = {.tokens = std::move(request.prompt)}, .reply = std::move(reply)});
+  const int prompt_tokens = static_cast<int>(request.prompt.size());
+  Reply reply(request, s.usable_tokenizer(), s.options.context - prompt_tokens);
+  if (!request.given.empty()) {
+    s.check_tokens("given", request.given, s.options.context - prompt_tokens - 1);
+    reply.resume(request.given, request.surprise);
+    request.prompt.insert(request.prompt.end(), request.given.begin(), request.given.end());
+  }
+  return s.add(
+      {.sequence = {.tokens = std::move(request.prompt), .priority = request.priority, .rank = request.rank},
+       .reply = std::move(reply),
+       .given = static_cast<int>(request.given.size())});
 }
 
 std::uint64_t Engine::submit(EmbeddingRequest request) {
@@ -289,12 +337,33 @@ bool Engine::idle() const {
   return state_->active.empty();
 }
 
+EngineLoad Engine::load() const {
+  const State& s = *state_;
+  const auto pieces = s.scheduler.pieces();
+  const auto decoding = std::ranges::count_if(pieces, [](const auto& p) { return p.decoding; });
+  return {.running = s.scheduler.running(),
+          .waiting = s.scheduler.waiting(),
+          .pages = s.pages.count(),
+          .pages_free = s.pages.available(),
+          .rows = s.scheduler.batch().rows(),
+          .decoding_rows = static_cast<int>(decoding)};
+}
+
 bool Engine::step(std::vector<Event>& events) {
   State& s = *state_;
   const bool cancelled = s.give_cancelled(events);
   if (!s.scheduler.next()) return cancelled;
-  s.run_batch();
-  const std::span<const float> logits = s.plan.logits(s.scheduler.batch().wanted());
+  const std::int64_t start = now_ns();
+  std::span<const float> logits;
+  try {
+    s.run_batch();
+    logits = s.plan.logits(s.scheduler.batch().wanted());
+  } catch (const DeviceError& error) {
+    s.plan.recover(error);
+    s.scheduler.restart();
+    return true;
+  }
+  if (s.options.gap > 0) s.pace(now_ns() - start);
   for (const Scheduler::Piece& piece : s.scheduler.advance()) s.give(piece, logits, events);
   return true;
 }
@@ -310,13 +379,24 @@ void Engine::evaluate(const std::vector<std::int32_t>& tokens,
   Held own{s.pages, s.scheduler};
   while (static_cast<int>(own.pages.size()) < page_count) own.pages.push_back(s.pages.take());
   Batch batch(s.plan.limits().batch);
-  for (int first = 0; first < count; first += batch.rows()) {
+  for (int first = 0, given = 0; first < count;) {
     batch.clear();
     batch.add_sequence(own.pages, own.state);
     const int end = std::min(first + batch.limits().wanted, count);
     for (int p = first; p < end; ++p) batch.add_row(tokens[static_cast<std::size_t>(p)], p, true);
-    s.plan.run(batch);
-    sink(first, batch.rows(), s.plan.logits(batch.wanted()).data());
+    const float* logits = nullptr;
+    try {
+      s.plan.run(batch);
+      logits = s.plan.logits(batch.wanted()).data();
+    } catch (const DeviceError& error) {
+      s.plan.recover(error);
+      s.scheduler.restart();
+      first = 0;
+      continue;
+    }
+    if (first >= given) sink(first, batch.rows(), logits);
+    first = end;
+    given = std::max(given, first);
   }
 }
 

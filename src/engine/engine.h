@@ -34,7 +34,11 @@ struct EngineOptions {
   int state_snapshots = -1;
   int batch_rows = 0;   // token budget of a step; 0: 512, of an encoder `context`, as it reads a text at once
   int wanted_rows = 0;  // rows of logits a step can give; 0: `parallel`
+  double gap = 0;  // a step with decoding rows takes at most so many times what it would without prompts, as
+                   // far as can be foretold; 0: prompts are read as fast as they can be
   KvType kv = KvType::f16;
+  // The backend that a step should run on, by index; -1: no wish.
+  std::function<int(const Program&, const Step&)> prefer{};
   bool embed = false;  // embed texts, not generate; models made for embedding always do
   std::function<void(std::size_t done, std::size_t total)> progress{};  // of loading weights, bytes
 };
@@ -44,14 +48,26 @@ const char* finish_name(Finish finish);  // "stop", "length", "cancelled" as API
 
 struct Request {
   std::vector<std::int32_t> prompt{};
+  // Tokens that another engine has already given as the beginning of this answer: it goes on after them as if
+  // it had given them itself. With a seed the rest is the same as that of the uninterrupted answer.
+  std::vector<std::int32_t> given{};
+  float surprise = -1.0f;  // Event::surprise of the last of `given`; below 0: none
   SamplerOptions sampling{};
   std::vector<std::string> stop{};
   int max_tokens = -1;      // at least 1; -1: until the context is full
   bool ignore_eos = false;  // tokens that end a generation are tokens like others
+  int logprobs = -1;        // events tell the log-probability of their token and of so many best; -1: neither
+  int priority = 0;         // higher ones are let in first; within one, lower ranks, then older requests
+  std::uint64_t rank = 0;
   // Special tokens whose texts belong to the reply's, in ascending order: what its dialect marks calls with.
   std::vector<std::int32_t> shown_tokens{};
   // What the text must be, over this vocabulary; none: any. An ending token ends it even with ignore_eos.
   std::shared_ptr<const TokenConstraint> constraint{};
+};
+
+struct TokenLogprob {
+  std::int32_t token = -1;
+  float logprob = 0;  // natural, of the model's own distribution: before penalties, masks and temperature
 };
 
 struct EmbeddingRequest {
@@ -65,11 +81,21 @@ struct Event {
   std::uint64_t request = 0;
   std::int32_t token = -1;  // the one chosen, the one that ended the text included; -1: none
   std::string text{};       // whole UTF-8 characters, stop strings cut off; not that of an ending token
+  TokenLogprob logprob{};   // of `token`, where the request asks for it
+  std::vector<TokenLogprob> top{};  // the best tokens, best first
+  float surprise = -1.0f;           // what Mirostat has learned so far; below 0: it is off
+  std::string stop{};               // the stop string that ended it
   std::vector<float>
       embedding{};        // of an embedding request's last event; without pooling a row for each token
   int prompt_done = 0;    // prompt tokens read so far, cached ones included
   int prompt_cached = 0;  // of them, taken from the prefix cache
   Finish finish = Finish::unfinished;
+};
+
+struct EngineLoad {
+  int running = 0, waiting = 0;     // sequences
+  int pages = 0, pages_free = 0;    // of the cache; kept prefixes count as free
+  int rows = 0, decoding_rows = 0;  // of the last step
 };
 
 // For one thread at a time: the caller makes all calls from one thread, or guards them with one lock. The
@@ -92,6 +118,7 @@ class Engine {
   // Its next event has Finish::cancelled and is its last; does nothing when there is no such request.
   void cancel(std::uint64_t request);
   bool idle() const;
+  EngineLoad load() const;
 
   // Runs one batch and appends what it gave. Returns false when there was nothing to do.
   bool step(std::vector<Event>& events);

@@ -52,6 +52,14 @@ void PagePool::let_go(std::int32_t page) {
     blank_.push_back(page);
 }
 
+void PagePool::forget_all() {
+  for (const std::int32_t page : idle_) {
+    forget(page);
+    blank_.push_back(page);
+  }
+  idle_.clear();
+}
+
 void PagePool::forget(std::int32_t page) {
   Page& p = at(page);
   const auto [first, last] = index_.equal_range(p.hash);

@@ -48,6 +48,9 @@ class PagePool {
   // Lets go of all `held`, a sequence's pages in position order, and empties it.
   void release(std::vector<std::int32_t>& held);
 
+  // Nothing stands for any tokens any more: what pages held is gone. Nobody may hold one.
+  void forget_all();
+
  private:
   struct Page {
     int holders = 0;

@@ -1,11 +1,42 @@
 #include "engine/reply.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
 
 #include "base/error.h"
 
 namespace rf {
 namespace {
+
+constexpr int most_logprobs = 1 << 20;
+
+// The log-probabilities of the event's token and of the `count` best, lowest ids first among equals.
+void tell_logprobs(std::span<const float> logits, int count, Event& event) {
+  double highest = -std::numeric_limits<double>::infinity(), sum = 0.0;
+  for (const float logit : logits)
+    if (!std::isnan(logit)) highest = std::max(highest, static_cast<double>(logit));
+  for (const float logit : logits)
+    if (!std::isnan(logit)) sum += std::exp(static_cast<double>(logit) - highest);
+  const double total = highest + std::log(sum);
+  const auto of = [&](std::int32_t token) {
+    const double value = static_cast<double>(logits[static_cast<std::size_t>(token)]) - total;
+    return static_cast<float>(std::isnan(value) ? -std::numeric_limits<double>::infinity() : value);
+  };
+  event.logprob = {event.token, of(event.token)};
+  std::vector<std::int32_t> order(logits.size());
+  std::iota(order.begin(), order.end(), 0);
+  const auto best = std::min(static_cast<std::ptrdiff_t>(count), std::ssize(order));
+  std::partial_sort(order.begin(), order.begin() + best, order.end(), [&](std::int32_t a, std::int32_t b) {
+    const float x = of(a), y = of(b);
+    return x != y ? x > y : a < b;
+  });
+  for (std::ptrdiff_t i = 0; i < best; ++i) {
+    const std::int32_t token = order[static_cast<std::size_t>(i)];
+    event.top.push_back({token, of(token)});
+  }
+}
 
 int limit_of(const Request& request, int most) {
   if (request.max_tokens < 1 && request.max_tokens != -1)
@@ -22,14 +53,36 @@ Reply::Reply(const Request& request, const Tokenizer& tokenizer, int most)
       text_(tokenizer, false, true, request.shown_tokens),
       constraint_(request.constraint),
       ignore_eos_(request.ignore_eos),
+      logprobs_(request.logprobs),
       left_(limit_of(request, most)) {
+  if (request.logprobs < -1 || request.logprobs > most_logprobs)
+    fail("logprobs: expected -1 to {}, found {}", most_logprobs, request.logprobs);
+  if (request.sampling.dry.multiplier > 0.0f)
+    sampler_.set_breaks([&tokenizer, breakers = request.sampling.dry_breakers](std::int32_t token) {
+      const std::string piece = tokenizer.piece(token);
+      return std::ranges::any_of(
+          breakers, [&](const std::string& each) { return piece.find(each) != std::string::npos; });
+    });
   if (constraint_ == nullptr) return;
   matcher_ = constraint_->start();
   allowed_.resize((static_cast<std::size_t>(tokenizer.vocab_size()) + 63) / 64);
 }
 
+void Reply::resume(std::span<const std::int32_t> given, float surprise) {
+  for (const std::int32_t token : given) {
+    if (--left_ < 1) fail("given: the answer was over before its last token");
+    if (constrained() && !matcher_->accept(token))
+      fail("given: the constraint does not allow token {}", token);
+    stops_.push(text_.push(token));
+    if (stops_.stopped()) fail("given: the answer was over before its last token");
+  }
+  sampler_.resume(given.size(), surprise);
+}
+
 void Reply::next(std::span<const float> logits, std::span<const std::int32_t> history, Event& event) {
   event.token = sampler_.sample(logits, history, allowed_);
+  event.surprise = sampler_.surprise();
+  if (logprobs_ >= 0) tell_logprobs(logits, logprobs_, event);
   --left_;
   if (constrained()) matcher_->accept(event.token);
   // A constraint allows an ending token only where its text is complete, and nothing can follow that.
@@ -41,6 +94,7 @@ void Reply::next(std::span<const float> logits, std::span<const std::int32_t> hi
   event.text = stops_.push(text_.push(event.token));
   if (stops_.stopped()) {
     event.finish = Finish::stop_string;
+    event.stop = stops_.matched();
   } else if (constrained() && matcher_->ended()) {
     event.text += rest();
     event.finish = Finish::end_of_text;

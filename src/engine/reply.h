@@ -19,6 +19,10 @@ class Reply {
   // out of range. `tokenizer` must outlive it.
   Reply(const Request& request, const Tokenizer& tokenizer, int most);
 
+  // The answer already has `given`, the rest of whose text was told before: goes on after it. Throws Error
+  // where the request does not allow these tokens.
+  void resume(std::span<const std::int32_t> given, float surprise);
+
   bool constrained() const { return matcher_ != nullptr; }
   // Finds out what the next token may be, where that is constrained: to be called before next(), from any one
   // thread.
@@ -39,6 +43,7 @@ class Reply {
   std::unique_ptr<TokenMatcher> matcher_;  // none: any text
   std::vector<std::uint64_t> allowed_;     // a bit for each token; empty: all
   bool ignore_eos_;
+  int logprobs_;
   int left_;  // tokens it may still give
 };
 

@@ -50,6 +50,19 @@ void SamplerOptions::check(std::int32_t vocab_size) const {
   check_finite("repetition_penalty", repetition_penalty);
   if (repetition_penalty <= 0.0f) fail("repetition_penalty: expected above 0, found {}", repetition_penalty);
   if (penalty_last_n < -1) fail("penalty_last_n: expected -1 or more, found {}", penalty_last_n);
+  check_range("typical_p", typical_p, 0.0f, 1.0f);
+  check_finite("top_n_sigma", top_n_sigma);
+  check_range("xtc_probability", xtc_probability, 0.0f, 1.0f);
+  check_range("xtc_threshold", xtc_threshold, 0.0f, 1.0f);
+  check_range("dynatemp_range", dynamic_range, 0.0f, 1e6f);
+  check_range("dynatemp_exponent", dynamic_exponent, 0.0f, 1e6f);
+  if (mirostat < 0 || mirostat > 2) fail("mirostat: expected 0, 1 or 2, found {}", mirostat);
+  check_range("mirostat_tau", mirostat_tau, 0.0f, 1e6f);
+  check_range("mirostat_eta", mirostat_eta, 0.0f, 1e6f);
+  check_range("dry_multiplier", dry.multiplier, 0.0f, 1e6f);
+  check_range("dry_base", dry.base, 1.0f, 1e6f);
+  if (dry.allowed_length < 0) fail("dry_allowed_length: expected 0 or more, found {}", dry.allowed_length);
+  if (dry.last_n < -1) fail("dry_penalty_last_n: expected -1 or more, found {}", dry.last_n);
   check_finite("presence_penalty", presence_penalty);
   check_finite("frequency_penalty", frequency_penalty);
   for (const auto& [token, bias] : logit_bias) {
@@ -61,25 +74,40 @@ void SamplerOptions::check(std::int32_t vocab_size) const {
 
 Sampler::Sampler(SamplerOptions options, std::int32_t vocab_size) : options_(std::move(options)) {
   options_.check(vocab_size);
-  random_state_ = options_.seed ? *options_.seed : random_seed();
+  seed_ = options_.seed ? *options_.seed : random_seed();
+  if (options_.mirostat != 0) surprise_ = 2 * options_.mirostat_tau;
+}
+
+void Sampler::resume(std::uint64_t samples, float surprise) {
+  samples_ = samples;
+  if (options_.mirostat != 0 && surprise >= 0.0f) surprise_ = surprise;
 }
 
 std::int32_t Sampler::sample(std::span<const float> logits, std::span<const std::int32_t> history,
                              std::span<const std::uint64_t> allowed) {
+  ++samples_;
   logits_.assign(logits.begin(), logits.end());
   ban(allowed);
   penalise(history);
+  for (const auto& [token, penalty] : dry_penalties(options_.dry, history, breaks_))
+    if (token >= 0 && static_cast<std::size_t>(token) < logits_.size())
+      logits_[static_cast<std::size_t>(token)] -= penalty;
   for (const auto& [token, bias] : options_.logit_bias) {
     float& logit = logits_[static_cast<std::size_t>(token)];
     logit = bias == minus_infinity ? minus_infinity : logit + bias;
   }
   for (float& logit : logits_) logit = std::isnan(logit) ? minus_infinity : logit;
-  if (options_.temperature == 0.0f)
+  const bool greedy =
+      options_.temperature == 0.0f && options_.dynamic_range == 0.0f && options_.mirostat == 0;
+  const bool plain = greedy || is_plain();
+  if (greedy)
     collect_best(1);
+  else if (plain)
+    cut();
   else
-    cut_tail();
-  if (candidates_.empty() && !allowed.empty()) return lowest_of(allowed);
-  return draw();
+    run_stages();
+  if (candidates_.empty()) return lowest_of(allowed);
+  return draw(plain && !greedy ? static_cast<double>(options_.temperature) : 1.0);
 }
 
 // Most words of a mask are all zeros or all ones.
@@ -134,9 +162,15 @@ void Sampler::collect_best(std::size_t count) {
   keep_best();
 }
 
+bool Sampler::is_plain() const {
+  static const SamplerOptions usual;
+  return options_.order == usual.order && options_.typical_p == 1.0f && options_.top_n_sigma <= 0.0f &&
+         options_.xtc_probability == 0.0f && options_.dynamic_range == 0.0f && options_.mirostat == 0;
+}
+
 // Leaves in candidates_ what top_k, top_p and min_p leave. All three keep a best-first prefix, hence only as
 // much is sorted as the shortest of them needs.
-void Sampler::cut_tail() {
+void Sampler::cut() {
   const std::size_t all = logits_.size();
   const bool limited = options_.top_k > 0 && static_cast<std::size_t>(options_.top_k) < all;
   const std::size_t most = limited ? static_cast<std::size_t>(options_.top_k) : all;
@@ -152,46 +186,79 @@ void Sampler::cut_tail() {
     collect_best(count);
     if (limited || cuts) std::sort(candidates_.begin(), candidates_.end(), better);
     if (!cuts || candidates_.empty()) return;
-    const float highest = candidates_.front().logit;
-    if (limited) {
-      total = 0.0;
-      for (const Candidate& candidate : candidates_) total += weight_of(candidate.logit, highest);
-    }
-    double sum = 0.0;
-    for (std::size_t i = 0; i < candidates_.size(); ++i) {
-      const double weight = weight_of(candidates_[i].logit, highest);
-      const bool enough = options_.top_p < 1.0f && sum >= static_cast<double>(options_.top_p) * total;
-      if (i > 0 && (enough || weight < static_cast<double>(options_.min_p))) {
-        candidates_.resize(i);
-        return;
-      }
-      sum += weight;
-    }
-    if (count == most || candidates_.size() < count) return;
+    if (limited) total = total_weight(candidates_);
+    const std::size_t found = candidates_.size();
+    if (cut_tail(candidates_, total, static_cast<double>(options_.top_p),
+                 static_cast<double>(options_.min_p)))
+      return;
+    if (count == most || found < count) return;
   }
 }
 
-std::int32_t Sampler::draw() {
-  if (candidates_.empty()) return 0;
-  if (candidates_.size() == 1) return candidates_.front().token;
+void Sampler::run_stages() {
+  collect_best(logits_.size());
+  std::sort(candidates_.begin(), candidates_.end(), better);
+  if (candidates_.empty()) return;
+  if (options_.mirostat != 0) {
+    run(SamplerStage::temperature);
+    return cut_surprising(candidates_, options_.mirostat, static_cast<double>(surprise_),
+                          static_cast<std::int32_t>(logits_.size()));
+  }
+  for (const SamplerStage stage : options_.order) run(stage);
+}
+
+void Sampler::run(SamplerStage stage) {
+  const SamplerOptions& o = options_;
+  switch (stage) {
+    case SamplerStage::top_n_sigma:
+      if (o.top_n_sigma > 0.0f) cut_sigma(candidates_, static_cast<double>(o.top_n_sigma));
+      return;
+    case SamplerStage::top_k:
+      if (o.top_k > 0) candidates_.resize(std::min(candidates_.size(), static_cast<std::size_t>(o.top_k)));
+      return;
+    case SamplerStage::typical_p:
+      if (o.typical_p < 1.0f) cut_atypical(candidates_, static_cast<double>(o.typical_p));
+      return;
+    case SamplerStage::top_p:
+      cut_tail(candidates_, total_weight(candidates_), static_cast<double>(o.top_p), 0.0);
+      return;
+    case SamplerStage::min_p:
+      cut_tail(candidates_, 0.0, 1.0, static_cast<double>(o.min_p));
+      return;
+    case SamplerStage::xtc:
+      if (o.xtc_threshold <= 0.5f && uniform(1) < static_cast<double>(o.xtc_probability))
+        exclude_top_choices(candidates_, static_cast<double>(o.xtc_threshold));
+      return;
+    case SamplerStage::temperature:
+      apply_temperature(candidates_, static_cast<double>(o.temperature), static_cast<double>(o.dynamic_range),
+                        static_cast<double>(o.dynamic_exponent));
+  }
+}
+
+std::int32_t Sampler::draw(double temperature) {
   const float highest = std::min_element(candidates_.begin(), candidates_.end(), better)->logit;
-  const double sharpness = 1.0 / static_cast<double>(options_.temperature);
   const auto weight = [&](const Candidate& candidate) {
-    return weight_of(candidate.logit, highest, sharpness);
+    return weight_of(candidate.logit, highest, 1.0 / temperature);
   };
   double total = 0.0;
   for (const Candidate& candidate : candidates_) total += weight(candidate);
-  double rest = uniform() * total;
-  for (const Candidate& candidate : candidates_) {
-    rest -= weight(candidate);
-    if (rest < 0.0) return candidate.token;
+  double rest = uniform(0) * total;
+  const auto at =
+      std::ranges::find_if(candidates_, [&](const Candidate& each) { return (rest -= weight(each)) < 0.0; });
+  const Candidate& chosen =
+      at == candidates_.end() ? candidates_.front() : *at;  // rounding used up the last of it
+  if (options_.mirostat != 0) {
+    const double found = -std::log2(weight(chosen) / total);
+    const double error = found - static_cast<double>(options_.mirostat_tau);
+    surprise_ = std::max(0.0f, surprise_ - options_.mirostat_eta * static_cast<float>(error));
   }
-  return candidates_.front().token;  // rounding used up the last of `rest`
+  return chosen.token;
 }
 
-// 53 bits of SplitMix64 (Steele et al. 2014): in [0, 1), the same on every machine.
-double Sampler::uniform() {
-  std::uint64_t x = random_state_ += 0x9e3779b97f4a7c15u;
+// 53 bits of the samples_th value of the stream's SplitMix64 (Steele et al. 2014): in [0, 1), the same on
+// every machine.
+double Sampler::uniform(std::uint64_t stream) const {
+  std::uint64_t x = (seed_ ^ stream * 0xd1342543de82ef95u) + samples_ * 0x9e3779b97f4a7c15u;
   x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
   x = (x ^ x >> 27) * 0x94d049bb133111ebu;
   return static_cast<double>((x ^ x >> 31) >> 11) * 0x1p-53;

@@ -10,6 +10,16 @@ Scheduler::Scheduler(PagePool& pages, const BatchLimits& limits, std::function<v
   for (int state = limits.sequences - 1; state >= 0; --state) free_states_.push_back(state);
 }
 
+void Scheduler::add(Sequence& sequence) {
+  const auto before = [](const Sequence* a, const Sequence* b) {
+    // What was sent back goes on first.
+    if ((a->served > 0) != (b->served > 0)) return a->served > 0;
+    if (a->priority != b->priority) return a->priority > b->priority;
+    return std::pair(a->rank, a->id) < std::pair(b->rank, b->id);
+  };
+  waiting_.insert(std::upper_bound(waiting_.begin(), waiting_.end(), &sequence, before), &sequence);
+}
+
 void Scheduler::remove(Sequence& sequence) {
   stop(sequence);
   std::erase(running_, &sequence);
@@ -77,6 +87,11 @@ void Scheduler::make_room(int count) {
   while (pages_.available() < count && !running_.empty()) send_back_youngest();
 }
 
+void Scheduler::restart() {
+  while (!running_.empty()) send_back_youngest();
+  pages_.forget_all();
+}
+
 void Scheduler::send_back_youngest() {
   Sequence& s = *running_.back();
   running_.pop_back();
@@ -96,11 +111,29 @@ void Scheduler::grow() {
 }
 
 void Scheduler::admit() {
-  while (!waiting_.empty() && static_cast<int>(running_.size()) < batch_.limits().sequences &&
-         let_in(*waiting_.front())) {
-    running_.push_back(waiting_.front());
-    waiting_.pop_front();
+  for (std::size_t i = 0; i < waiting_.size();) {
+    Sequence& s = *waiting_[i];
+    if (static_cast<int>(running_.size()) >= batch_.limits().sequences) return;
+    if (follows_a_reader(s)) {
+      ++i;
+      continue;
+    }
+    if (!let_in(s)) return;
+    running_.push_back(&s);
+    std::erase(waiting_, &s);
   }
+}
+
+// Whether a running sequence is still to read pages that `s` will then find, having the same beginning.
+bool Scheduler::follows_a_reader(const Sequence& s) const {
+  if (s.whole) return false;
+  return std::ranges::any_of(running_, [&](const Sequence* r) {
+    if (r->unread() <= 1 || r->whole) return false;
+    const std::size_t most = std::min(r->tokens.size(), s.tokens.size() - 1);
+    const auto end = std::mismatch(r->tokens.begin(), r->tokens.begin() + static_cast<std::ptrdiff_t>(most),
+                                   s.tokens.begin());
+    return static_cast<int>(end.first - r->tokens.begin()) / pages_.page_tokens() > r->published;
+  });
 }
 
 // Takes pages for all tokens of `s`, if one is left then for each running sequence to grow into.
@@ -132,6 +165,7 @@ void Scheduler::share_rows() {
   auto prompts = static_cast<int>(std::ranges::count_if(order, [](auto* s) { return s->unread() > 1; }));
   int decoding = static_cast<int>(order.size()) - prompts;
   int rows = batch_.limits().rows, wanted = batch_.limits().wanted;
+  if (decoding > 0 && prompt_rows_ > 0) rows = std::min(rows, decoding + prompt_rows_);
   pieces_.clear();
   const auto most = [this](const Sequence& s) {
     const int border = next_border(s);
@@ -151,7 +185,7 @@ void Scheduler::share_rows() {
       wanted -= share;
     else if (share == s->unread() && wanted-- <= 0)
       --share;  // the last row would be one wanted too many
-    if (share > 0) pieces_.push_back({s, share, -1});
+    if (share > 0) pieces_.push_back({s, share, -1, s->unread() == 1});
     rows -= share;
   }
   // What short prompts left over.

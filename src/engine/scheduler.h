@@ -11,10 +11,11 @@
 
 namespace rf {
 
-// Sequences wait in order of submission; one is let in when there is room among the limits.sequences that run
-// and when all of its tokens find pages at once. A step gives each decoding sequence its row and shares the
-// rest of the token budget among the prompts, evenly, what one leaves going to the others. Where the budget
-// is short of the sequences they take turns. When a decoding sequence finds no page, the youngest one is sent
+// Sequences wait in order of priority, rank and submission; one is let in when there is room among the
+// limits.sequences that run and when all of its tokens find pages at once. A step gives each decoding
+// sequence its row and shares the rest of the token budget among the prompts, evenly, what one leaves going
+// to the others. One whose beginning another is still reading waits until it finds that. Where the budget is
+// short of the sequences they take turns. When a decoding sequence finds no page, the youngest one is sent
 // back to the front of the queue; what it had published it finds again, and reads the rest once more when it
 // is let in. A sequence to be read whole must fit a batch, and one whose rows are all wanted needs a batch in
 // which every row can be.
@@ -28,8 +29,9 @@ class Scheduler {
   struct Piece {
     Sequence* sequence;
     int rows;
-    int wanted;  // the number of its last row among the wanted rows, -1: not wanted; where all are, the
-                 // others stand before it
+    int wanted;     // the number of its last row among the wanted rows, -1: not wanted; where all are, the
+                    // others stand before it
+    bool decoding;  // it had but one token left to read
   };
 
   // A single sequence of limits.pages pages must fit in `pages`. copy_state(from, to) copies one slot of the
@@ -37,14 +39,18 @@ class Scheduler {
   Scheduler(PagePool& pages, const BatchLimits& limits, std::function<void(int, int)> copy_state = {});
 
   // The sequence must stay where it is until remove(), and its pages cover at most limits.pages.
-  void add(Sequence& sequence) { waiting_.push_back(&sequence); }
+  void add(Sequence& sequence);
   void remove(Sequence& sequence);  // running or waiting; its pages are let go
   bool idle() const { return running_.empty() && waiting_.empty(); }
+  int running() const { return static_cast<int>(running_.size()); }
+  int waiting() const { return static_cast<int>(waiting_.size()); }
 
   // Fills batch(). False when there is nothing to read.
   bool next();
   const Batch& batch() const { return batch_; }
   std::span<const Piece> pieces() const { return pieces_; }  // that it was filled with
+  // The most rows of prompts in a step that others decode in; 0: no bound of its own.
+  void set_prompt_rows(int most) { prompt_rows_ = most; }
   // To be called when the batch has run: marks its tokens as read and publishes the pages that became full.
   // Returns what was read of whom, valid until the next call of next().
   std::span<const Piece> advance();
@@ -56,6 +62,9 @@ class Scheduler {
   int take_state();
   void give_back_state(int state) { free_states_.push_back(state); }
 
+  // After the cache was lost: every sequence is read again from its beginning.
+  void restart();
+
  private:
   int pages_for(int tokens) const { return (tokens + pages_.page_tokens() - 1) / pages_.page_tokens(); }
   void send_back_youngest();
@@ -65,6 +74,7 @@ class Scheduler {
   void grow();
   void admit();
   bool let_in(Sequence& sequence);
+  bool follows_a_reader(const Sequence& sequence) const;
   void share_rows();
   void fill_batch();
 
@@ -73,9 +83,10 @@ class Scheduler {
   std::function<void(int, int)> copy_state_;
   std::vector<int> free_states_;
   std::vector<Piece> pieces_;
-  std::vector<Sequence*> running_;  // by age; all are older than those that wait
-  std::deque<Sequence*> waiting_;   // by age
-  std::uint64_t turn_ = 0;          // of the last piece
+  std::vector<Sequence*> running_;  // in the order in which they were let in
+  std::deque<Sequence*> waiting_;   // those let in before and sent back come first
+  int prompt_rows_ = 0;
+  std::uint64_t turn_ = 0;  // of the last piece
 };
 
 }  // namespace rf

@@ -10,6 +10,8 @@ namespace rf {
 struct Sequence {
   std::uint64_t id = 0;  // in the order of submission
   std::vector<std::int32_t> tokens;
+  int priority = 0;  // higher ones are let in first; within one, lower ranks, then lower ids
+  std::uint64_t rank = 0;
   bool whole = false;       // it is read in one batch, and shares nothing with others
   bool all_wanted = false;  // the results of all its rows, not that of the last alone
 

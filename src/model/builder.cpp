@@ -11,7 +11,7 @@
 namespace rf {
 
 std::string Layer::operator[](std::string_view name) const {
-  return fmt::format("blk.{}.{}", index, name);
+  return index == none ? std::string(name) : fmt::format("blk.{}.{}", index, name);
 }
 
 Builder::Builder(const Gguf& file, const Spec& spec, int context, bool embed)
@@ -36,6 +36,26 @@ SlotId Builder::embed(const EmbedOptions& options) {
   if (!options.norm.empty()) step.norm = norm(std::string(options.norm), spec_.hidden);
   step.scale = options.scale;
   return step.out;
+}
+
+SlotId Builder::embed_columns(const std::string& name, std::int64_t first, std::int64_t count, float scale,
+                              SlotId out) {
+  Tensor table = file_.tensor(name + ".weight");
+  const TypeInfo& type = type_info(table.type);
+  if (table.rows() != spec_.vocab || first + count > table.columns())
+    fail("{}: tensor '{}.weight' has shape [{}, {}], expected [at least {}, {}]", file_.path(), name,
+         table.columns(), table.rows(), first + count, spec_.vocab);
+  if (!holds_weights(table.type) || first % type.block_elements != 0 || count % type.block_elements != 0)
+    fail("{}: tensor '{}.weight' has type {}, whose blocks do not end at column {}", file_.path(), name,
+         type.name, first + count);
+  table.data += row_bytes(table.type, first);
+  table.shape = {count, table.rows(), 1, 1};
+  Step& step = record(Op::embed, nullptr, none, out);
+  step.linear[0].weight = static_cast<WeightId>(program_.weights.size());
+  program_.weights.push_back({name + ".weight", table});
+  taken_.try_emplace({name + ".weight", 0}, step.linear[0].weight);
+  step.scale = scale;
+  return out;
 }
 
 Attention Builder::attention(const Layer& layer) {
@@ -71,7 +91,7 @@ SlotId Builder::qkv(SlotId x, const Layer& layer, const Attention& a, const QkvO
   step.linear[0] = linear(layer["attn_q"], width(x), queries);
   if (!a.stores) return step.out;
   step.linear[1] = linear(layer["attn_k"], width(x), keys);
-  step.linear[2] = linear(layer["attn_v"], width(x), values);
+  step.linear[2] = linear(layer[options.keys_are_values ? "attn_k" : "attn_v"], width(x), values);
   return step.out;
 }
 
@@ -85,6 +105,11 @@ SlotId Builder::attend(SlotId qkv, const Layer& layer, Attention attention) {
       record(Op::attend, &layer, qkv, slot("attention", std::int64_t{attention.heads} * attention.value_dim));
   step.attention = attention;
   return step.out;
+}
+
+CacheId Builder::cache_of(const Layer& layer) const {
+  const auto at = std::ranges::find(program_.caches, layer.index, &Cache::layer);
+  return static_cast<CacheId>(at - program_.caches.begin());
 }
 
 SlotId Builder::gate_up(SlotId x, const Layer& layer, const GateUpOptions& options) {
@@ -106,7 +131,8 @@ SlotId Builder::matmul(SlotId in, const Layer& layer, std::string_view name, con
   const std::int64_t rows = options.rows > 0 ? options.rows : tensor.rows();
   const std::int64_t columns = options.x_column != none ? tensor.columns() : width(in);
   Step& step = record(Op::matmul, &layer, in, none);
-  step.linear[0] = linear(layer[name], columns, tensor.rows(), {options.first_row, options.rows});
+  step.linear[0] = linear(layer[name], columns, options.rows > 0 ? options.all_rows : tensor.rows(),
+                          {options.first_row, options.rows});
   if (options.bias != none) step.linear[0].bias = options.bias;
   step.norm = options.norm.empty() ? options.given : norm(layer[options.norm], columns);
   step.activation = options.activation;
@@ -123,7 +149,25 @@ void Builder::finish_sum(Step& step, const MatmulOptions& options, const Layer& 
   step.scale = options.scale;
   step.out_scale = options.out_scale;
   step.post_last = options.post_last;
-  if (!options.post.empty()) step.post = norm(layer[options.post], width(step.out));
+  step.post = options.post.empty() ? options.given_post : norm(layer[options.post], width(step.out));
+}
+
+SlotId Builder::row(Row::Kind kind, const RowOptions& options, const Layer& layer) {
+  Step& step = record(Op::row, &layer, options.x, options.out);
+  step.add = options.add;
+  step.mul = options.mul;
+  step.side = options.side;
+  step.row = {.kind = kind, .streams = options.streams, .first = options.first};
+  step.norm = options.norm;
+  step.scale = options.scale;
+  step.activation = options.activation;
+  const std::int64_t streams = options.streams;
+  if (!options.router.empty()) step.linear[0] = linear(options.router, width(options.x), streams);
+  if (!options.coefficients.empty())
+    step.linear[1] =
+        linear(options.coefficients, streams, kind == Row::Kind::predict ? streams * streams : streams);
+  if (!options.factors.empty()) step.linear[2].weight = vector(options.factors + ".weight", width(options.x));
+  return step.out;
 }
 
 SlotId Builder::heads(SlotId in, const Layer& layer, std::string_view name, int count, SlotId out) {

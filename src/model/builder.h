@@ -14,7 +14,7 @@ namespace rf {
 struct Layer {
   int index = 0;
   const LayerSpec* spec = nullptr;
-  std::string operator[](std::string_view name) const;  // "blk.INDEX.NAME"
+  std::string operator[](std::string_view name) const;  // "blk.INDEX.NAME", outside the layers NAME
   const LayerSpec* operator->() const { return spec; }
 };
 
@@ -31,6 +31,7 @@ class Builder {
   int context() const { return context_; }  // positions a sequence will have at most
   int layers() const { return static_cast<int>(spec_.layers.size()); }
   Layer layer(int index) const { return {index, &spec_.layers[static_cast<std::size_t>(index)]}; }
+  Layer outside() const { return {none, nullptr}; }
   bool has(const std::string& name) const { return file_.find(name + ".weight") != nullptr; }
   bool has_experts() const;  // expert_count is there, and not 0
 
@@ -43,6 +44,9 @@ class Builder {
   float number(std::string_view key, float fallback) const;
   bool flag(std::string_view key, bool fallback) const;
   std::string text(std::string_view key, const std::string& fallback) const;
+  void refuse(const std::string& tensor, std::string_view what) const;  // throws Error if the file has it
+  std::vector<float> numbers_of(std::string_view key) const;            // empty where it is absent
+  const std::string& path() const { return file_.path(); }
   [[noreturn]] void bad_key(std::string_view key, const std::string& expected) const;
 
   struct EmbedOptions {
@@ -52,6 +56,9 @@ class Builder {
     bool types = false;          // the first row of token_types is added
   };
   SlotId embed(const EmbedOptions& options);  // token_embd
+  // scale times columns [first, first + count) of the token's row in the table `name`.
+  SlotId embed_columns(const std::string& name, std::int64_t first, std::int64_t count, float scale,
+                       SlotId out);
 
   // Attention in the layer's shape: its heads, window and rotation, scale 1 / sqrt(key_dim), and the norms of
   // queries and keys (attn_q_norm, attn_k_norm), the layer's own factors of rotation and sinks (attn_sinks)
@@ -60,11 +67,13 @@ class Builder {
   struct QkvOptions {
     std::string_view norm = "attn_norm";
     float clamp = 0;
+    bool keys_are_values = false;  // attn_k gives the values too
   };
   // attn_q, attn_k, attn_v, or attn_qkv that holds them one after the other.
   SlotId qkv(SlotId x, const Layer& layer, const Attention& attention, const QkvOptions& options);
   // Makes the layer's cache, unless `attention` names another's.
   SlotId attend(SlotId qkv, const Layer& layer, Attention attention);
+  CacheId cache_of(const Layer& layer) const;  // that attend() made
 
   struct GateUpOptions {
     std::string_view norm = "ffn_norm";
@@ -85,10 +94,10 @@ class Builder {
     std::int64_t first_column = none;  // the part of `out` that it writes, when not the whole
     std::int64_t x_column = none;      // the part of the input that it reads, likewise
     SlotId mul = none;
-    // Of the matrix, when not the whole: rows from first_row on.
-    std::int64_t first_row = 0, rows = 0;
-    Norm given{};          // in the place of `norm`
-    WeightId bias = none;  // of a name of its own
+// Of the matrix, when not the whole: rows from first_row on, of `all_rows` that it must have.
+    std::int64_t first_row = 0, rows = 0, all_rows = 0;
+    Norm given{}, given_post{};  // in the place of `norm` and `post`
+    WeightId bias = none;        // of a name of its own
   };
   SlotId matmul(SlotId in, const Layer& layer, std::string_view name, const MatmulOptions& options);
   // The product of each head with its own matrix; the rest of each head, where it is wider, is passed on. It
@@ -98,10 +107,20 @@ class Builder {
   // Of the file's keys: expert_count, expert_used_count, expert_group_count, expert_group_used_count,
   // expert_gating_func, expert_weights_norm, expert_weights_scale.
   Routing routing() const;
-  // ffn_gate_inp, with exp_probs_b where the file has it; ffn_gate_exps where the file has it, ffn_up_exps (or ffn_gate_up_exps,
-  // which holds both); ffn_down_exps. `options` are those of the last step.
+  // ffn_gate_inp, with exp_probs_b where the file has it; ffn_gate_exps where the file has it, ffn_up_exps
+  // (or ffn_gate_up_exps, which holds both); ffn_down_exps. `options` are those of the last step.
   SlotId experts(SlotId x, const Layer& layer, Routing routing, const GateUpOptions& up,
                  const MatmulOptions& down);
+
+  struct RowOptions {
+    SlotId x = none, add = none, mul = none, side = none, out = none;
+    int streams = 0, first = 0;
+    Norm norm{};
+    std::string router{}, coefficients{}, factors{};  // W0, W1, W2
+    float scale = 1;
+    Activation activation = Activation::identity;
+  };
+  SlotId row(Row::Kind kind, const RowOptions& options, const Layer& layer);
 
   // The convolution's tensor has a row for each channel, as long as its kernel.
   struct ConvOptions {

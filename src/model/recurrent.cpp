@@ -30,9 +30,11 @@ SlotId mamba_block(Builder& b, SlotId x, const Layer& w, const MixerOptions& opt
   const SlotId side = b.slot("scan side", 3 * inner + 2 * state);  // [ u z t B C ]
   b.matmul(x, w, "ssm_in", {.out = side, .norm = "attn_norm", .first_column = 0});
   const SlotId u = b.conv(side, w, "ssm_conv1d", {.activation = Activation::silu});
-  const SlotId step =
-      b.matmul(u, w, "ssm_x", {.out = b.slot("time step", rank), .first_row = 0, .rows = rank});
-  b.matmul(u, w, "ssm_x", {.out = side, .first_column = 3 * inner, .first_row = rank, .rows = 2 * state});
+  const std::int64_t all = rank + 2 * state;
+  const SlotId step = b.matmul(
+      u, w, "ssm_x", {.out = b.slot("time step", rank), .first_row = 0, .rows = rank, .all_rows = all});
+  b.matmul(u, w, "ssm_x",
+           {.out = side, .first_column = 3 * inner, .first_row = rank, .rows = 2 * state, .all_rows = all});
   b.matmul(step, w, "ssm_dt",
            {.out = side, .first_column = 2 * inner, .given = b.norm_if(w["ssm_dt_norm"], rank, normed)});
   const SlotId y = b.scan(u, side, w,

@@ -2,10 +2,12 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "ops/batch.h"
 #include "ops/program.h"
 
@@ -37,6 +39,17 @@ struct MemoryNeed {
   std::size_t total() const { return weights + cache + activations; }
 };
 
+// A device that fails: thrown by load() when its memory does not suffice, and by what uses the device at run time
+// when it is lost, hangs or refuses work. The plan goes on without it, or with less on it.
+class DeviceError : public Error {
+ public:
+  DeviceError(const std::string& message, bool out_of_memory) : Error(message), out_of_memory_(out_of_memory) {}
+  bool out_of_memory() const { return out_of_memory_; }
+
+ private:
+  bool out_of_memory_;
+};
+
 // Steps [first, last) of the program, prepared to run back to back on one backend.
 class Run {
  public:
@@ -53,6 +66,10 @@ class Backend {
   // What loading `steps` will take, exactly, before anything is allocated.
   virtual MemoryNeed need(const Program& program, std::span<const int> steps,
                           const RunLimits& limits) const = 0;
+  // Bytes that load() can have, or nothing where that is found out by loading.
+  virtual std::optional<std::size_t> free_memory() const { return std::nullopt; }
+  // Bytes per second that steps here could read at most, measured over a fraction of a second.
+  virtual double measure_bandwidth() { return 0; }
   // Allocates slots and caches and takes in the weights of `steps` (indices into program.steps).
   // progress(done, total) is called now and then, in bytes. Throws Error when memory runs out.
   virtual void load(const Program& program, std::span<const int> steps, const RunLimits& limits,

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "plan/placement.h"
+#include "base/log.h"
 
 namespace rf {
 namespace {
@@ -39,7 +39,7 @@ Plan::Plan(const Program& program, std::vector<std::unique_ptr<Backend>> backend
     : program_(program),
       backends_(std::move(backends)),
       limits_(limits),
-      placement_(place_steps(program, backends_, prefer)),
+      placement_(program, backends_, prefer),
       stats_(program.steps.size()) {
   load(progress);
   cut();
@@ -47,31 +47,55 @@ Plan::Plan(const Program& program, std::vector<std::unique_ptr<Backend>> backend
 
 Plan::~Plan() = default;
 
+void Plan::tell_what_was_shed(std::span<const std::size_t> steps_before) const {
+  for (std::size_t place = 0; place < backends_.size(); ++place) {
+    const std::size_t left = placement_.steps_on(static_cast<int>(place)).size();
+    if (left < steps_before[place])
+      spdlog::warn("{}: its memory has room for {} of {} steps, the others run elsewhere",
+                   backends_[place]->name(), left, steps_before[place]);
+  }
+}
+
 void Plan::load(const Progress& progress) {
-  std::vector<std::vector<int>> steps(backends_.size());
-  for (std::size_t i = 0; i < placement_.size(); ++i)
-    steps[static_cast<std::size_t>(placement_[i])].push_back(static_cast<int>(i));
-  std::vector<MemoryNeed> needs(backends_.size());
-  for (std::size_t place = 0; place < backends_.size(); ++place) {
-    if (steps[place].empty()) continue;
-    needs[place] = backends_[place]->need(program_, steps[place], limits_);
-    memory_.weights += needs[place].weights;
-    memory_.cache += needs[place].cache;
-    memory_.activations += needs[place].activations;
+  std::vector<std::size_t> steps_before;
+  for (std::size_t place = 0; place < backends_.size(); ++place)
+    steps_before.push_back(placement_.steps_on(static_cast<int>(place)).size());
+  placement_.fit(limits_);
+  for (int place = 0; place < static_cast<int>(backends_.size());) {
+    memory_ = {};
+    for (int each = 0; each < static_cast<int>(backends_.size()); ++each) {
+      const MemoryNeed one = placement_.need(each, limits_);
+      memory_.weights += one.weights;
+      memory_.cache += one.cache;
+      memory_.activations += one.activations;
+    }
+    Share share{&progress, 0, memory_.weights};
+    for (int each = 0; each < place; ++each) share.before += placement_.need(each, limits_).weights;
+    const std::vector<int> steps = placement_.steps_on(place);
+    try {
+      if (!steps.empty()) at(place).load(program_, steps, limits_, Share::report, &share);
+      ++place;
+    } catch (const DeviceError& error) {
+      // Steps only ever move to places that come later, or nowhere.
+      if (!error.out_of_memory() || !placement_.shed(place)) throw;
+    }
   }
-  Share share{&progress, 0, memory_.weights};
-  for (std::size_t place = 0; place < backends_.size(); ++place) {
-    if (steps[place].empty()) continue;
-    backends_[place]->load(program_, steps[place], limits_, Share::report, &share);
-    share.before += needs[place].weights;
-  }
+  tell_what_was_shed(steps_before);
+}
+
+void Plan::recover(const DeviceError& error) {
+  const std::string name = at(busy_).name();
+  placement_.drop(busy_);
+  load({});
+  cut();
+  spdlog::error("{} is given up ({}); going on without it", name, error.what());
 }
 
 void Plan::cut() {
   parts_.clear();
   std::vector<int> written_at(program_.slots.size(), none);       // the place with a slot's newest rows
   std::vector<std::vector<bool>> current(program_.slots.size());  // [slot][place] holds them
-  const int steps = static_cast<int>(placement_.size());
+  const int steps = static_cast<int>(program_.steps.size());
   for (int first = 0, last = 0; first < steps; first = last) {
     Part part;
     part.place = place(first);
@@ -79,11 +103,14 @@ void Plan::cut() {
     const auto here = static_cast<std::size_t>(part.place);
     for (; last < steps && place(last) == part.place && !(observer_ && last > first); ++last) {
       const Step& step = program_.steps[static_cast<std::size_t>(last)];
-      std::vector<SlotId> read{step.out};  // where a step writes only a part of it, the rest must be there
-      if (step.columns == 0 || written_at[static_cast<std::size_t>(step.out)] == none) read.clear();
+      // What is left of a slot that is written in part is needed too.
+      const bool in_part = step.first_column != 0 || step.columns != 0;
+      std::vector<SlotId> read{in_part ? step.out : none};
       for (const SlotId slot : inputs(step)) read.push_back(slot);
       for (const SlotId slot : read) {
-        if (slot == none || current[static_cast<std::size_t>(slot)][here]) continue;
+        if (slot == none || written_at[static_cast<std::size_t>(slot)] == none ||
+            current[static_cast<std::size_t>(slot)][here])
+          continue;
         part.copies.push_back({slot, written_at[static_cast<std::size_t>(slot)]});
         current[static_cast<std::size_t>(slot)][here] = true;
       }
@@ -99,6 +126,7 @@ void Plan::cut() {
 }
 
 void Plan::copy(SlotId slot, int from, int to, int rows) {
+  busy_ = from;
   const float* source = at(from).host(slot);
   if (source == nullptr) {
     const std::int64_t width = program_.slots[static_cast<std::size_t>(slot)].width;
@@ -106,6 +134,7 @@ void Plan::copy(SlotId slot, int from, int to, int rows) {
     at(from).read(slot, rows, staging_.data());
     source = staging_.data();
   }
+  busy_ = to;
   at(to).write(slot, rows, source);
 }
 
@@ -113,6 +142,7 @@ void Plan::run(const Batch& batch) {
   const std::span<Stat> stats = measuring_ ? std::span<Stat>(stats_) : std::span<Stat>();
   for (const Part& part : parts_) {
     for (const Part::Copy& each : part.copies) copy(each.slot, each.from, part.place, batch.rows());
+    busy_ = part.place;
     if (observer_) show(part, batch);
     at(part.place).run(*part.run, batch, stats);
   }
@@ -123,12 +153,13 @@ std::span<const float> Plan::logits(int wanted) {
   const std::size_t count = static_cast<std::size_t>(wanted) * static_cast<std::size_t>(result.width);
   if (const float* rows = at(logits_at_).host(program_.logits)) return {rows, count};
   staging_.resize(count);
+  busy_ = logits_at_;
   at(logits_at_).read(program_.logits, wanted, staging_.data());
   return staging_;
 }
 
 bool Plan::used(std::size_t place) const {
-  return std::ranges::find(placement_, static_cast<int>(place)) != placement_.end();
+  return !placement_.steps_on(static_cast<int>(place)).empty();
 }
 
 void Plan::observe(Observer observer) {
@@ -149,6 +180,13 @@ void Plan::show(const Part& part, const Batch& batch) {
   };
   const float* x = rows_of(step.x, copied[0]);
   observe_step(program_, step, batch, x, rows_of(step.routes, copied[1]), observer_);
+}
+
+Backend& Plan::main_backend() {
+  int best = 0;
+  for (int place = 1; place < static_cast<int>(backends_.size()); ++place)
+    if (placement_.steps_on(place).size() > placement_.steps_on(best).size()) best = place;
+  return at(best);
 }
 
 std::size_t Plan::page_bytes() const {

@@ -10,7 +10,7 @@ class Embed(CliTest):
         self.assertLess(max(abs(a - b) for a, b in zip(got, expected)), allowed)
 
     def test_recorded(self):
-        for name in ("bert-mean", "nomic-bert", "qwen3-embed"):
+        for name in ("modern-bert", "jina-bert-v2", "qwen3-embedding"):
             folder = golden(f"arch/{name}")
             facts = json.loads((folder / "tokens.json").read_text())
             for sequence in facts["sequences"]:
@@ -23,6 +23,13 @@ class Embed(CliTest):
                 rows = self.json(*command, "--pooling", "none", "--json")["embedding"]
                 self.assertEqual([len(rows), len(rows[0])], sequence["shape"])
 
+    def test_scores(self):
+        folder = golden("arch/bert-rank")
+        for sequence in json.loads((folder / "tokens.json").read_text())["sequences"]:
+            ids = ",".join(map(str, sequence["ids"]))
+            self.near(self.json("embed", "-m", folder / "model.gguf", "--tokens", ids, "--json")["embedding"],
+                      sequence["scores"], 1e-4)
+
     def test_any_model_embeds(self):
         model = golden("arch/llama/model.gguf")
         text = self.json("embed", "-m", model, "the water", "--json")["embedding"]
@@ -33,11 +40,11 @@ class Embed(CliTest):
         self.assertNotEqual(text, mean)
 
     def test_errors(self):
-        bert = golden("arch/bert-mean/model.gguf")
+        bert = golden("arch/jina-bert-v2/model.gguf")
         self.assertIn("at most 2", self.failure("embed", "-m", bert, "--tokens", "1,2,3", "--batch-rows", "2"))
         self.assertIn("at most 128", self.failure("embed", "-m", bert, "--tokens", ",".join(["5"] * 129)))
         self.assertIn("classifier", self.failure("embed", "-m", bert, "--tokens", "1,2", "--pooling", "rank"))
-        self.assertIn("embeds text", self.failure("generate", "-m", golden("arch/qwen3-embed/model.gguf"), "--tokens", "1,2"))
+        self.assertIn("embeds text", self.failure("generate", "-m", golden("arch/qwen3-embedding/model.gguf"), "--tokens", "1,2"))
         self.run_binary("embed", "-m", bert, "--tokens", "1,2", "--pooling", "max", code=2)
         self.run_binary("embed", "-m", bert, "text", "--tokens", "1", code=2)
 

@@ -113,10 +113,6 @@ class Usage(CliTest):
     def test_failures_are_exit_1_with_one_line(self):
         model = golden("arch/llama/model.gguf")
         for arguments, word in ((["-m", "/nowhere.gguf", "-p", "a"], "/nowhere.gguf"),
-                                (["-m", model, "-p", "a", "--device", "gpu"], "GPU"),
-                                (["-m", model, "-p", "a", "--device", "gpu:1"], "GPU"),
-                                (["-m", model, "-p", "a", "--device", "sim"], "GPU"),
-                                (["-m", model, "-p", "a", "--gpu-layers", "3"], "GPU"),
                                 (["-m", model, "--tokens", "1,99999"], "99999"),
                                 (["-m", model, "--tokens", ""], "prompt"),
                                 (["-m", model, "--tokens", "1,2,3", "--ctx", "3"], "context"),

@@ -20,7 +20,7 @@ class Help(CliTest):
         shared = {name: set(OPTION.findall(sections[name])) for name in ("Running a model", "The answer")}
         root = self.output("--help")
         commands = re.findall(r"^  ([a-z]+) {2,}", root[root.index("Subcommands:"):], re.MULTILINE)
-        self.assertEqual(len(commands), 17)
+        self.assertEqual(len(commands), 20)
         self.assertLessEqual(options_of(root) - {"--help"}, set(OPTION.findall(text)))
         for command in commands:
             with self.subTest(command=command):

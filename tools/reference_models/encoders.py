@@ -31,6 +31,11 @@ def eurobert(root):
          names=unprefixed(hf.NAMES), pooling="mean", keys=ENCODER)
 
 
+def qwen3_embedding(root):
+    make(root, "qwen3-embedding", "qwen3", "Qwen3Model", SMALL | dict(head_dim=16), names=unprefixed(hf.NAMES),
+         pooling="lasttoken")
+
+
 def unprefixed(names):
     """Names of a Model class, which lacks the prefix that a ForCausalLM class has."""
     return {key.removeprefix("model."): value for key, value in names.items()}
@@ -84,14 +89,14 @@ def reranker(root):
     """XLM-RoBERTa with a classifier of one label, as rerankers are; positions begin at pad_token_id + 1."""
     config = transformers.XLMRobertaConfig(
         vocab_size=golden.VOCABULARY, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
-        max_position_embeddings=66, type_vocab_size=1, pad_token_id=1, layer_norm_eps=1e-5, num_labels=1)
+        max_position_embeddings=130, type_vocab_size=1, pad_token_id=1, layer_norm_eps=1e-5, num_labels=1)
     config._attn_implementation = "eager"
     model = hf.fill(transformers.XLMRobertaForSequenceClassification(config), "reranker").double().eval()
     names = {"roberta." + key: value for key, value in BERT.items()} | {
         "classifier.dense": "cls", "classifier.out_proj": "cls.output"}
     tensors = {hf.gguf_name(key, names): value.detach().float().numpy() for key, value in model.named_parameters()}
     tensors["position_embd.weight"] = tensors["position_embd.weight"][2:]
-    keys = {"block_count": 2, "context_length": 64, "embedding_length": 32, "feed_forward_length": 48,
+    keys = {"block_count": 2, "context_length": 128, "embedding_length": 32, "feed_forward_length": 48,
             "attention.head_count": 4, "attention.layer_norm_epsilon": 1e-5, "pooling_type": 4} | ENCODER
 
     def scores(ids):
@@ -106,4 +111,4 @@ def jina_v2(root):
     plain.jina_bert(root)
 
 
-FAMILIES = [modern_bert, eurobert, gemma_embedding, jina_v3, reranker, jina_v2]
+FAMILIES = [modern_bert, eurobert, gemma_embedding, jina_v3, reranker, jina_v2, qwen3_embedding]

@@ -78,6 +78,6 @@ def make(root, name, architecture, keys, tensors, compute, reference, pooling=No
             ids, margin = _greedy(compute, prompt)
             if margin > 20 * exact:
                 facts["greedy"].append({"prompt": prompt, "ids": ids, "min_margin": margin})
-    (folder / "tokens.json").write_text(json.dumps(facts, indent=1) + "\n")
+    (folder / "tokens.json").write_text(json.dumps(facts, separators=(",", ":")) + "\n")
     size = sum(f.stat().st_size for f in folder.iterdir())
     print(f"{name}: {size / 1000:.0f} kB, range {spread:.2f}", flush=True)

@@ -119,15 +119,15 @@ def split_experts(tensors):
 
 
 def make(root, name, architecture, model, config, *, keys=None, names=None, interleave=False, change=None,
-         pooling=None, common=common_keys):
+         pooling=None, common=common_keys, config_class=None):
     """A golden folder of transformers' `model`ForCausalLM or Model class with `model`Config.
 
     keys: further ones; interleave: the file has adjacent rotary pairs where the class has halves; change(tensors, config):
     what else the converter does to the tensors; common(config): the keys that come out of the config.
     """
     kind = model if model.endswith("Model") else model + "ForCausalLM"
-    module, settings, tensors = build(name, kind, kind.replace("ForCausalLM", "").replace("Model", "") + "Config", config,
-                                      names)
+    config_class = config_class or kind.replace("ForCausalLM", "").replace("Model", "") + "Config"
+    module, settings, tensors = build(name, kind, config_class, config, names)
     tensors = split_experts(tensors)
     if interleave:
         for tensor in tensors:

@@ -22,9 +22,8 @@ def fused_mlp(tensors, _config):
 
 
 def olmo(root):
-    for name, clip in (("olmo", None), ("olmo-clip", 1.5)):
-        make(root, name, "olmo", "Olmo", SMALL | dict(clip_qkv=clip), interleave=True,
-             keys={"attention.layer_norm_epsilon": 1e-5, "attention.clamp_kqv": clip})
+    make(root, "olmo", "olmo", "Olmo", SMALL | dict(clip_qkv=1.5), interleave=True,
+         keys={"attention.layer_norm_epsilon": 1e-5, "attention.clamp_kqv": 1.5})
     make(root, "olmoe", "olmoe", "Olmoe", SPARSE | dict(num_experts=6, num_experts_per_tok=2, norm_topk_prob=False))
     make(root, "olmo3", "olmo2", "Olmo3", SMALL | dict(num_hidden_layers=4, sliding_window=8, layer_types=[
         "sliding_attention", "sliding_attention", "sliding_attention", "full_attention"],
@@ -44,14 +43,11 @@ def granite(root):
                "model.layers.%d.block_sparse_moe.experts.down_proj": "blk.%d.ffn_down_exps"}
     factors = dict(embedding_multiplier=3.0, residual_multiplier=0.6, logits_scaling=4.0, attention_multiplier=0.2)
     keys = {"embedding_scale": 3.0, "residual_scale": 0.6, "logit_scale": 4.0, "attention.scale": 0.2}
-    make(root, "granitemoe", "granitemoe", "GraniteMoe", SPARSE | factors | dict(num_local_experts=6, num_experts_per_tok=2),
-         names=experts, keys=keys, interleave=True)
-
     def shared(tensors, _config):
         for name in [n for n in tensors if "ffn_gate_up_shexp" in n]:
             gate, up = numpy.split(tensors.pop(name), 2)
             tensors[name.replace("gate_up", "gate")], tensors[name.replace("gate_up", "up")] = gate, up
-    make(root, "granitemoe-shared", "granitemoe", "GraniteMoeShared",
+    make(root, "granitemoe", "granitemoe", "GraniteMoeShared",
          SPARSE | factors | dict(num_local_experts=6, num_experts_per_tok=2, shared_intermediate_size=16),
          names=experts | {"model.layers.%d.shared_mlp.input_linear": "blk.%d.ffn_gate_up_shexp",
                           "model.layers.%d.shared_mlp.output_linear": "blk.%d.ffn_down_shexp"},

@@ -124,8 +124,7 @@ def _llama(root, name, architecture, kv_heads, biased, alibi, keys, reference):
 
 
 def baichuan(root):
-    _llama(root, "baichuan", "baichuan", HEADS, False, False, {}, "numpy, from arXiv:2309.10305: rotation as in Llama")
-    _llama(root, "baichuan-alibi", "baichuan", HEADS, False, True, {"attention.max_alibi_bias": 8.0},
+    _llama(root, "baichuan", "baichuan", HEADS, False, True, {"attention.max_alibi_bias": 8.0},
            "numpy, from arXiv:2309.10305: ALiBi")
 
 

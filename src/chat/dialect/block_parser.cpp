@@ -46,7 +46,7 @@ class BlockParser : public TextParser {
   std::string taken_;  // marks of calls, and space before them, of which no call has come yet
   bool after_mark_ = false;
   bool said_ = false;  // there was content since the beginning, or since the last call
-  bool framed_ = false, in_section_ = false;
+  bool framed_ = false, bare_ = false, in_section_ = false;
   bool answered_ = false;  // a call of the section has come
   std::unique_ptr<CallReader> reader_;
 };
@@ -61,10 +61,6 @@ std::size_t settled(std::string_view text) {
   return text.size() - (text.size() - trimmed(text).size()) % (longest_space + 1);
 }
 
-bool ends_with_mark(std::string_view prompt, std::string_view mark) {
-  return !mark.empty() && (prompt.ends_with(mark) || trimmed(prompt).ends_with(trimmed(mark)));
-}
-
 BlockParser::BlockParser(const Dialect& dialect, std::string_view prompt, MessageBuilder& builder)
     : calls_(*dialect.calls),
       reasoning_(dialect.reasoning != nullptr ? *dialect.reasoning : no_reasoning),
@@ -77,7 +73,7 @@ BlockParser::BlockParser(const Dialect& dialect, std::string_view prompt, Messag
   if (ends_with_mark(prompt, reasoning_.open))
     at_ = At::reasoning;
   else if (calls && ends_with_mark(prompt, calls_.open))
-    begin_call(false);
+    begin_call(calls_.bare);
   else
     after_mark_ = ends_with_mark(prompt, reasoning_.close);
 }
@@ -143,8 +139,11 @@ BlockParser::Marks BlockParser::marks_now() const {
 bool BlockParser::bare_call(std::string_view& text) {
   if (!calls_.bare || said_ || marks_[call_mark].empty()) return false;
   const std::size_t begin = text.find_first_not_of(white);
-  if (begin == std::string_view::npos || std::string_view("{[").find(text[begin]) == std::string_view::npos)
-    return false;
+  if (begin == std::string_view::npos) return false;
+  const bool begins = calls_.body == CallFormat::Body::named_json
+                          ? builder_.tools().has_beginning(text.substr(begin, 1))
+                          : text[begin] == '{' || text[begin] == '[';
+  if (!begins) return false;
   taken_ = text.substr(0, begin);
   text.remove_prefix(begin);
   begin_call(true);
@@ -203,10 +202,19 @@ void BlockParser::take_space(std::string_view& text) {
 
 void BlockParser::begin_call(bool bare) {
   at_ = At::call;
-  reader_ = make_reader(calls_, builder_, bare);
+  bare_ = bare;
+  reader_ = nullptr;
 }
 
 bool BlockParser::call(std::string_view& text, bool last) {
+  if (reader_ == nullptr) {
+    const std::size_t space = std::min(text.find_first_not_of(white), text.size());
+    taken_ += text.substr(0, space);
+    text.remove_prefix(space);
+    if (!text.empty()) reader_ = make_reader(calls_, builder_, bare_, text, last);
+    if (reader_ == nullptr && last) give_up();
+    return reader_ != nullptr || last;
+  }
   const std::size_t calls = builder_.message().tool_calls.size();
   const Read result = reader_->read(text, last);
   if (builder_.message().tool_calls.size() > calls) {

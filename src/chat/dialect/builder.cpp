@@ -24,6 +24,11 @@ const Json* ToolSet::find(std::string_view name) const {
   return at == functions_.end() ? nullptr : &*at;
 }
 
+bool ToolSet::has_beginning(std::string_view text) const {
+  return std::ranges::any_of(
+      functions_, [&](const Json& f) { return f["name"].get_ref<const std::string&>().starts_with(text); });
+}
+
 const Json* ToolSet::parameter(std::string_view tool, std::string_view key) const {
   const Json* at = find(tool);
   for (const std::string_view step : {std::string_view("parameters"), std::string_view("properties"), key}) {

@@ -18,6 +18,7 @@ class ToolSet {
   explicit ToolSet(nlohmann::ordered_json tools);  // an array in OpenAI's form, or with bare functions
   bool empty() const { return functions_.empty(); }
   bool has(std::string_view name) const { return find(name) != nullptr; }
+  bool has_beginning(std::string_view text) const;  // of a name
   // The schema of a parameter; null where the tool, or what it says about that name, is unknown.
   const nlohmann::ordered_json* parameter(std::string_view tool, std::string_view key) const;
 

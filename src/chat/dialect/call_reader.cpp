@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 
 #include "chat/dialect/marks.h"
 
@@ -49,13 +50,46 @@ std::size_t ArgumentStream::pass(std::string_view text, std::string_view close, 
   return at;
 }
 
-std::unique_ptr<CallReader> make_reader(const CallFormat& format, MessageBuilder& builder, bool bare) {
+bool is_tool_name(std::string_view text) {
+  return !text.empty() && std::ranges::all_of(text, [](char c) {
+    return static_cast<unsigned char>(c) >= 0x80 || std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+           std::string_view("_-.:/|").find(c) != std::string_view::npos;
+  });
+}
+
+namespace {
+
+// JSON begins with an object, or a list of objects.
+std::unique_ptr<CallReader> make_json_or_python(const CallFormat& format, MessageBuilder& builder, bool bare,
+                                                std::string_view text, bool last) {
+  const std::size_t second = text[0] == '[' ? text.find_first_not_of(white, 1) : 0;
+  if (second == std::string_view::npos && !last && text.size() < 256) return nullptr;
+  if (second != std::string_view::npos && (text[second] == '{' || text[second] == '`'))
+    return make_json_reader(format, builder, bare);
+  // Without brackets it may be any program.
+  return make_literal_reader(format, builder, bare || text[0] != '[');
+}
+
+}  // namespace
+
+std::unique_ptr<CallReader> make_reader(const CallFormat& format, MessageBuilder& builder, bool bare,
+                                        std::string_view text, bool last) {
   switch (format.body) {
-    case CallFormat::Body::named_json:
-      return make_named_reader(format, builder);
-    default:
+    case CallFormat::Body::json:
       return make_json_reader(format, builder, bare);
+    case CallFormat::Body::json_or_python:
+      return make_json_or_python(format, builder, bare, text, last);
+    case CallFormat::Body::braces:
+      return make_literal_reader(format, builder, bare);
+    case CallFormat::Body::named_json:
+      return make_named_reader(format, builder, bare);
+    case CallFormat::Body::parameters:
+      return make_parameter_reader(format, builder);
+    case CallFormat::Body::no_calls:
+    case CallFormat::Body::channels:
+      break;
   }
+  return nullptr;
 }
 
 }  // namespace rf::dialect

@@ -60,8 +60,15 @@ class ArgumentStream {
   bool done_ = false;
 };
 
-std::unique_ptr<CallReader> make_reader(const CallFormat& format, MessageBuilder& builder, bool bare);
+// Letters, digits and what joins them.
+bool is_tool_name(std::string_view text);
+
+// The reader for a call whose first characters are `text`, which is not empty; none where more must be seen.
+std::unique_ptr<CallReader> make_reader(const CallFormat& format, MessageBuilder& builder, bool bare,
+                                        std::string_view text, bool last);
 std::unique_ptr<CallReader> make_json_reader(const CallFormat& format, MessageBuilder& builder, bool bare);
-std::unique_ptr<CallReader> make_named_reader(const CallFormat& format, MessageBuilder& builder);
+std::unique_ptr<CallReader> make_literal_reader(const CallFormat& format, MessageBuilder& builder, bool bare);
+std::unique_ptr<CallReader> make_named_reader(const CallFormat& format, MessageBuilder& builder, bool bare);
+std::unique_ptr<CallReader> make_parameter_reader(const CallFormat& format, MessageBuilder& builder);
 
 }  // namespace rf::dialect

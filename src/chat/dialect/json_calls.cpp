@@ -127,12 +127,12 @@ JsonCalls::Step JsonCalls::value(std::string_view& text) {
 }
 
 JsonCalls::Step JsonCalls::captured(std::string_view& text, bool last) {
-  const std::size_t bytes = scanner_.scan(text);
+  const std::size_t longest = then_ == At::after && is_arguments() ? longest_arguments : longest_value;
+  const std::size_t bytes = scanner_.scan(text.substr(0, longest + 1 - captured_.size()));
   captured_ += text.substr(0, bytes);
   take(text, bytes);
-  if (last) scanner_.end();
-  const bool arguments = then_ == At::after && is_arguments();
-  if (captured_.size() > (arguments ? longest_arguments : longest_value)) return Read::none;
+  if (last && text.empty()) scanner_.end();
+  if (captured_.size() > longest) return Read::none;
   return scanner_.done() ? take_value() : Read::more;
 }
 

@@ -10,6 +10,11 @@ Begins begins_with(std::string_view text, std::string_view mark, bool last) {
   return !last && mark.starts_with(text) ? Begins::unknown : Begins::no;
 }
 
+bool ends_with_mark(std::string_view text, std::string_view mark) {
+  const auto core = [](std::string_view t) { return t.substr(0, t.find_last_not_of(white) + 1); };
+  return !mark.empty() && core(text).ends_with(core(mark));
+}
+
 MarkMatch find_mark(std::string_view text, std::span<const std::string_view> marks, bool last) {
   bool first[256] = {};
   for (const std::string_view mark : marks)

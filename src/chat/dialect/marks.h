@@ -20,4 +20,7 @@ MarkMatch find_mark(std::string_view text, std::span<const std::string_view> mar
 enum class Begins { no, yes, unknown };  // unknown: `text` is only a beginning of `mark`
 Begins begins_with(std::string_view text, std::string_view mark, bool last);
 
+// Whether the text ends inside of what `mark` opens, white space at its end aside.
+bool ends_with_mark(std::string_view text, std::string_view mark);
+
 }  // namespace rf::dialect

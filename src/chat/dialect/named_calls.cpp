@@ -1,6 +1,5 @@
 // A call as a name, perhaps an id, and a JSON object, with marks between them.
 #include <algorithm>
-#include <cctype>
 
 #include "chat/dialect/call_reader.h"
 #include "chat/dialect/marks.h"
@@ -12,8 +11,8 @@ constexpr std::size_t longest_name = 256;  // in bytes, what is skipped before i
 
 class NamedCall : public CallReader {
  public:
-  NamedCall(const CallFormat& format, MessageBuilder& builder)
-      : CallReader(format, builder, false), at_(format.name_begin.empty() ? At::name : At::before) {}
+  NamedCall(const CallFormat& format, MessageBuilder& builder, bool bare)
+      : CallReader(format, builder, bare), at_(format.name_begin.empty() ? At::name : At::before) {}
   Read read(std::string_view& text, bool last) override;
 
  private:
@@ -72,9 +71,11 @@ Read NamedCall::step(std::string_view& text, bool last) {
 Read NamedCall::part(std::string_view& text, bool last, std::span<const std::string_view> marks,
                      std::string& part, int& found) {
   const MarkMatch match = find_mark(text, marks, last);
-  part += text.substr(0, match.begin);
-  take(text, match.begin);
+  const std::size_t bytes = std::min(match.begin, longest_name + 1 - part.size());
+  part += text.substr(0, bytes);
+  take(text, bytes);
   if (part.size() > longest_name) return Read::none;
+  if (bare_ && !builder_.tools().has_beginning(part)) return Read::none;
   if (match.mark < 0) return Read::more;
   found = match.mark;
   take(text, marks[static_cast<std::size_t>(found)].size());
@@ -83,19 +84,12 @@ Read NamedCall::part(std::string_view& text, bool last, std::span<const std::str
   return go_on;
 }
 
-bool is_name(std::string_view text) {
-  return !text.empty() && std::ranges::all_of(text, [](unsigned char c) {
-    return c >= 0x80 || std::isalnum(c) != 0 ||
-           std::string_view("_-.:/|").find(static_cast<char>(c)) != std::string_view::npos;
-  });
-}
-
 Read NamedCall::name(std::string_view& text, bool last) {
   const std::string_view marks[] = {format_.name_end, format_.id_open};
   int found = -1;
   if (const Read result = part(text, last, marks, name_, found); result != go_on) return result;
   at_ = found == 1 ? At::id : At::object;
-  if (!is_name(name_)) return Read::none;
+  if (!is_tool_name(name_)) return Read::none;
   if (format_.name_is_id) {
     id_ = name_;
     const std::size_t colon = name_.rfind(':');
@@ -129,8 +123,8 @@ Read NamedCall::object(std::string_view& text, bool last) {
 
 }  // namespace
 
-std::unique_ptr<CallReader> make_named_reader(const CallFormat& format, MessageBuilder& builder) {
-  return std::make_unique<NamedCall>(format, builder);
+std::unique_ptr<CallReader> make_named_reader(const CallFormat& format, MessageBuilder& builder, bool bare) {
+  return std::make_unique<NamedCall>(format, builder, bare);
 }
 
 }  // namespace rf::dialect

@@ -2,6 +2,7 @@
 // by the headers of messages.
 #pragma once
 #include <memory>
+#include <span>
 #include <string_view>
 
 #include "chat/dialect.h"
@@ -18,7 +19,7 @@ class TextParser {
 
 std::unique_ptr<TextParser> make_block_parser(const Dialect& dialect, std::string_view prompt,
                                               MessageBuilder& builder);
-std::unique_ptr<TextParser> make_channel_parser(const Dialect& dialect, std::string_view prompt,
-                                                MessageBuilder& builder);
+std::unique_ptr<TextParser> make_channel_parser(std::string_view prompt, MessageBuilder& builder);
+std::span<const std::string_view> channel_marks();
 
 }  // namespace rf::dialect

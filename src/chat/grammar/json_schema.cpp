@@ -52,14 +52,14 @@ class SchemaWriter {
  public:
   SchemaWriter(Rules& rules, const Json& root) : rules_(rules), text_(rules), root_(root), branches_(root) {}
 
-  void write() {
-    rules_.root = rules_.add_rule("root", true);
-    rules_.define(rules_.root, value({root_, "#"}));
+  PartId write() {
+    const PartId whole = value({root_, "#"});
     while (!due_.empty()) {
       const auto [rule, schema] = std::move(due_.front());
       due_.pop_front();
       rules_.define(rule, body(schema));
     }
+    return whole;
   }
 
  private:
@@ -354,10 +354,15 @@ Json parse_limited(std::string_view text) {
 
 }  // namespace
 
-Rules parse_json_schema(std::string_view text) {
+PartId add_json_schema(Rules& rules, std::string_view text) {
   const Json schema = parse_limited(text);
+  return SchemaWriter(rules, schema).write();
+}
+
+Rules parse_json_schema(std::string_view text) {
   Rules rules;
-  SchemaWriter(rules, schema).write();
+  rules.root = rules.add_rule("root", true);
+  rules.define(rules.root, add_json_schema(rules, text));
   return rules;
 }
 

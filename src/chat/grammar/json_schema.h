@@ -10,5 +10,7 @@ namespace rf::grammar {
 // `text`: the schema, JSON. Throws Error naming the place in the schema (a JSON pointer) and the keyword that
 // is wrong, contradicts others or is not supported.
 Rules parse_json_schema(std::string_view text);
+// The same as a part of a larger grammar.
+PartId add_json_schema(Rules& rules, std::string_view text);
 
 }  // namespace rf::grammar

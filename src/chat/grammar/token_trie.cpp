@@ -8,11 +8,12 @@ namespace {
 
 constexpr std::size_t longest_piece = 1024;  // longer tokens are not offered: no text needs them
 
-std::vector<std::string> pieces_of(const Tokenizer& tokenizer) {
+std::vector<std::string> pieces_of(const Tokenizer& tokenizer, std::span<const std::int32_t> shown) {
   std::vector<std::string> pieces(static_cast<std::size_t>(tokenizer.vocab_size()));
   for (std::int32_t id = 0; id < tokenizer.vocab_size(); ++id)
     if (!tokenizer.is_special(id) && !tokenizer.is_end_of_generation(id))
       pieces[static_cast<std::size_t>(id)] = tokenizer.piece(id);
+  for (const std::int32_t id : shown) pieces[static_cast<std::size_t>(id)] = tokenizer.piece(id);
   return pieces;
 }
 
@@ -25,7 +26,8 @@ std::vector<std::int32_t> ends_of(const Tokenizer& tokenizer) {
 
 }  // namespace
 
-TokenTrie::TokenTrie(const Tokenizer& tokenizer) : TokenTrie(pieces_of(tokenizer), ends_of(tokenizer)) {}
+TokenTrie::TokenTrie(const Tokenizer& tokenizer, std::span<const std::int32_t> shown)
+    : TokenTrie(pieces_of(tokenizer, shown), ends_of(tokenizer)) {}
 
 TokenTrie::TokenTrie(std::vector<std::string> pieces, std::vector<std::int32_t> ends)
     : pieces_(std::move(pieces)), ends_(std::move(ends)) {

@@ -23,8 +23,8 @@ class TokenTrie {
     std::uint8_t byte;
   };
 
-  // Special tokens, unused ones and those that end a generation stand for no text.
-  explicit TokenTrie(const Tokenizer& tokenizer);
+  // Special tokens but those in `shown`, unused ones, and those that end a generation stand for no text.
+  explicit TokenTrie(const Tokenizer& tokenizer, std::span<const std::int32_t> shown = {});
   // pieces: by id, "" stands for no text; ends: ids that end a generation.
   TokenTrie(std::vector<std::string> pieces, std::vector<std::int32_t> ends);
 

@@ -71,7 +71,7 @@ struct IQ1_M {
     V index[4];
     for (int l = 0; l < 4; ++l) index[l] = low.word_bits(8 * l, 255) | high.word_bits(4 * l - 8, 0x700);
     V::eights(Iq1Grid::words.word, index, out);
-    const V table = V::sixteen(eighths);
+    const auto table = V::sixteen(eighths);
     for (int i = 0; i < 8; ++i) out[i] = (out[i] | high.if_bit(4 * (i >> 1) + 3, 0x04040404)).lookup(table);
   }
   template <class B>

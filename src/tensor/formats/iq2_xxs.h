@@ -24,7 +24,7 @@ struct Iq2Values {
   static void look_up(const GridWords<std::uint64_t, n>& grid, const V (&index)[4], V signs,
                       int (*plane)(int), V (&out)[8]) {
     V::eights(grid.word, index, out);
-    const V table = V::sixteen(codes);
+    const auto table = V::sixteen(codes);
     for (int i = 0; i < 8; ++i) out[i] = (out[i] | signs.moved_bit(plane(i), 3)).lookup(table);
   }
 };

@@ -51,7 +51,8 @@ struct IQ3_S {
       index[i] = V::load(t.field[2] + 64 * (2 * s + (i >> 2))).word_bits(8 * (i & 3), 255) |
                  high.word_bits(i - 8, 0x100);
     V::fours(grid.word, index, out);
-    const V signs = V::load(t.field[4] + 64 * s), table = V::sixteen(signed_codes);
+    const V signs = V::load(t.field[4] + 64 * s);
+    const auto table = V::sixteen(signed_codes);
     for (int i = 0; i < 8; ++i) out[i] = (out[i] | signs.moved_bit(i, 3)).lookup(table);
   }
   template <class B>

@@ -47,7 +47,8 @@ struct IQ3_XXS {
     for (int i = 0; i < 8; ++i)
       index[i] = V::load(t.field[1] + 64 * (2 * s + (i >> 2))).word_bits(8 * (i & 3), 255);
     V::fours(grid.word, index, out);
-    const V signs = EvenSigns::complete(V::load(t.field[2] + 64 * s)), table = V::sixteen(signed_codes);
+    const V signs = EvenSigns::complete(V::load(t.field[2] + 64 * s));
+    const auto table = V::sixteen(signed_codes);
     for (int i = 0; i < 8; ++i) out[i] = (out[i] | signs.moved_bit(EvenSigns::plane(i), 3)).lookup(table);
   }
   template <class B>

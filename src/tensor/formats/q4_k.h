@@ -24,15 +24,18 @@ struct SixBitScales {
       put_bits(q[g], min >> 4, 6);
     }
   }
+  // Without branches, since lanes of a GPU have different groups at once.
   template <class B>
   static B scales(const std::uint8_t* field, int g) {
-    if (g < 4) return B::load(field + 16 * g).bits(0, 63);
-    return B::load(field + 16 * (g + 4)).bits(0, 15) | B::load(field + 16 * (g - 4)).bits(6, 3).shl(4);
+    const bool low = g < 4;
+    return B::load(field + 16 * (low ? g : g + 4)).bits(0, low ? 63 : 15) |
+           B::load(field + 16 * (g & 3)).bits(6, low ? 0 : 3).shl(4);
   }
   template <class B>
   static B mins(const std::uint8_t* field, int g) {
-    if (g < 4) return B::load(field + 16 * (g + 4)).bits(0, 63);
-    return B::load(field + 16 * (g + 4)).bits(4, 15) | B::load(field + 16 * g).bits(6, 3).shl(4);
+    const bool low = g < 4;
+    return B::load(field + 16 * (g + 4)).bits(low ? 0 : 4, low ? 63 : 15) |
+           B::load(field + 16 * g).bits(6, low ? 0 : 3).shl(4);
   }
 };
 

@@ -2,8 +2,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/error.h"
 #include "engine/embedder.h"
@@ -77,7 +80,10 @@ TEST_P(EmbeddingGolden, PooledAsRecorded) {
       for (int round = 0; round < 2; ++round)
         for (const nlohmann::json& sequence : facts["sequences"])
           for (const bool normalise : {false, true}) {
-            requests.push_back({.tokens = sequence["ids"], .normalise = normalise});
+            const std::string pooling = sequence["pooling"];
+            requests.push_back({.tokens = sequence["ids"],
+                                .pooling = pooling_by_name(pooling == "lasttoken" ? "last" : pooling),
+                                .normalise = normalise});
             expected.push_back(sequence[normalise ? "pooled_l2" : "pooled"]);
           }
       if (batch_rows == 7 && error_of([&] { run(engine, requests); }) != "") continue;  // an encoder
@@ -86,16 +92,37 @@ TEST_P(EmbeddingGolden, PooledAsRecorded) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, EmbeddingGolden, testing::Values("bert-mean", "nomic-bert", "qwen3-embed"),
+// The folders whose models embed.
+std::vector<std::string> embedding_folders() {
+  std::set<std::string> folders;
+  for (const std::string& root : test::golden_roots()) {
+    if (!std::filesystem::exists(root + "/arch")) continue;
+    for (const auto& entry : std::filesystem::directory_iterator(root + "/arch"))
+      if (std::filesystem::exists(entry.path() / "hidden.bin"))
+        folders.insert(entry.path().filename().string());
+  }
+  return {folders.begin(), folders.end()};
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, EmbeddingGolden, testing::ValuesIn(embedding_folders()),
                          [](const auto& model) {
                            std::string name = model.param;
                            std::ranges::replace(name, '-', '_');
                            return name;
                          });
 
+// A classifier's scores, which are what such a model gives unless it is asked for something else.
+TEST(Embedding, Rank) {
+  const nlohmann::json facts = facts_of("bert-rank");
+  Engine engine = load("bert-rank", {.context = 64});
+  EXPECT_EQ(engine.pooling(), Pooling::rank);
+  for (const nlohmann::json& sequence : facts["sequences"])
+    expect_near(run(engine, {{.tokens = sequence["ids"]}})[0], sequence["scores"], 1e-4f);
+}
+
 // Every pooling follows from the rows that pooling none gives.
 TEST(Embedding, EveryPooling) {
-  for (const char* model : {"bert-mean", "qwen3-embed", "llama"}) {
+  for (const char* model : {"modern-bert", "qwen3-embedding", "llama"}) {
     SCOPED_TRACE(model);
     Engine engine = load(model, {.context = 64, .embed = true});
     const Tokens ids = facts_of(model)["sequences"][1]["ids"];
@@ -115,19 +142,19 @@ TEST(Embedding, EveryPooling) {
 }
 
 TEST(Embedding, LongTextsAreRefusedByEncodersAlone) {
-  const Tokens ids = facts_of("bert-mean")["sequences"][0]["ids"];
-  Engine encoder = load("bert-mean", {.batch_rows = 16});
+  const Tokens ids = facts_of("jina-bert-v2")["sequences"][0]["ids"];
+  Engine encoder = load("jina-bert-v2", {.batch_rows = 16});
   const std::string error = error_of([&] { encoder.submit(EmbeddingRequest{.tokens = ids}); });
   EXPECT_NE(error.find("at most 16"), std::string::npos) << error;
   EXPECT_TRUE(encoder.idle());
-  Engine causal = load("qwen3-embed", {.context = 64, .batch_rows = 16});
-  EXPECT_EQ(run(causal, {{.tokens = ids}})[0].size(), 64u);
+  Engine causal = load("qwen3-embedding", {.context = 64, .batch_rows = 16});
+  EXPECT_EQ(run(causal, {{.tokens = ids}})[0].size(), 32u);
   EXPECT_NE(error_of([&] { causal.submit(EmbeddingRequest{.tokens = Tokens(65, 1)}); }), "");
 }
 
 // What does not fit the kind of the model is refused by name.
 TEST(Embedding, WrongKindOfModel) {
-  Engine embeds = load("qwen3-embed", {.context = 64});
+  Engine embeds = load("qwen3-embedding", {.context = 64});
   EXPECT_TRUE(embeds.embeds());
   EXPECT_EQ(embeds.pooling(), Pooling::last);
   EXPECT_NE(error_of([&] { embeds.submit(Request{.prompt = {1, 2}}); }).find("embeds text"),
@@ -142,8 +169,8 @@ TEST(Embedding, WrongKindOfModel) {
 
 // Cancelling gives no embedding and lets go of everything.
 TEST(Embedding, Cancel) {
-  Engine engine = load("bert-mean", {.context = 64});
-  const Tokens ids = facts_of("bert-mean")["sequences"][0]["ids"];
+  Engine engine = load("jina-bert-v2", {.context = 64});
+  const Tokens ids = facts_of("jina-bert-v2")["sequences"][0]["ids"];
   const std::uint64_t id = engine.submit(EmbeddingRequest{.tokens = ids});
   engine.cancel(id);
   std::vector<Event> events;

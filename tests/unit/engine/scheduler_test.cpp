@@ -305,8 +305,9 @@ TEST(SchedulerStates, AreRightWhateverRuns) {
         return true;
       });
     }
-    EXPECT_EQ(cached > 0, snapshots > 0);
     EXPECT_EQ(world.copies > 0, snapshots > 0);
+    if (snapshots == 0) EXPECT_EQ(cached, 0);
+    if (snapshots > 1) EXPECT_GT(cached, 0);
   }
 }
 

@@ -1,0 +1,30 @@
+// What `serve` is told.
+#pragma once
+#include <CLI/App.hpp>
+#include <string>
+#include <vector>
+
+#include "app/commands.h"
+#include "server/options.h"
+
+namespace rf {
+
+struct ServeOptions {
+  std::vector<std::string>
+      models;  // NAME=MODEL, or a model, which is then called as its file or catalogue entry is
+  std::string models_folder;  // all models in it
+  LoadOptions load;
+  int cache_tokens = 0;
+  double gap = 2;
+  double memory_gib = 0;
+  double body_mib = 8;
+  ServerOptions server;
+  bool check_config = false;
+  // Of the engine's process.
+  int worker_socket = -1;
+  std::string worker_model;
+};
+
+void declare_serve(CLI::App& app, ServeOptions& options);
+
+}  // namespace rf

@@ -1,0 +1,255 @@
+// The AMD face of lane.h: clang's builtins, from gfx906 on.
+#pragma once
+#include <cstdint>
+
+#define RF_DEVICE __attribute__((device, always_inline)) inline
+#define RF_UNROLL _Pragma("unroll")
+#define RF_PRAGMA(text) _Pragma(#text)
+#define RF_UNROLL_BY(n) RF_PRAGMA(unroll n)
+#define RF_NO_UNROLL _Pragma("nounroll")
+#define RF_SHARED(type, name, count) __attribute__((shared)) type name[count]
+#define RF_KERNEL(name, Params, threads, blocks) \
+  extern "C" __attribute__((global, amdgpu_flat_work_group_size(threads, threads))) void name(Params p)
+
+// The formats' headers are written for the host as well.
+#pragma clang force_cuda_host_device begin
+#include "tensor/formats/list.h"
+#pragma clang force_cuda_host_device end
+
+namespace rf::gpu {
+extern __attribute__((shared)) Four rf_dynamic_lds[];
+}
+
+namespace rf::gpu::lane {
+
+inline constexpr int wave = __AMDGCN_WAVEFRONT_SIZE__;
+
+RF_DEVICE int thread() {
+  return static_cast<int>(__builtin_amdgcn_workitem_id_x());
+}
+RF_DEVICE int block_x() {
+  return static_cast<int>(__builtin_amdgcn_workgroup_id_x());
+}
+RF_DEVICE int block_y() {
+  return static_cast<int>(__builtin_amdgcn_workgroup_id_y());
+}
+RF_DEVICE int block_z() {
+  return static_cast<int>(__builtin_amdgcn_workgroup_id_z());
+}
+RF_DEVICE std::uint8_t* dynamic_shared() {
+  return reinterpret_cast<std::uint8_t*>(rf_dynamic_lds);
+}
+
+RF_DEVICE void barrier() {
+  __builtin_amdgcn_fence(__ATOMIC_RELEASE, "workgroup");
+  __builtin_amdgcn_s_barrier();
+  __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, "workgroup");
+}
+
+RF_DEVICE int shuffle(int v, int lane) {
+  return __builtin_amdgcn_ds_bpermute(4 * lane, v);
+}
+RF_DEVICE float shuffle(float v, int lane) {
+  return __builtin_bit_cast(float, shuffle(__builtin_bit_cast(int, v), lane));
+}
+RF_DEVICE int shuffle_xor(int v, int mask) {
+  return shuffle(v, (thread() & (wave - 1)) ^ mask);
+}
+RF_DEVICE float shuffle_xor(float v, int mask) {
+  return shuffle(v, (thread() & (wave - 1)) ^ mask);
+}
+
+RF_DEVICE int dot4(int a, int b, int c) {
+#if defined(__GFX11__) || defined(__GFX12__)
+  return __builtin_amdgcn_sudot4(true, a, true, b, c, false);
+#elif defined(__gfx900__) || defined(__gfx902__) || defined(__gfx904__) || defined(__gfx909__) || \
+    defined(__gfx90c__) || defined(__gfx9_generic__)
+  for (int j = 0; j < 32; j += 8) c += (a << (24 - j) >> 24) * (b << (24 - j) >> 24);
+  return c;
+#else
+  return __builtin_amdgcn_sdot4(a, b, c, false);
+#endif
+}
+
+RF_DEVICE std::uint32_t select_bytes(std::uint32_t low, std::uint32_t high, std::uint32_t index) {
+  return __builtin_amdgcn_perm(high, low, index);
+}
+
+RF_DEVICE float half_to_float(std::uint16_t bits) {
+  return static_cast<float>(__builtin_bit_cast(_Float16, bits));
+}
+RF_DEVICE std::uint16_t float_to_half(float value) {
+  return __builtin_bit_cast(std::uint16_t, static_cast<_Float16>(value));
+}
+
+typedef std::uint32_t NativeFour __attribute__((ext_vector_type(4)));
+typedef std::uint32_t NativeTwo __attribute__((ext_vector_type(2)));
+RF_DEVICE Four load4(const void* p) {
+  return __builtin_bit_cast(Four, *static_cast<const NativeFour*>(p));
+}
+RF_DEVICE Four load4_once(const void* p) {
+  return load4(p);
+}
+RF_DEVICE Two load2_once(const void* p) {
+  return __builtin_bit_cast(Two, *static_cast<const NativeTwo*>(p));
+}
+
+RF_DEVICE void prefetch(const void*) {}
+
+RF_DEVICE std::int32_t atomic_add(std::int32_t* p, std::int32_t n) {
+  return __hip_atomic_fetch_add(p, n, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_AGENT);
+}
+
+RF_DEVICE void wait_for_previous() {}
+RF_DEVICE void let_next_start() {}
+
+typedef int Native4 __attribute__((ext_vector_type(4)));
+typedef int Native8 __attribute__((ext_vector_type(8)));
+typedef int Native2 __attribute__((ext_vector_type(2)));
+
+// Activations are the rows of the hardware's product, weights its columns: a lane has sums of one weight row.
+#if defined(__GFX11__)
+struct MatrixUnit {
+  static constexpr int words = 8, sums = 8;
+  struct Activations {
+    std::uint32_t w[words];
+  };
+  static RF_DEVICE int weight_row(int lane, int) { return lane & 15; }
+  static RF_DEVICE int weight_quad(int, int w) { return w; }
+  static RF_DEVICE int sum_weight(int lane, int) { return lane & 15; }
+  static RF_DEVICE int sum_activation(int lane, int i) { return 2 * i + (lane >> 4); }
+  static RF_DEVICE Activations load(const std::uint32_t* rows, int lane) {
+    const int row = lane & 15;
+    const Four a = load4(rows + operand_word(row, 0)), b = load4(rows + operand_word(row, 4));
+    return {{a.w[0], a.w[1], a.w[2], a.w[3], b.w[0], b.w[1], b.w[2], b.w[3]}};
+  }
+  template <int h>
+  static RF_DEVICE void multiply_half(int (&c)[sums], const std::uint32_t (&weights)[words],
+                                      const Activations& a) {
+    Native4 x, y;
+    Native8 z;
+    for (int i = 0; i < 4; ++i) {
+      x[i] = static_cast<int>(a.w[4 * h + i]);
+      y[i] = static_cast<int>(weights[4 * h + i]);
+    }
+    for (int i = 0; i < sums; ++i) z[i] = c[i];
+    z = __builtin_amdgcn_wmma_i32_16x16x16_iu8_w32(true, x, true, y, z, false);
+    for (int i = 0; i < sums; ++i) c[i] = z[i];
+  }
+#elif defined(__GFX12__)
+struct MatrixUnit {
+  static constexpr int words = 4, sums = 8;
+  struct Activations {
+    std::uint32_t w[words];
+  };
+  static RF_DEVICE int weight_row(int lane, int) { return lane & 15; }
+  static RF_DEVICE int weight_quad(int lane, int w) { return 4 * (w >> 1) + 2 * (lane >> 4) + (w & 1); }
+  static RF_DEVICE int sum_weight(int lane, int) { return lane & 15; }
+  static RF_DEVICE int sum_activation(int lane, int i) { return i + 8 * (lane >> 4); }
+  static RF_DEVICE Activations load(const std::uint32_t* rows, int lane) {
+    const std::uint32_t* low = rows + operand_word(lane & 15, 2 * (lane >> 4));
+    const std::uint32_t* high = rows + operand_word(lane & 15, 2 * (lane >> 4) + 4);
+    return {{low[0], low[1], high[0], high[1]}};
+  }
+  template <int h>
+  static RF_DEVICE void multiply_half(int (&c)[sums], const std::uint32_t (&weights)[words],
+                                      const Activations& a) {
+    Native2 x, y;
+    Native8 z;
+    for (int i = 0; i < 2; ++i) {
+      x[i] = static_cast<int>(a.w[2 * h + i]);
+      y[i] = static_cast<int>(weights[2 * h + i]);
+    }
+    for (int i = 0; i < sums; ++i) z[i] = c[i];
+    z = __builtin_amdgcn_wmma_i32_16x16x16_iu8_w32_gfx12(true, x, true, y, z, false);
+    for (int i = 0; i < sums; ++i) c[i] = z[i];
+  }
+#elif defined(__gfx908__) || defined(__gfx90a__)
+struct MatrixUnit {
+  static constexpr int words = 2, sums = 4;
+  struct Activations {
+    std::uint32_t w[words];
+  };
+  static RF_DEVICE int weight_row(int lane, int) { return lane & 15; }
+  static RF_DEVICE int weight_quad(int lane, int w) { return 4 * w + (lane >> 4); }
+  static RF_DEVICE int sum_weight(int lane, int) { return lane & 15; }
+  static RF_DEVICE int sum_activation(int lane, int i) { return 4 * (lane >> 4) + i; }
+  static RF_DEVICE Activations load(const std::uint32_t* rows, int lane) {
+    return {{rows[operand_word(lane & 15, lane >> 4)], rows[operand_word(lane & 15, (lane >> 4) + 4)]}};
+  }
+  template <int h>
+  static RF_DEVICE void multiply_half(int (&c)[sums], const std::uint32_t (&weights)[words],
+                                      const Activations& a) {
+    Native4 z = {c[0], c[1], c[2], c[3]};
+    z = __builtin_amdgcn_mfma_i32_16x16x16i8(static_cast<int>(a.w[h]), static_cast<int>(weights[h]), z, 0, 0,
+                                             0);
+    for (int i = 0; i < sums; ++i) c[i] = z[i];
+  }
+#elif defined(__gfx940__) || defined(__gfx941__) || defined(__gfx942__) || defined(__gfx950__)
+struct MatrixUnit {
+  static constexpr int words = 2, sums = 4;
+  struct Activations {
+    std::uint32_t w[words];
+  };
+  static RF_DEVICE int weight_row(int lane, int) { return lane & 15; }
+  static RF_DEVICE int weight_quad(int lane, int w) { return 2 * (lane >> 4) + w; }
+  static RF_DEVICE int sum_weight(int lane, int) { return lane & 15; }
+  static RF_DEVICE int sum_activation(int lane, int i) { return 4 * (lane >> 4) + i; }
+  static RF_DEVICE Activations load(const std::uint32_t* rows, int lane) {
+    const std::uint32_t* from = rows + operand_word(lane & 15, 2 * (lane >> 4));
+    return {{from[0], from[1]}};
+  }
+  static RF_DEVICE void product(int (&c)[sums], std::uint64_t x, std::uint64_t y) {
+    Native4 z = {c[0], c[1], c[2], c[3]};
+    z = __builtin_amdgcn_mfma_i32_16x16x32_i8(static_cast<long>(x), static_cast<long>(y), z, 0, 0, 0);
+    for (int i = 0; i < sums; ++i) c[i] = z[i];
+  }
+  static RF_DEVICE std::uint64_t pair(std::uint32_t low, std::uint32_t high) {
+    return low | static_cast<std::uint64_t>(high) << 32;
+  }
+  static RF_DEVICE void multiply(int (&c)[sums], const std::uint32_t (&weights)[words],
+                                 const Activations& a) {
+    product(c, pair(a.w[0], a.w[1]), pair(weights[0], weights[1]));
+  }
+  // The other half's lanes give zeros.
+  template <int h>
+  static RF_DEVICE void multiply_half(int (&c)[sums], const std::uint32_t (&weights)[words],
+                                      const Activations& a) {
+    const bool mine = (thread() >> 5 & 1) == h;
+    product(c, pair(a.w[0], a.w[1]), mine ? pair(weights[0], weights[1]) : 0);
+  }
+#else
+// No matrix unit: every lane has a whole weight row and reads the activation rows of its sums.
+struct MatrixUnit {
+  static constexpr int words = 8, sums = 256 / wave;
+  struct Activations {
+    const std::uint32_t* rows;  // all 16
+    int first;                  // of the sums
+  };
+  static RF_DEVICE int weight_row(int lane, int) { return lane & 15; }
+  static RF_DEVICE int weight_quad(int, int w) { return w; }
+  static RF_DEVICE int sum_weight(int lane, int) { return lane & 15; }
+  static RF_DEVICE int sum_activation(int lane, int i) { return sums * (lane >> 4) + i; }
+  static RF_DEVICE Activations load(const std::uint32_t* rows, int lane) {
+    return {rows, sum_activation(lane, 0)};
+  }
+  template <int h>
+  static RF_DEVICE void multiply_half(int (&c)[sums], const std::uint32_t (&weights)[words],
+                                      const Activations& a) {
+    for (int i = 0; i < sums; ++i) {
+      const Four x = load4(a.rows + operand_word(a.first + i, 4 * h));
+      for (int j = 0; j < 4; ++j)
+        c[i] = dot4(static_cast<int>(weights[4 * h + j]), static_cast<int>(x.w[j]), c[i]);
+    }
+  }
+#endif
+#if !(defined(__gfx940__) || defined(__gfx941__) || defined(__gfx942__) || defined(__gfx950__))
+  static RF_DEVICE void multiply(int (&c)[sums], const std::uint32_t (&weights)[words],
+                                 const Activations& a) {
+    multiply_half<0>(c, weights, a);
+    multiply_half<1>(c, weights, a);
+  }
+#endif
+};
+
+}  // namespace rf::gpu::lane

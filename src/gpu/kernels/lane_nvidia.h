@@ -1,0 +1,145 @@
+// The NVIDIA face of lane.h: clang's builtins and PTX, from sm_80 on.
+#pragma once
+#include <cstdint>
+
+#define RF_DEVICE __attribute__((device, always_inline)) inline
+#define RF_UNROLL _Pragma("unroll")
+#define RF_PRAGMA(text) _Pragma(#text)
+#define RF_UNROLL_BY(n) RF_PRAGMA(unroll n)
+#define RF_NO_UNROLL _Pragma("nounroll")
+#define RF_SHARED(type, name, count) __attribute__((shared)) type name[count]
+#define RF_KERNEL(name, Params, threads, blocks) \
+  extern "C" __attribute__((global, launch_bounds(threads, blocks))) void name(Params p)
+
+// The formats' headers are written for the host as well.
+#pragma clang force_cuda_host_device begin
+#include "tensor/formats/list.h"
+#pragma clang force_cuda_host_device end
+
+namespace rf::gpu {
+extern __attribute__((shared)) Four rf_dynamic_lds[];
+}
+
+namespace rf::gpu::lane {
+
+inline constexpr int wave = 32;
+
+RF_DEVICE int thread() {
+  return __nvvm_read_ptx_sreg_tid_x();
+}
+RF_DEVICE int block_x() {
+  return __nvvm_read_ptx_sreg_ctaid_x();
+}
+RF_DEVICE int block_y() {
+  return __nvvm_read_ptx_sreg_ctaid_y();
+}
+RF_DEVICE int block_z() {
+  return __nvvm_read_ptx_sreg_ctaid_z();
+}
+RF_DEVICE std::uint8_t* dynamic_shared() {
+  return reinterpret_cast<std::uint8_t*>(rf_dynamic_lds);
+}
+
+RF_DEVICE void barrier() {
+  __syncthreads();
+}
+
+RF_DEVICE int shuffle(int v, int lane) {
+  return __nvvm_shfl_sync_idx_i32(~0u, v, lane, 31);
+}
+RF_DEVICE float shuffle(float v, int lane) {
+  return __nvvm_shfl_sync_idx_f32(~0u, v, lane, 31);
+}
+RF_DEVICE int shuffle_xor(int v, int mask) {
+  return __nvvm_shfl_sync_bfly_i32(~0u, v, mask, 31);
+}
+RF_DEVICE float shuffle_xor(float v, int mask) {
+  return __nvvm_shfl_sync_bfly_f32(~0u, v, mask, 31);
+}
+
+RF_DEVICE int dot4(int a, int b, int c) {
+  int d;
+  asm("dp4a.s32.s32 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
+  return d;
+}
+
+RF_DEVICE std::uint32_t select_bytes(std::uint32_t low, std::uint32_t high, std::uint32_t index) {
+  const std::uint32_t near = index | index >> 4;  // two nibbles of the selector in each byte
+  const std::uint32_t selector = (near & 0xff) | (near >> 8 & 0xff00);
+  return __nvvm_prmt(low, high, selector);
+}
+
+RF_DEVICE float half_to_float(std::uint16_t bits) {
+  return static_cast<float>(__builtin_bit_cast(_Float16, bits));
+}
+RF_DEVICE std::uint16_t float_to_half(float value) {
+  return __builtin_bit_cast(std::uint16_t, static_cast<_Float16>(value));
+}
+
+typedef std::uint32_t NativeFour __attribute__((ext_vector_type(4)));
+typedef std::uint32_t NativeTwo __attribute__((ext_vector_type(2)));
+RF_DEVICE Four load4(const void* p) {
+  return __builtin_bit_cast(Four, *static_cast<const NativeFour*>(p));
+}
+RF_DEVICE Four load4_once(const void* p) {
+  return __builtin_bit_cast(Four, __nvvm_ldg_ui4(static_cast<const NativeFour*>(p)));
+}
+RF_DEVICE Two load2_once(const void* p) {
+  return __builtin_bit_cast(Two, __nvvm_ldg_ui2(static_cast<const NativeTwo*>(p)));
+}
+
+RF_DEVICE void prefetch(const void* p) {
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(p));
+}
+
+RF_DEVICE std::int32_t atomic_add(std::int32_t* p, std::int32_t n) {
+  return __nvvm_atom_add_gen_i(p, n);
+}
+
+RF_DEVICE void wait_for_previous() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+RF_DEVICE void let_next_start() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
+// Weights are the 16 rows of mma's product, activations two times its 8 columns.
+struct MatrixUnit {
+  static constexpr int words = 4, sums = 8;
+  struct Activations {
+    std::uint32_t w[words];
+  };
+  static RF_DEVICE int weight_row(int lane, int w) { return (lane >> 2) + 8 * (w & 1); }
+  static RF_DEVICE int weight_quad(int lane, int w) { return (lane & 3) + 4 * (w >> 1); }
+  static RF_DEVICE int sum_weight(int lane, int i) { return (lane >> 2) + 8 * (i >> 1 & 1); }
+  static RF_DEVICE int sum_activation(int lane, int i) { return 2 * (lane & 3) + (i & 1) + 8 * (i >> 2); }
+  static RF_DEVICE Activations load(const std::uint32_t* rows, int lane) {
+    const std::uint32_t* low = rows + operand_word(lane >> 2, lane & 3);
+    const std::uint32_t* high = rows + operand_word(lane >> 2, (lane & 3) + 4);
+    return {{low[0], high[0], low[64], high[64]}};
+  }
+  static RF_DEVICE void multiply(int (&c)[sums], const std::uint32_t (&weights)[words],
+                                 const Activations& a) {
+    for (int n = 0; n < 2; ++n)
+      asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+          "{%0, %1, %2, %3};"
+          : "+r"(c[4 * n]), "+r"(c[4 * n + 1]), "+r"(c[4 * n + 2]), "+r"(c[4 * n + 3])
+          : "r"(weights[0]), "r"(weights[1]), "r"(weights[2]), "r"(weights[3]), "r"(a.w[2 * n]),
+            "r"(a.w[2 * n + 1]));
+  }
+  template <int h>
+  static RF_DEVICE void multiply_half(int (&c)[sums], const std::uint32_t (&weights)[words],
+                                      const Activations& a) {
+    for (int n = 0; n < 2; ++n)
+      asm("mma.sync.aligned.m16n8k16.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5}, {%6}, "
+          "{%0, %1, %2, %3};"
+          : "+r"(c[4 * n]), "+r"(c[4 * n + 1]), "+r"(c[4 * n + 2]), "+r"(c[4 * n + 3])
+          : "r"(weights[2 * h]), "r"(weights[2 * h + 1]), "r"(a.w[2 * n + h]));
+  }
+};
+
+}  // namespace rf::gpu::lane

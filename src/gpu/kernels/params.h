@@ -1,0 +1,327 @@
+// The single argument of each kernel: plain structs, the same for host and device. Pointers are device
+// addresses; strides and offsets count elements unless they say bytes.
+//
+// A kernel whose grid is larger than a batch needs reads what the batch holds from BatchView::counts, so that
+// one captured launch serves every batch of its bucket.
+#pragma once
+#include <cstdint>
+
+namespace rf::gpu {
+
+// A batch on the device: counts = {rows, wanted, sequences, positions of the longest sequence, 0 ...}.
+struct BatchView {
+  const std::int32_t* counts;
+  const std::int32_t* tokens;      // [rows]
+  const std::int32_t* positions;   // [rows]
+  const std::int32_t* sequences;   // [rows]
+  const std::int32_t* wanted;      // rows whose logits are wanted
+  const std::int32_t* first_rows;  // [sequences + 1]
+  const std::int32_t* pages;       // [sequences][page_stride]
+  std::int32_t page_stride;
+};
+// How many rows a launch has: counts[which], or `rows` where counts is null.
+struct RowCount {
+  const std::int32_t* counts;
+  std::int32_t which;  // 0: rows, 1: wanted
+  std::int32_t rows;   // the most there are: what the grid is made for
+};
+
+// Matrices [columns, rows] in tiles of 16 rows (tensor/tiles.h), one after the other.
+struct Matrix {
+  const std::uint8_t* data;
+  const float* bias;  // [matrices][rows], or null
+  std::uint64_t tile_bytes;
+  std::uint32_t field_at[5];
+  std::int32_t columns, rows, tiles;  // of one matrix
+  std::int32_t out_column;            // where its products begin in a row of the output
+};
+
+enum class NormKind : std::int32_t { off, rms, layer };  // as rf::Norm::Kind
+struct NormView {
+  const float* weight;  // or null, as bias
+  const float* bias;
+  NormKind kind;
+  float eps;
+};
+
+// Activation rows ready for dots. Blocks of 32 columns are quantised: scale = largest / 127, codes rounded to
+// nearest; sums holds the sum of codes 0..15 in its low half and of codes 16..31 in its high half, signed.
+// `padded` columns: a multiple of 32, zero beyond the row's own.
+struct Packed {
+  std::int8_t* codes;  // [rows][padded], or null
+  float* scales;       // [rows][padded / 32]
+  std::int32_t* sums;  // [rows][padded / 32]
+  float* values;       // [rows][padded], or null: for float weights, not quantised
+  std::int32_t padded;
+};
+
+// Those of rf::Activation.
+enum class ActivationKind : std::int32_t {
+  identity,
+  silu,
+  gelu_tanh,
+  gelu,
+  relu,
+  relu_squared,
+  tanh,
+  sigmoid,
+  swiglu_clamped
+};
+
+// What becomes of a product v: (activation(v + bias), cut off at +-clamp unless that is 0, * scale, capped,
+// + add) * out_scale.
+struct Epilogue {
+  const float* add;  // or null
+  std::int64_t add_stride;
+  ActivationKind activation;
+  float clamp, scale, softcap, out_scale;
+};
+
+// rf_embed_FORMAT, grid (ceil(columns / 256), rows), block 64: out[r] (+)= table[index] * scale.
+struct EmbedParams {
+  Matrix table;
+  const std::int32_t* index;  // [rows], or null: row 0
+  RowCount count;
+  float* out;  // [rows][table.columns]
+  float scale;
+  std::int32_t accumulate;  // adds to what is there
+};
+
+// A row without a norm may be packed in several parts of whole blocks of 32 columns, as if each were a row.
+// rf_pack, grid (parts, rows), block 256: norms rows of x and fills what `out` has; with `normed`, stores
+// them. Row r, part p is read at x + from(r) * x_stride + p * part_stride and becomes row r * parts + p of
+// `out`.
+struct PackParams {
+  const float* x;
+  std::int64_t x_stride, part_stride;
+  std::int32_t columns, parts;
+  const std::int32_t* from;  // rows to take, or null: r itself
+  RowCount count;
+  NormView norm;
+  const float* routes;  // with it, what is normed is multiplied by the weight of route `part` of the row
+  Packed out;
+  float* normed;  // or null; [rows][parts] at normed_stride apart
+  std::int64_t normed_stride;
+};
+
+// rf_matvec_FORMAT: one row for each grid.y, block 256, grid.x any (tiles are shared out), dynamic LDS
+// matvec_lds(columns): in.codes null: x is normed and quantised by every block.
+// rf_matvec_rows_FORMAT: 8 rows for each grid.y (with parts > 1: one row and part), block 256, from `in`
+// (float formats: in.values).
+//
+// gated: matrix[0] and matrix[1] are gate and up: out = activation(gate) * up. Otherwise `matrices` of them
+// side by side in the output.
+// parts > 1 (grid.y = rows * parts): row y / parts, part y % parts goes through matrix number
+// routes[2 * parts * row + part], or `part` where routes is null.
+struct MatvecParams {
+  Matrix matrix[3];
+  std::int32_t matrices, gated;
+  const float* x;
+  std::int64_t x_stride;
+  const std::int32_t* from;  // rows of x to take, or null
+  NormView norm;
+  Packed in;
+  RowCount count;
+  std::int32_t parts;
+  std::int32_t in_parts;  // rows of `in` for each row: parts, or 1 when all parts share it
+  const float* routes;
+  std::int32_t weigh;  // products are multiplied by the weight of their route
+  Epilogue epilogue;
+  float* out;
+  std::int64_t out_stride, part_stride;  // from row to row, from part to part
+  Packed packed;                         // rf_matvec_FORMAT, one matrix (or gate and up): with packed.codes
+                                         // the output's rows are also quantised there, as rf_pack does it
+  std::int32_t blocks;                   // grid.x; twice the multiprocessors is good
+};
+
+// Bytes of dynamic LDS of rf_matvec_FORMAT.
+constexpr std::uint32_t matvec_lds(std::int32_t columns) {
+  return static_cast<std::uint32_t>((columns + 31) / 32 * 40);
+}
+// The widest row that it takes within 48 KB of LDS; wider ones go through rf_pack and rf_matvec_rows_FORMAT.
+inline constexpr std::int32_t matvec_columns = 32768;
+inline constexpr std::int32_t matvec_rows = 8;  // that a block of rf_matvec_rows_FORMAT takes
+
+// rf_matmul_FORMAT, block 256, grid (sum over matrices of ceil(tiles / matmul_tiles); gated: of the first
+// alone, ceil(rows / matmul_rows), groups): rows of `in` through the same matrices as MatvecParams; the same
+// results to the bit. groups = 1: all rows. With parts > 1, group g is one matrix: of heads (order null),
+// part g of all rows; of experts, the pairs order[starts[g]] .. order[starts[g + 1]], each a row times parts
+// plus a part.
+struct MatmulParams {
+  Matrix matrix[3];
+  std::int32_t matrices, gated;
+  Packed in;
+  RowCount count;
+  std::int32_t parts, in_parts;
+  const std::int32_t *order, *starts;
+  const float* routes;
+  std::int32_t weigh;
+  Epilogue epilogue;
+  float* out;
+  std::int64_t out_stride, part_stride;
+};
+inline constexpr int matmul_rows = 64, matmul_tiles = 8;
+
+// rf_finish, grid (rows), block 256: out[r] = (post(sum over t of x[r][t]) * scale + add[r]) * out_scale, the
+// norm last with post_last. Gated steps whose matrices differ in format: x = gate, up = up.
+struct FinishParams {
+  const float* x;
+  const float* up;                     // or null; out = activation(x) * up
+  std::int64_t x_stride, term_stride;  // from row to row, from term to term
+  std::int32_t columns, terms;
+  RowCount count;
+  NormView post;
+  std::int32_t post_last;
+  Epilogue epilogue;
+  float* out;
+  std::int64_t out_stride;
+};
+
+// rf_rope, grid (ceil(pairs / 64), rows), block 64: table[r][i] = {cos, sin} of position * frequency[i],
+// times magnitude; the angle in double.
+struct RopeParams {
+  const float* frequencies;
+  BatchView batch;
+  float* table;  // [rows][pairs][2]
+  std::int32_t pairs;
+  float magnitude;
+};
+
+enum class KvKind : std::int32_t { f32, f16, q8_0, q4_0 };  // as rf::KvType
+
+// A page of a layer's cache holds for each KV head its K, then its V. K lies in groups of 16 positions, in
+// each [key_units][16] units of 16 bytes: 4 (f32), 8 (f16), 16 (q8_0) or 32 (q4_0) elements of one position.
+// V lies position by position, in units likewise. Quantised types keep an f16 scale for 32 elements:
+// [ceil(dim / 32)][16] after a group of K, [ceil(dim / 32)] after a row of V. q4_0: byte j of a unit holds
+// element j in its low nibble and j + 16 in its high one, plus 8.
+struct CacheView {
+  std::uint8_t* data;
+  std::uint64_t page_bytes, head_bytes, values_at;
+  std::uint32_t group_bytes, group_scales;  // group_scales, value_scales: offsets of the scales
+  std::uint32_t value_bytes, value_scales;
+  std::int32_t kv_heads, key_dim, value_dim, page;
+  std::int32_t key_is_value;
+};
+constexpr std::uint32_t kv_units(KvKind kind, int dim) {
+  const int per = kind == KvKind::f32 ? 4 : kind == KvKind::f16 ? 8 : kind == KvKind::q8_0 ? 16 : 32;
+  return static_cast<std::uint32_t>((dim + per - 1) / per);
+}
+// All of CacheView but data.
+constexpr CacheView cache_view(KvKind kind, int kv_heads, int key_dim, int value_dim, bool key_is_value,
+                               int page) {
+  CacheView v{};
+  const bool quantised = kind == KvKind::q8_0 || kind == KvKind::q4_0;
+  const auto scales = [quantised](int dim) {
+    return quantised ? static_cast<std::uint32_t>(dim + 31) / 32 : 0;
+  };
+  v.kv_heads = kv_heads, v.key_dim = key_dim, v.value_dim = value_dim, v.page = page;
+  v.key_is_value = key_is_value ? 1 : 0;
+  v.group_scales = 256 * kv_units(kind, key_dim);
+  v.group_bytes = v.group_scales + 32 * scales(key_dim);
+  if (!key_is_value) {
+    v.value_scales = 16 * kv_units(kind, value_dim);
+    v.value_bytes = (v.value_scales + 2 * scales(value_dim) + 15) / 16 * 16;
+  }
+  v.values_at = static_cast<std::uint64_t>((page + 15) / 16) * v.group_bytes;
+  v.head_bytes = v.values_at + static_cast<std::uint64_t>(page) * v.value_bytes;
+  v.page_bytes = static_cast<std::uint64_t>(kv_heads) * v.head_bytes;
+  return v;
+}
+
+// What rf::Attention says, resolved.
+struct AttentionView {
+  std::int32_t heads, kv_heads, key_dim, value_dim;  // up to 576; value_dim a multiple of 4
+  float scale;
+  std::int32_t sees;  // 0 past, 1 chunk, 2 all
+  std::int32_t window;
+  float softcap;
+  const float* slopes;  // ALiBi's [heads], or null
+  const float* sinks;   // [heads], or null
+  NormView q_norm, k_norm, v_norm;
+  std::int32_t q_shared, k_shared, v_shared;  // one head's weights serve all
+  std::int32_t norm_over_row;
+  std::int32_t key_normed;  // > 0
+  std::int32_t norm_after_rope;
+  const float* rope;  // of rf_rope, or null
+  std::int32_t rope_pairs, rope_offset, rope_halves;
+  float temperature, temperature_length;
+  std::int32_t temperature_offset;
+  std::int32_t gated, key_is_value, stores;
+};
+
+// rf_attend_prepare, grid (heads + 2 * kv_heads, rows), block 128: norms and rotates queries into `queries`,
+// and keys, and stores keys and values. Norms over a whole row come before the rotation.
+struct PrepareParams {
+  AttentionView attention;
+  KvKind kv;
+  CacheView cache;
+  BatchView batch;
+  const float* x;
+  std::int64_t x_stride;
+  float* queries;  // [rows][heads][key_dim]
+};
+
+// rf_attend_KV_SIZE, block 256: attend_queries(SIZE) queries of one KV head and one sequence at most, that is
+// rows times query heads. Positions are taken in chunks of attend_chunk, each by itself, and the chunks'
+// results are added up in their order: whoever does it, a query's result is the same. Grid (kv_heads *
+// head_splits, y, sequences); heads_a_block = ceil(heads / kv_heads / head_splits). Not split: y = row blocks
+// of rows_a_block rows, each with all its chunks; rows_a_block * heads_a_block fits. Split: sequences of one
+// row alone; block y has chunks y, y + splits, ... of those that the row sees, and rf_attend_merge, grid
+// (heads, sequences), block 128, adds them up. Sequences of one row go the second way, all others the first:
+// `skip` leaves out the others.
+struct AttendParams {
+  AttentionView attention;
+  CacheView cache;
+  BatchView batch;
+  const float* x;  // for gates
+  std::int64_t x_stride;
+  const float* queries;
+  float* out;
+  std::int64_t out_stride;
+  float* partials;  // split: [sequences][heads][max_chunks][2 + value_dim]: largest, weight, values
+  std::int32_t max_chunks;
+  std::int32_t head_splits, rows_a_block;
+  std::int32_t splits;  // 0: not split
+  std::int32_t skip;    // leave out sequences of one row (1), or of more (2)
+};
+// The SIZE that serves heads of these dims.
+constexpr int attend_size(int key_dim, int value_dim) {
+  const int dim = key_dim > value_dim ? key_dim : value_dim;
+  return dim <= 128 ? 128 : dim <= 256 ? 256 : 576;
+}
+constexpr int attend_queries(int size) {
+  return size <= 128 ? 32 : size <= 256 ? 16 : 8;
+}
+inline constexpr int attend_chunk = 64;
+
+// rf_route, grid (rows), block 32: from logits [rows][experts] to rows of routes (rf::Routing).
+inline constexpr int most_experts = 1024;
+struct RouteParams {
+  const float* logits;
+  const float* bias;  // or null
+  float* routes;      // [rows][2 * used]
+  RowCount count;
+  std::int32_t experts, used, gating, groups, groups_used, normalise;
+  float scale;
+};
+
+// rf_group, grid 1, block 256: sorts the pairs of all rows by expert, stably: order and starts of
+// MatmulParams.
+struct GroupParams {
+  const float* routes;
+  std::int32_t *order, *starts;  // [rows * used], [experts + 1]
+  RowCount count;
+  std::int32_t experts, used;
+};
+
+// rf_heads_rest, grid (rows), block 256: copies what heads leaves alone: out[r][h][made ...) =
+// x[r][h][columns ...).
+struct HeadsRestParams {
+  const float* x;
+  float* out;
+  std::int64_t x_stride, out_stride;
+  std::int32_t heads, columns, made, rest;
+  RowCount count;
+};
+
+}  // namespace rf::gpu

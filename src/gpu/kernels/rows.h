@@ -1,0 +1,196 @@
+// The vectors that the formats' headers are written over (tensor/formats/format.h), as one lane holds them: N
+// neighbouring rows of a tile.
+#pragma once
+#include "gpu/kernels/lane.h"
+#include "gpu/kernels/params.h"
+
+namespace rf::gpu {
+
+// An f32 a row.
+template <int N>
+struct Floats {
+  float v[N];
+
+  template <class Each>
+  static RF_DEVICE Floats made(Each each) {
+    Floats r;
+    RF_UNROLL
+    for (int i = 0; i < N; ++i) r.v[i] = each(i);
+    return r;
+  }
+  static RF_DEVICE Floats set1(float x) {
+    return made([=](int) { return x; });
+  }
+  static RF_DEVICE Floats load(const float* p) {
+    return made([=](int i) { return p[i]; });
+  }
+  static RF_DEVICE Floats load_f16(const std::uint16_t* p) {
+    if constexpr (N == 4) {
+      const Two two = lane::load2_once(p);
+      return made([=](int i) {
+        return lane::half_to_float(static_cast<std::uint16_t>(two.w[i >> 1] >> 16 * (i & 1)));
+      });
+    } else {
+      return made([=](int i) { return lane::half_to_float(p[i]); });
+    }
+  }
+};
+template <int N>
+RF_DEVICE Floats<N> operator-(const Floats<N>& a, const Floats<N>& b) {
+  return Floats<N>::made([&](int i) { return a.v[i] - b.v[i]; });
+}
+template <int N>
+RF_DEVICE Floats<N> operator*(const Floats<N>& a, const Floats<N>& b) {
+  return Floats<N>::made([&](int i) { return a.v[i] * b.v[i]; });
+}
+template <int N>
+RF_DEVICE Floats<N> round(const Floats<N>& a) {  // to even, for |x| < 2^22
+  return Floats<N>::made([&](int i) { return (a.v[i] + 0x1.8p23f) - 0x1.8p23f; });
+}
+template <int N>
+RF_DEVICE Floats<N> exp2_whole(const Floats<N>& n) {  // of whole n in [-126, 127]
+  return Floats<N>::made([&](int i) {
+    return __builtin_bit_cast(float, static_cast<std::uint32_t>(static_cast<int>(n.v[i]) + 127) << 23);
+  });
+}
+
+// A byte a row, each in a word of its own.
+template <int N>
+struct Bytes {
+  std::uint32_t v[N];
+
+  template <class Each>
+  static RF_DEVICE Bytes made(Each each) {
+    Bytes r;
+    RF_UNROLL
+    for (int i = 0; i < N; ++i) r.v[i] = each(i);
+    return r;
+  }
+  static RF_DEVICE Bytes load(const std::uint8_t* p) {
+    if constexpr (N == 4) {
+      const std::uint32_t word = *reinterpret_cast<const std::uint32_t*>(p);
+      return made([=](int i) { return word >> 8 * i & 255; });
+    } else {
+      return made([=](int i) { return std::uint32_t{p[i]}; });
+    }
+  }
+  static RF_DEVICE Bytes of_words(const std::uint8_t* p, int shift, std::uint32_t mask) {
+    const auto* words = reinterpret_cast<const std::uint32_t*>(p);
+    return made([=](int i) { return words[i] >> shift & mask; });
+  }
+  RF_DEVICE Bytes bits(int shift, std::uint32_t mask) const {
+    return made([&](int i) { return v[i] >> shift & mask; });
+  }
+  RF_DEVICE Bytes shl(int n) const {
+    return made([&](int i) { return v[i] << n & 255; });
+  }
+  RF_DEVICE Bytes minus(int n) const {
+    return made([&](int i) { return (v[i] - static_cast<std::uint32_t>(n)) & 255; });
+  }
+  RF_DEVICE Bytes without(std::uint32_t n) const {
+    return made([&](int i) { return v[i] == n ? 0 : v[i]; });
+  }
+  RF_DEVICE Bytes lookup(const std::uint8_t (&table)[16]) const {
+    return made([&](int i) { return std::uint32_t{table[v[i]]}; });
+  }
+};
+template <int N>
+RF_DEVICE Bytes<N> operator|(const Bytes<N>& a, const Bytes<N>& b) {
+  return Bytes<N>::made([&](int i) { return a.v[i] | b.v[i]; });
+}
+template <int N>
+RF_DEVICE Floats<N> to_float(const Bytes<N>& a) {  // of signed bytes
+  return Floats<N>::made(
+      [&](int i) { return static_cast<float>(static_cast<std::int8_t>(static_cast<std::uint8_t>(a.v[i]))); });
+}
+template <int N>
+RF_DEVICE Floats<N> f16_of(const Bytes<N>& a, int shift) {  // whose bits are those of `a` shifted left
+  return Floats<N>::made(
+      [&](int i) { return lane::half_to_float(static_cast<std::uint16_t>(a.v[i] << shift)); });
+}
+
+// Four bytes a row: codes of four neighbouring elements.
+template <int N>
+struct Words {
+  std::uint32_t v[N];
+
+  struct Sixteen {
+    std::uint32_t w[4];
+  };
+
+  template <class Each>
+  static RF_DEVICE Words made(Each each) {
+    Words r;
+    RF_UNROLL
+    for (int i = 0; i < N; ++i) r.v[i] = each(i);
+    return r;
+  }
+  static RF_DEVICE Words load(const std::uint8_t* p) {
+    if constexpr (N == 4) {
+      const Four four = lane::load4_once(p);
+      return made([=](int i) { return four.w[i]; });
+    } else {
+      const auto* words = reinterpret_cast<const std::uint32_t*>(p);
+      return made([=](int i) { return words[i]; });
+    }
+  }
+  static constexpr std::uint32_t each_byte(int n) { return 0x01010101u * static_cast<std::uint32_t>(n); }
+  RF_DEVICE Words bits(int shift, int mask) const { return word_bits(shift, each_byte(mask)); }
+  RF_DEVICE Words shl(int n) const { return word_bits(-n, ~0u); }  // of bytes that stay bytes
+  RF_DEVICE Words flip(int mask) const {
+    return made([&](int i) { return v[i] ^ each_byte(mask); });
+  }
+  RF_DEVICE Words moved_bit(int from, int to) const {
+    return made([&](int i) { return (v[i] >> from & 0x01010101u) << to; });
+  }
+  static RF_DEVICE Sixteen sixteen(const std::uint8_t (&table)[16]) {
+    Sixteen t;
+    __builtin_memcpy(t.w, __builtin_assume_aligned(table, 16), 16);
+    return t;
+  }
+  RF_DEVICE Words lookup(const Sixteen& t) const {
+    return made([&](int i) {
+      const std::uint32_t index = v[i] & 0x07070707u, upper = (v[i] >> 3 & 0x01010101u) * 255u;
+      return (lane::select_bytes(t.w[0], t.w[1], index) & ~upper) |
+             (lane::select_bytes(t.w[2], t.w[3], index) & upper);
+    });
+  }
+  // Digit n of bytes in base 3 (formats/tq1_0.h), two bytes of a word at a time.
+  RF_DEVICE Words base3_digit(int n) const {
+    std::uint32_t power = 1;
+    for (int i = 0; i < n; ++i) power *= 3;
+    const auto digits = [=](std::uint32_t two) {
+      return ((two * power & 0x00ff00ffu) * 3 >> 8) & 0x00ff00ffu;
+    };
+    return made([&](int i) { return digits(v[i] & 0x00ff00ffu) | digits(v[i] >> 8 & 0x00ff00ffu) << 8; });
+  }
+  RF_DEVICE Words word_bits(int shift, std::uint32_t mask) const {
+    return made([&](int i) { return (shift >= 0 ? v[i] >> shift : v[i] << -shift) & mask; });
+  }
+  RF_DEVICE Words if_bit(int bit, std::uint32_t value) const {
+    return made([&](int i) { return (v[i] >> bit & 1) != 0 ? value : 0u; });
+  }
+  static RF_DEVICE void eights(const std::uint64_t* table, const Words (&index)[4], Words (&out)[8]) {
+    RF_UNROLL
+    for (int l = 0; l < 4; ++l) RF_UNROLL
+    for (int i = 0; i < N; ++i) {
+      const std::uint64_t eight = table[index[l].v[i]];
+      out[2 * l].v[i] = static_cast<std::uint32_t>(eight);
+      out[2 * l + 1].v[i] = static_cast<std::uint32_t>(eight >> 32);
+    }
+  }
+  static RF_DEVICE void fours(const std::uint32_t* table, const Words (&index)[8], Words (&out)[8]) {
+    RF_UNROLL
+    for (int l = 0; l < 8; ++l) out[l] = made([&](int i) { return table[index[l].v[i]]; });
+  }
+};
+template <int N>
+RF_DEVICE Words<N> operator^(const Words<N>& a, const Words<N>& b) {
+  return Words<N>::made([&](int i) { return a.v[i] ^ b.v[i]; });
+}
+template <int N>
+RF_DEVICE Words<N> operator|(const Words<N>& a, const Words<N>& b) {
+  return Words<N>::made([&](int i) { return a.v[i] | b.v[i]; });
+}
+
+}  // namespace rf::gpu

@@ -1,0 +1,125 @@
+// Weights of one tile as kernels take them: 32 columns of N neighbouring rows, their codes, scales and mins.
+//
+// Canonical order of additions, the same wherever a product is computed, so that a row's result does not
+// depend on its company: blocks of 32 columns are dealt out to 64 slices, block b to slice b % 64. Within a
+// slice, for each block and each group of it in order, acc = fma(float(integer dot), w_scale * a_scale, acc),
+// then acc = fma(w_min, a_scale * a_sum, acc); float weights: acc = fma(w, a, acc) by column. The slices'
+// sums are added in order.
+#pragma once
+#include "gpu/kernels/rows.h"
+
+namespace rf::gpu {
+
+inline constexpr int slices = 64;
+
+// The n-th block when they are taken slice by slice, and whether it is the last of its slice.
+struct Turn {
+  int block;
+  bool last;
+};
+RF_DEVICE Turn block_of_turn(int blocks, int n) {
+  const int each = blocks / slices, longer = blocks % slices;  // slices with one block more
+  const int in_longer = longer * (each + 1);
+  const int own = n < in_longer ? each + 1 : each, at = n < in_longer ? n : n - in_longer;
+  const int slice = (n < in_longer ? 0 : longer) + at / own, turn = at % own;
+  return {slice + slices * turn, turn + 1 == own};
+}
+
+template <class Fmt>
+struct Quantised {
+  using Format = Fmt;
+  static constexpr int groups = 32 / Fmt::group, quads = Fmt::group / 4, blocks_in_one = Fmt::elements / 32;
+  static constexpr bool has_min = Fmt::has_min;
+  // Codes are signed bytes here: those over 127 are moved by 128, others are short of `zero`.
+  static constexpr int zero = Fmt::top > 127 ? 0 : Fmt::zero;
+
+  // Rows [row, ...) of block `block` of 32 columns lie in the format's own block at `tile`.
+  static RF_DEVICE Tile at(const Matrix& m, const std::uint8_t* base, int block, int row) {
+    Tile t{};
+    set_field<0>(t, m, base, static_cast<std::uint64_t>(block / blocks_in_one), row);
+    return t;
+  }
+  template <int N>
+  static RF_DEVICE void codes(const Tile& t, int block, Words<N> (&out)[8]) {
+    const int s = block % blocks_in_one;
+    if constexpr (requires { Fmt::template codes<Words<N>>(t, s, 0); }) {
+      RF_UNROLL
+      for (int i = 0; i < 8; ++i) out[i] = Fmt::template codes<Words<N>>(t, s, i);
+    } else {
+      Fmt::codes_of_32(t, s, out);
+    }
+    if constexpr (Fmt::top > 127) {
+      RF_UNROLL
+      for (int i = 0; i < 8; ++i) out[i] = out[i].flip(0x80);
+    }
+  }
+  // Scale and (signed) min of group g of block `block`.
+  template <int N>
+  static RF_DEVICE void scale(const Tile& t, int block, int g, Floats<N>& scale, Floats<N>& min) {
+    const int group = block % blocks_in_one * groups + g;
+    if constexpr (requires { Fmt::template scale<Floats<N>, Bytes<N>>(t, 0); }) {
+      scale = Fmt::template scale<Floats<N>, Bytes<N>>(t, group);
+    } else {
+      scale = Floats<N>::load_f16(reinterpret_cast<const std::uint16_t*>(t.field[0]));
+      if constexpr (requires { Fmt::min_step; })
+        min = scale * Floats<N>::set1(Fmt::min_sign * Fmt::min_step);
+      else if constexpr (Fmt::has_min)
+        min = Floats<N>::load_f16(reinterpret_cast<const std::uint16_t*>(t.field[0] + 32)) *
+              Floats<N>::set1(Fmt::min_sign);
+      if constexpr (requires { Fmt::step; }) scale = scale * Floats<N>::set1(Fmt::step);
+      if constexpr (Fmt::sub_scales) {
+        scale = scale * to_float(Fmt::template scale_codes<Bytes<N>>(t, group));
+        if constexpr (Fmt::has_min) min = min * to_float(Fmt::template min_codes<Bytes<N>>(t, group));
+      }
+    }
+  }
+
+ private:
+  // What a field is has to be known while compiling: a loop would read the list from memory.
+  template <int f>
+  static RF_DEVICE void set_field(Tile& t, const Matrix& m, const std::uint8_t* base, std::uint64_t own,
+                                  int row) {
+    constexpr Field field = Fmt::fields[f];
+    t.field[f] = base + m.field_at[f] + static_cast<std::uint64_t>(16 * field.bytes) * own +
+                 static_cast<std::uint64_t>(field.unit * row);
+    if constexpr (f + 1 < sizeof Fmt::fields / sizeof(Field)) set_field<f + 1>(t, m, base, own, row);
+  }
+};
+
+// Float types are tiled with blocks of one element: [columns][16 rows].
+struct F32 {
+  template <int N>
+  static RF_DEVICE Floats<N> column(const std::uint8_t* base, int k, int row) {
+    const auto* from = reinterpret_cast<const float*>(base) + 16 * static_cast<std::int64_t>(k) + row;
+    if constexpr (N == 4) {
+      const Four four = lane::load4_once(from);
+      return Floats<N>::made([=](int i) { return __builtin_bit_cast(float, four.w[i]); });
+    } else {
+      return Floats<N>::load(from);
+    }
+  }
+};
+struct F16 {
+  template <int N>
+  static RF_DEVICE Floats<N> column(const std::uint8_t* base, int k, int row) {
+    return Floats<N>::load_f16(reinterpret_cast<const std::uint16_t*>(base) +
+                               16 * static_cast<std::int64_t>(k) + row);
+  }
+};
+struct BF16 {
+  template <int N>
+  static RF_DEVICE Floats<N> column(const std::uint8_t* base, int k, int row) {
+    const auto* from = reinterpret_cast<const std::uint16_t*>(base) + 16 * static_cast<std::int64_t>(k) + row;
+    if constexpr (N == 4) {
+      const Two two = lane::load2_once(from);
+      return Floats<N>::made(
+          [=](int i) { return __builtin_bit_cast(float, (two.w[i >> 1] >> 16 * (i & 1) & 0xffffu) << 16); });
+    } else {
+      return Floats<N>::made([=](int i) { return __builtin_bit_cast(float, std::uint32_t{from[i]} << 16); });
+    }
+  }
+};
+template <class Weights>
+concept FloatWeights = requires(const std::uint8_t* base) { Weights::template column<1>(base, 0, 0); };
+
+}  // namespace rf::gpu

@@ -1,0 +1,433 @@
+#include "gpu/lower.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "gpu/kernel_names.h"
+#include "gpu/kernels/list.h"
+
+namespace rf::gpu {
+namespace {
+
+bool is_float(Type type) {
+  return type_info(type).block_elements == 1;
+}
+
+std::int64_t divided(std::int64_t n, std::int64_t by) {
+  return (n + by - 1) / by;
+}
+
+ActivationKind kind_of(Activation activation) {
+  switch (activation) {
+    case Activation::silu:
+      return ActivationKind::silu;
+    case Activation::gelu_tanh:
+      return ActivationKind::gelu_tanh;
+    case Activation::gelu:
+      return ActivationKind::gelu;
+    case Activation::relu:
+      return ActivationKind::relu;
+    case Activation::relu_squared:
+      return ActivationKind::relu_squared;
+    case Activation::swiglu_clamped:
+      return ActivationKind::swiglu_clamped;
+    default:
+      return ActivationKind::identity;
+  }
+}
+
+// Up to 8 rows exactly, then powers of two.
+int bucket_rows(int rows, int most) {
+  if (rows <= matvec_rows) return std::max(rows, 1);
+  return std::min(static_cast<int>(std::bit_ceil(static_cast<unsigned>(rows))), most);
+}
+
+}  // namespace
+
+bool has_kernel(Activation activation) {
+  return activation == Activation::identity || kind_of(activation) != ActivationKind::identity;
+}
+
+Bucket bucket_of(const Batch& batch) {
+  Bucket bucket{.rows = bucket_rows(batch.rows(), batch.limits().rows),
+                .wanted = bucket_rows(batch.wanted(), std::max(batch.limits().wanted, 1)),
+                .single = false,
+                .several = false};
+  for (int s = 0; s < batch.sequences(); ++s)
+    (batch.row_count(s) == 1 ? bucket.single : bucket.several) = true;
+  return bucket;
+}
+
+void Lowering::add_launch(std::string_view kernel, std::span<const std::byte> params, std::int64_t x,
+                          std::int64_t y, std::int64_t z, std::uint32_t lds) {
+  const KernelInfo* info = find_kernel(kernel);
+  launches_.push_back({.kernel = kernel,
+                       .grid = {static_cast<unsigned>(x), static_cast<unsigned>(y), static_cast<unsigned>(z)},
+                       .threads = info != nullptr ? info->threads : 0,
+                       .lds = lds,
+                       .params = {params.begin(), params.end()}});
+}
+
+void Lowering::step(const Step& step) {
+  switch (step.op) {
+    case Op::embed:
+      return embed(step);
+    case Op::qkv:
+      return qkv(step);
+    case Op::attend:
+      return attend(step);
+    case Op::matmul:
+      return matmul(step);
+    case Op::gate_up:
+      return gate_up(step);
+    case Op::heads:
+      return heads(step);
+    case Op::route:
+      return route(step);
+    case Op::experts_up:
+      return experts_up(step);
+    case Op::experts_down:
+      return experts_down(step);
+    case Op::logits:
+      return logits(step);
+    default:
+      return add_launch(op_name(step.op), {}, 1, 1, 1, 0);  // a kernel that is not there
+  }
+}
+
+void Lowering::embed(const Step& step) {
+  const BatchView batch = layout_.batch();
+  const std::int32_t* index[] = {batch.tokens, batch.positions, nullptr};
+  for (int i = 0; i < 3; ++i) {
+    if (step.linear[i].weight == none) continue;
+    EmbedParams p{};
+    p.table = layout_.matrix(step.linear[i]);
+    p.index = index[i];
+    p.count = rows();
+    p.out = layout_.slot(step.out);
+    p.scale = i == 0 ? step.scale : 1;
+    p.accumulate = i > 0;
+    const auto& tensor = layout_.program().tensor(step.linear[i].weight);
+    add(kernel_of("embed", tiled(tensor).type), p, divided(p.table.columns, 2048), bucket_.rows);
+  }
+  if (step.norm.kind == Norm::Kind::off) return;
+  PackParams p{};
+  p.x = p.normed = layout_.slot(step.out);
+  p.x_stride = p.normed_stride = layout_.width(step.out);
+  p.columns = static_cast<std::int32_t>(layout_.width(step.out));
+  p.parts = 1;
+  p.count = rows();
+  p.norm = layout_.norm(step.norm);
+  add("rf_pack", p, 1, bucket_.rows);
+}
+
+Lowering::Product Lowering::product(const Step& step, std::initializer_list<int> linears) const {
+  Product product;
+  std::int32_t column = 0;
+  for (const int i : linears) {
+    if (step.linear[i].weight == none) continue;
+    product.matrices.push_back(layout_.matrix(step.linear[i]));
+    product.matrices.back().out_column = column;
+    column += product.matrices.back().rows;
+    product.types.push_back(tiled(layout_.program().tensor(step.linear[i].weight)).type);
+  }
+  product.x = layout_.slot(step.x) + step.x_column;
+  product.x_stride = layout_.width(step.x);
+  product.norm = layout_.norm(step.norm);
+  product.count = rows();
+  product.epilogue = plain();
+  product.out = layout_.slot(step.out);
+  product.out_stride = layout_.width(step.out);
+  return product;
+}
+
+void Lowering::qkv(const Step& step) {
+  Product all = product(step, {0, 1, 2});
+  all.epilogue.clamp = step.clamp;
+  multiply(std::move(all));
+}
+
+void Lowering::matmul(const Step& step) {
+  Product one = product(step, {0});
+  one.epilogue.activation = kind_of(step.activation);
+  if (step.post.kind == Norm::Kind::off) {
+    one.out += step.first_column;
+    one.epilogue.scale = step.scale;
+    one.epilogue.out_scale = step.out_scale;
+    one.epilogue.add = layout_.slot(step.add);
+    one.epilogue.add_stride = layout_.width(step.add);
+    return multiply(std::move(one));
+  }
+  const std::int64_t columns = one.matrices[0].rows;
+  one.out = layout_.temporary(0);
+  one.out_stride = columns;
+  multiply(std::move(one));
+  finish(step, layout_.temporary(0), columns, 1);
+}
+
+// The end of matmul and experts_down: x[row][terms][columns] to the step's output.
+void Lowering::finish(const Step& step, const float* x, std::int64_t columns, int terms) {
+  FinishParams p{};
+  p.x = x;
+  p.x_stride = columns * terms;
+  p.term_stride = columns;
+  p.columns = static_cast<std::int32_t>(columns);
+  p.terms = terms;
+  p.count = rows();
+  p.post = layout_.norm(step.post);
+  p.post_last = step.post_last ? 1 : 0;
+  p.epilogue.add = layout_.slot(step.add);
+  p.epilogue.add_stride = layout_.width(step.add);
+  p.epilogue.scale = step.scale;
+  p.epilogue.out_scale = step.out_scale;
+  p.out = layout_.slot(step.out) + step.first_column;
+  p.out_stride = layout_.width(step.out);
+  add("rf_finish", p, bucket_.rows);
+}
+
+void Lowering::gate_up(const Step& step) {
+  Product both = product(step, {0, 1});
+  both.gated = true;
+  both.matrices[1].out_column = 0;
+  both.epilogue.activation = kind_of(step.activation);
+  multiply(std::move(both));
+}
+
+void Lowering::heads(const Step& step) {
+  Product one = product(step, {0});
+  const std::int64_t in = layout_.width(step.x) / step.heads,
+                     all = step.columns != 0 ? step.columns : layout_.width(step.out), out = all / step.heads;
+  const std::int32_t columns = one.matrices[0].columns, made = one.matrices[0].rows;
+  one.parts = one.in_parts = step.heads;
+  one.x_part_stride = in;
+  one.out += step.first_column;
+  one.part_stride = out;
+  const float* x = one.x;
+  float* to = one.out;
+  // The kernel knows one matrix of many by its number: all lie one after the other.
+  one.matrices[0].rows = made;
+  multiply(std::move(one));
+  if (in == columns) return;
+  HeadsRestParams p{};
+  p.x = x;
+  p.out = to;
+  p.x_stride = layout_.width(step.x);
+  p.out_stride = layout_.width(step.out);
+  p.heads = step.heads;
+  p.columns = columns;
+  p.made = made;
+  p.rest = static_cast<std::int32_t>(in) - columns;
+  p.count = rows();
+  add("rf_heads_rest", p, bucket_.rows);
+}
+
+void Lowering::logits(const Step& step) {
+  const BatchView batch = layout_.batch();
+  if (step.linear[0].weight == none) {
+    PackParams p{};
+    p.x = layout_.slot(step.x);
+    p.normed = layout_.slot(step.out);
+    p.x_stride = layout_.width(step.x);
+    p.normed_stride = layout_.width(step.out);
+    p.columns = static_cast<std::int32_t>(layout_.width(step.out));
+    p.parts = 1;
+    p.from = batch.wanted;
+    p.count = wanted();
+    p.norm = layout_.norm(step.norm);
+    return add("rf_pack", p, 1, bucket_.wanted);
+  }
+  Product one = product(step, {0});
+  one.from = batch.wanted;
+  one.count = wanted();
+  one.epilogue.scale = step.scale;
+  one.epilogue.softcap = step.softcap;
+  multiply(std::move(one));
+}
+
+void Lowering::route(const Step& step) {
+  Product one = product(step, {0});
+  const Routing& routing = step.routing;
+  one.out = layout_.temporary(0);
+  one.out_stride = routing.experts;
+  multiply(std::move(one));
+  RouteParams p{};
+  p.logits = layout_.temporary(0);
+  p.bias = layout_.vector(routing.bias);
+  p.routes = layout_.slot(step.out);
+  p.count = rows();
+  p.experts = routing.experts;
+  p.used = routing.used;
+  p.gating = static_cast<std::int32_t>(routing.gating);
+  p.groups = routing.groups;
+  p.groups_used = routing.groups_used;
+  p.normalise = routing.normalise ? 1 : 0;
+  p.scale = routing.scale;
+  add("rf_route", p, bucket_.rows);
+}
+
+void Lowering::experts_up(const Step& step) {
+  Product both = product(step, {0, 1});
+  both.gated = both.matrices.size() == 2;
+  both.epilogue.activation = kind_of(step.activation);
+  for (Matrix& matrix : both.matrices) matrix.out_column = 0;
+  both.parts = step.routing.used;
+  both.in_parts = step.routing.weigh_input ? both.parts : 1;
+  both.weigh_input = step.routing.weigh_input;
+  both.routes = layout_.slot(step.routes);
+  both.experts = step.routing.experts;
+  both.part_stride = layout_.width(step.out) / both.parts;
+  multiply(std::move(both));
+}
+
+void Lowering::experts_down(const Step& step) {
+  Product one = product(step, {0});
+  const std::int64_t columns = one.matrices[0].rows;
+  one.parts = one.in_parts = step.routing.used;
+  one.x_part_stride = layout_.width(step.x) / one.parts;
+  one.weigh = !step.routing.weigh_input;
+  one.routes = layout_.slot(step.routes);
+  one.experts = step.routing.experts;
+  one.out = layout_.temporary(0);
+  one.out_stride = columns * one.parts;
+  one.part_stride = columns;
+  multiply(std::move(one));
+  finish(step, layout_.temporary(0), columns, step.routing.used);
+}
+
+// Rows made ready for all matrices of a product.
+Packed Lowering::pack(const Product& product) {
+  const bool kept = std::ranges::any_of(product.types, is_float),
+             quantised = !std::ranges::all_of(product.types, is_float);
+  PackParams p{};
+  p.x = product.x;
+  p.x_stride = product.x_stride;
+  p.part_stride = product.x_part_stride;
+  p.columns = product.matrices[0].columns;
+  p.parts = product.in_parts;
+  p.from = product.from;
+  p.count = product.count;
+  p.norm = product.norm;
+  p.routes = product.weigh_input ? product.routes : nullptr;
+  p.out = layout_.packed(p.columns, quantised, kept);
+  add("rf_pack", p, p.parts, product.count.rows);
+  return p.out;
+}
+
+// Up to here weights are better read once for each 8 rows than laid out for a matrix unit.
+int Lowering::few_rows() const {
+  return device_.arch.starts_with("sm_") ? 32 : matvec_rows;
+}
+
+void Lowering::group(const Product& product) {
+  GroupParams p{};
+  p.routes = product.routes;
+  p.order = layout_.order();
+  p.starts = layout_.starts();
+  p.count = product.count;
+  p.experts = product.experts;
+  p.used = product.parts;
+  add("rf_group", p, 1);
+}
+
+void Lowering::multiply(Product product) {
+  if (product.gated && product.types[0] != product.types[1]) return multiply_apart(product);
+  // One row of one matrix is normed and quantised by the product itself.
+  const bool alone = product.count.rows == 1 && product.parts == 1 && !is_float(product.types[0]) &&
+                     product.matrices[0].columns <= matvec_columns;
+  std::vector<Type> types = product.types;
+  std::ranges::sort(types);
+  types.erase(std::unique(types.begin(), types.end()), types.end());
+  const bool all_alone = alone && std::ranges::none_of(types, is_float);
+  const Packed in = all_alone ? Packed{} : pack(product);
+  if (product.experts > 0 && product.count.rows > matvec_rows) group(product);
+  for (const Type type : types) multiply_type(product, type, in);
+}
+
+// The matrices of one type.
+void Lowering::multiply_type(const Product& product, Type type, const Packed& in) {
+  MatvecParams p{};
+  std::int64_t tiles = 0, tile_groups = 0;
+  for (std::size_t i = 0; i < product.matrices.size(); ++i)
+    if (product.types[i] == type) {
+      p.matrix[p.matrices++] = product.matrices[i];
+      if (product.gated && p.matrices > 1) continue;
+      tiles += product.matrices[i].tiles;
+      tile_groups += divided(product.matrices[i].tiles, matmul_tiles);
+    }
+  p.gated = product.gated ? 1 : 0;
+  p.x = product.x;
+  p.x_stride = product.x_stride;
+  p.from = product.from;
+  p.norm = product.norm;
+  p.in = in;
+  p.count = product.count;
+  p.parts = product.parts;
+  p.in_parts = product.in_parts;
+  p.routes = product.routes;
+  p.weigh = product.weigh ? 1 : 0;
+  p.epilogue = product.epilogue;
+  p.out = product.out;
+  p.out_stride = product.out_stride;
+  p.part_stride = product.part_stride;
+  p.blocks = static_cast<std::int32_t>(std::min<std::int64_t>(tiles, std::int64_t{8} * device_.processors));
+  const int rows = product.count.rows;
+  const std::uint32_t lds = matvec_lds(p.matrix[0].columns);
+  const bool by_row = !is_float(type) && p.matrix[0].columns <= matvec_columns;
+  if (product.parts > 1 && rows <= matvec_rows) {
+    if (by_row) return add(kernel_of("matvec", type), p, p.blocks, std::int64_t{rows} * p.parts, 1, lds);
+    return add(kernel_of("matvec_rows", type), p, p.blocks, std::int64_t{rows} * p.parts);
+  }
+  if (rows == 1 && by_row) return add(kernel_of("matvec", type), p, p.blocks, 1, 1, lds);
+  if (product.parts == 1 && rows <= few_rows())
+    return add(kernel_of("matvec_rows", type), p, p.blocks, divided(rows, matvec_rows));
+  MatmulParams m{};
+  std::ranges::copy(p.matrix, m.matrix);
+  m.matrices = p.matrices;
+  m.gated = p.gated;
+  m.in = in;
+  m.count = p.count;
+  m.parts = p.parts;
+  m.in_parts = p.in_parts;
+  m.routes = p.routes;
+  m.weigh = p.weigh;
+  m.epilogue = p.epilogue;
+  m.out = p.out;
+  m.out_stride = p.out_stride;
+  m.part_stride = p.part_stride;
+  if (product.experts > 0) {
+    m.order = layout_.order();
+    m.starts = layout_.starts();
+  }
+  const std::int64_t all_rows = product.experts > 0 ? std::int64_t{rows} * p.parts : rows;
+  add(kernel_of("matmul", type), m, tile_groups, divided(all_rows, matmul_rows),
+      product.experts > 0 ? product.experts : p.parts);
+}
+
+void Lowering::multiply_apart(const Product& product) {
+  const std::int64_t columns = product.matrices[0].rows, stride = columns * product.parts;
+  for (std::size_t i = 0; i < 2; ++i) {
+    Product one = product;
+    one.gated = false;
+    one.matrices = {product.matrices[i]};
+    one.types = {product.types[i]};
+    one.epilogue = plain();
+    one.out = layout_.temporary(static_cast<int>(i));
+    one.out_stride = stride;
+    one.part_stride = columns;
+    multiply(std::move(one));
+  }
+  FinishParams p{};
+  p.x = layout_.temporary(0);
+  p.up = layout_.temporary(1);
+  p.x_stride = stride;
+  p.columns = static_cast<std::int32_t>(stride);
+  p.terms = 1;
+  p.count = product.count;
+  p.epilogue = product.epilogue;
+  p.out = product.out;
+  p.out_stride = product.out_stride;
+  add("rf_finish", p, product.count.rows);
+}
+
+}  // namespace rf::gpu

@@ -1,0 +1,104 @@
+// Lowering: a step made into kernel launches for batches of up to so many rows.
+#pragma once
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "gpu/device.h"
+#include "gpu/layout.h"
+
+namespace rf::gpu {
+
+// What launches are made for: any batch within it runs by them.
+struct Bucket {
+  int rows = 1, wanted = 1;
+  bool single = true;    // there may be sequences of one row
+  bool several = false;  // there may be sequences of more
+  bool operator==(const Bucket&) const = default;
+};
+
+// Whether kernels have this activation.
+bool has_kernel(Activation activation);
+
+// The smallest bucket that holds the batch.
+Bucket bucket_of(const Batch& batch);
+
+class Lowering {
+ public:
+  Lowering(const Layout& layout, const DeviceInfo& device, const Bucket& bucket)
+      : layout_(layout), device_(device), bucket_(bucket) {}
+
+  // Appends the launches of one step. A step that kernels cannot do appends launches of kernels that are not
+  // there (see find_kernel).
+  void step(const Step& step);
+  // What attention steps with this rope need once a batch.
+  void rope(const Rope& rope);
+
+  std::vector<Launch>& launches() { return launches_; }
+
+ private:
+  // Rows going through matrices: what products of all kinds have in common.
+  struct Product {
+    std::vector<Matrix> matrices{};
+    std::vector<Type> types{};
+    bool gated = false;
+    const float* x = nullptr;
+    std::int64_t x_stride = 0, x_part_stride = 0;
+    const std::int32_t* from = nullptr;
+    NormView norm{};
+    RowCount count{};
+    int parts = 1, in_parts = 1;
+    const float* routes = nullptr;
+    int experts = 0;           // 0: part p goes through matrix p
+    bool weigh = false;        // products by their route's weight
+    bool weigh_input = false;  // what goes in
+    Epilogue epilogue{};
+    float* out = nullptr;
+    std::int64_t out_stride = 0, part_stride = 0;
+  };
+  void embed(const Step& step);
+  void qkv(const Step& step);
+  void matmul(const Step& step);
+  void gate_up(const Step& step);
+  void heads(const Step& step);
+  void logits(const Step& step);
+  void route(const Step& step);
+  void experts_up(const Step& step);
+  void experts_down(const Step& step);
+  void attend(const Step& step);
+
+  Product product(const Step& step, std::initializer_list<int> linears) const;
+  void multiply(Product product);
+  void multiply_type(const Product& product, Type type, const Packed& in);
+  // gate and up of different types: each by itself, then together.
+  void multiply_apart(const Product& product);
+  Packed pack(const Product& product);
+  void group(const Product& product);
+  void finish(const Step& step, const float* x, std::int64_t columns, int terms);
+  AttentionView attention_view(const Attention& a) const;
+
+  int few_rows() const;
+  RowCount rows() const { return {layout_.batch().counts, 0, bucket_.rows}; }
+  RowCount wanted() const { return {layout_.batch().counts, 1, bucket_.wanted}; }
+  static Epilogue plain() {
+    Epilogue epilogue{};
+    epilogue.scale = epilogue.out_scale = 1;
+    return epilogue;
+  }
+
+  // A launch of a kernel with its one argument and its grid.
+  template <class Params>
+  void add(std::string_view kernel, const Params& params, std::int64_t x, std::int64_t y = 1,
+           std::int64_t z = 1, std::uint32_t lds = 0) {
+    add_launch(kernel, std::as_bytes(std::span(&params, 1)), x, y, z, lds);
+  }
+  void add_launch(std::string_view kernel, std::span<const std::byte> params, std::int64_t x, std::int64_t y,
+                  std::int64_t z, std::uint32_t lds);
+
+  const Layout& layout_;
+  const DeviceInfo& device_;
+  Bucket bucket_;
+  std::vector<Launch> launches_;
+};
+
+}  // namespace rf::gpu

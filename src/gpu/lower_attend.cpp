@@ -1,0 +1,111 @@
+#include <algorithm>
+
+#include "gpu/kernel_names.h"
+#include "gpu/lower.h"
+
+namespace rf::gpu {
+namespace {
+
+int size_class(const Attention& a) {
+  const int widest = std::max(a.key_dim, a.value_dim);
+  return widest <= 128 ? 128 : widest <= 256 ? 256 : 576;
+}
+
+}  // namespace
+
+void Lowering::rope(const Rope& rope) {
+  RopeParams p{};
+  p.frequencies = layout_.frequencies(rope);
+  p.batch = layout_.batch();
+  p.table = layout_.rope_table(rope);
+  p.pairs = rope.dims / 2;
+  p.magnitude = rope.magnitude;
+  add("rf_rope", p, (p.pairs + 63) / 64, bucket_.rows);
+}
+
+AttentionView Lowering::attention_view(const Attention& a) const {
+  AttentionView v{};
+  v.heads = a.heads;
+  v.kv_heads = a.kv_heads;
+  v.key_dim = a.key_dim;
+  v.value_dim = a.value_dim;
+  v.scale = a.scale;
+  v.sees = static_cast<std::int32_t>(a.sees);
+  v.window = a.window;
+  v.softcap = a.softcap;
+  v.slopes = a.alibi > 0 ? layout_.slopes(a) : nullptr;
+  v.sinks = layout_.vector(a.sinks);
+  v.q_norm = layout_.norm(a.q_norm);
+  v.k_norm = layout_.norm(a.k_norm);
+  v.v_norm = layout_.norm(a.v_norm);
+  v.key_normed = a.key_normed > 0 ? a.key_normed : a.key_dim;
+  const auto shared = [&](const Norm& norm, int dim) {
+    if (norm.weight == none) return 1;
+    const Tensor& tensor = layout_.program().tensor(norm.weight);
+    return tensor.columns() * tensor.rows() == dim ? 1 : 0;
+  };
+  v.q_shared = shared(a.q_norm, a.key_dim);
+  v.k_shared = shared(a.k_norm, v.key_normed);
+  v.v_shared = shared(a.v_norm, a.value_dim);
+  v.norm_over_row = a.norm_over == Attention::NormOver::row ? 1 : 0;
+  v.norm_after_rope = a.norm_after_rope ? 1 : 0;
+  v.rope = a.rope.dims > 0 ? layout_.rope_table(a.rope) : nullptr;
+  v.rope_pairs = a.rope.dims / 2;
+  v.rope_offset = a.rope.offset;
+  v.rope_halves = a.rope.pairs == Rope::Pairs::halves ? 1 : 0;
+  v.temperature = a.temperature;
+  v.temperature_length = a.temperature_length;
+  v.temperature_offset = a.temperature_offset;
+  v.gated = a.gated ? 1 : 0;
+  v.key_is_value = a.key_is_value ? 1 : 0;
+  v.stores = a.stores ? 1 : 0;
+  return v;
+}
+
+void Lowering::attend(const Step& step) {
+  const Attention& a = step.attention;
+  PrepareParams prepare{};
+  prepare.attention = attention_view(a);
+  prepare.kv = static_cast<KvKind>(layout_.limits().kv);
+  prepare.cache = layout_.cache_of(a.cache);
+  prepare.batch = layout_.batch();
+  prepare.x = layout_.slot(step.x);
+  prepare.x_stride = layout_.width(step.x);
+  prepare.queries = layout_.queries();
+  add("rf_attend_prepare", prepare, a.heads + 2 * a.kv_heads, bucket_.rows);
+
+  const int size = size_class(a), queries = attend_queries(size), group = a.heads / a.kv_heads;
+  AttendParams p{};
+  p.attention = prepare.attention;
+  p.cache = prepare.cache;
+  p.batch = prepare.batch;
+  p.x = prepare.x;
+  p.x_stride = prepare.x_stride;
+  p.queries = prepare.queries;
+  p.out = layout_.slot(step.out);
+  p.out_stride = layout_.width(step.out);
+  p.partials = layout_.partials();
+  p.max_chunks = layout_.max_chunks();
+  p.head_splits = (group + queries - 1) / queries;
+  const int heads_a_block = (group + p.head_splits - 1) / p.head_splits;
+  const std::string_view kernel = kernel_of("attend", layout_.limits().kv, size);
+  const int sequences = std::min(layout_.limits().batch.sequences, bucket_.rows);
+  if (bucket_.several) {
+    AttendParams many = p;
+    many.rows_a_block = queries / heads_a_block;
+    many.skip = 1;
+    add(kernel, many, a.kv_heads * many.head_splits,
+        (bucket_.rows + many.rows_a_block - 1) / many.rows_a_block, sequences);
+  }
+  if (bucket_.single) {
+    p.rows_a_block = 1;
+    p.skip = 2;
+    // Enough blocks to fill the device, though never so many that most find nothing.
+    const int others = a.kv_heads * p.head_splits * sequences;
+    p.splits = std::clamp(4 * device_.processors / std::max(others, 1), 1, p.max_chunks);
+    add(kernel, p, a.kv_heads * p.head_splits, p.splits, sequences);
+    add("rf_attend_merge", p, a.heads, sequences);
+  }
+}
+
+}  // namespace rf::gpu

@@ -1,0 +1,86 @@
+// Gemma 4, text: the last layers read the caches of earlier ones, and every layer adds an input of its own,
+// made once from the token and its embedding.
+#include "model/arch/gemma4.h"
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "model/archs.h"
+#include "model/blocks.h"
+
+namespace rf {
+
+std::vector<SlotId> layer_inputs(Builder& b, SlotId x) {
+  std::vector<SlotId> slots;
+  if (!b.has("per_layer_token_embd")) return slots;
+  const int width = b.size("embedding_length_per_layer_input"), hidden = b.spec().hidden;
+  for (int i = 0; i < b.layers(); ++i) {
+    const std::int64_t first = std::int64_t{i} * width;
+    const SlotId own =
+        b.embed_columns("per_layer_token_embd", first, width, std::sqrt(static_cast<float>(width)),
+                        b.slot("input of layer " + std::to_string(i), width));
+    Norm norm = b.norm("per_layer_proj_norm", width);
+    norm.eps *= static_cast<float>(hidden);  // in the place of the projection's scale
+    slots.push_back(b.matmul(x, b.outside(), "per_layer_model_proj",
+                             {.add = own,
+                              .out_scale = static_cast<float>(std::sqrt(0.5)),
+                              .first_row = first,
+                              .rows = width,
+                              .given_post = norm}));
+  }
+  return slots;
+}
+
+int own_caches(const Builder& b) {
+  const int shared = b.has_key("attention.shared_kv_layers") ? b.count("attention.shared_kv_layers") : 0;
+  if (shared >= b.layers()) b.bad_key("attention.shared_kv_layers", "less than block_count");
+  return b.layers() - shared;
+}
+
+int cache_owner(const Builder& b, int i, int own) {
+  if (i < own) return i;
+  const auto windowed = [&](int layer) { return b.layer(layer)->window > 0; };
+  int owner = own - 1;
+  while (owner >= 0 && windowed(owner) != windowed(i)) --owner;
+  if (owner < 0) b.bad_key("attention.shared_kv_layers", "a layer of each kind with a cache of its own");
+  return owner;
+}
+
+SlotId gemma_attention(Builder& b, SlotId x, const Layer& w, int owner,
+                       const Builder::MatmulOptions& options) {
+  Attention a = b.attention(w);
+  a.scale = 1;
+  if (owner == w.index) {
+    a.v_norm = {.kind = Norm::Kind::rms, .eps = b.spec().norm_eps};
+  } else {
+    a.stores = false;
+    a.cache = b.cache_of(b.layer(owner));
+  }
+  const SlotId qkv = b.qkv(x, w, a, {.keys_are_values = !b.has(w["attn_v"])});
+  return b.matmul(b.attend(qkv, w, a), w, "attn_output", options);
+}
+
+void record_gemma4(Builder& b) {
+  const int own = own_caches(b);
+  SlotId x = b.embed({.scale = std::sqrt(static_cast<float>(b.spec().hidden))});
+  const std::vector<SlotId> inputs = layer_inputs(b, x);
+  for (int i = 0; i < b.layers(); ++i) {
+    const Layer w = b.layer(i);
+    b.refuse(w["ffn_gate_inp"], "the experts of Gemma 4");
+    const float out_scale = b.has(w["layer_output_scale"]) ? b.scalar(w["layer_output_scale.weight"]) : 1;
+    x = gemma_attention(b, x, w, cache_owner(b, i, own), {.add = x, .post = "post_attention_norm"});
+    x = b.matmul(b.gate_up(x, w, {.activation = Activation::gelu_tanh}), w, "ffn_down",
+                 {.add = x, .post = "post_ffw_norm", .out_scale = inputs.empty() ? out_scale : 1});
+    if (inputs.empty()) continue;
+    const SlotId input = inputs[static_cast<std::size_t>(i)];
+    const SlotId gated = b.matmul(
+        x, w, "inp_gate",
+        {.out = b.slot("layer gate", b.width(input)), .activation = Activation::gelu_tanh, .mul = input});
+    x = b.matmul(gated, w, "proj", {.add = x, .post = "post_norm", .out_scale = out_scale});
+  }
+  b.logits(x, {.softcap = b.number("final_logit_softcapping", 0)});
+}
+
+}  // namespace rf

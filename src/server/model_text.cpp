@@ -1,0 +1,56 @@
+#include "server/model_text.h"
+
+#include "base/error.h"
+#include "base/log.h"
+
+namespace rf {
+namespace {
+
+constexpr const char* template_key = "tokenizer.chat_template";
+
+std::string source_of(const Gguf& file, const Tokenizer& tokenizer) {
+  if (file.has(template_key)) return file.get<std::string>(template_key);
+  spdlog::warn("{}: has no chat template; using the one that its special tokens suggest", file.path());
+  return default_chat_template([&](std::string_view token) { return tokenizer.find(token) >= 0; });
+}
+
+ChatTemplate parsed(const Gguf& file, const std::string& source) {
+  try {
+    return ChatTemplate(source);
+  } catch (const Error& error) {
+    fail("{}: {}: {}", file.path(), template_key, error.what());
+  }
+}
+
+}  // namespace
+
+ModelText::ModelText(const std::string& path)
+    : file_(Gguf::open(path)),
+      tokenizer_(Tokenizer::from(file_)),
+      family_(file_.get<std::string>("general.architecture")),
+      source_(source_of(file_, *tokenizer_)),
+      template_(parsed(file_, source_)),
+      needs_(TemplateNeeds::of(template_, source_)),
+      dialect_(Dialect::of(source_, [this](std::string_view token) { return tokenizer_->find(token) >= 0; })),
+      shown_tokens_(rf::shown_tokens(dialect_, *tokenizer_)) {}
+
+std::string ModelText::render(nlohmann::ordered_json messages, nlohmann::ordered_json tools,
+                              nlohmann::ordered_json variables, bool add_generation_prompt) const {
+  ChatTemplateInput input;
+  input.messages = adapted(std::move(messages), needs_);
+  input.tools = std::move(tools);
+  input.variables = std::move(variables);
+  input.add_generation_prompt = add_generation_prompt;
+  input.bos = tokenizer_->token_text(tokenizer_->bos());
+  input.eos = tokenizer_->token_text(tokenizer_->eos());
+  return template_.render(input);
+}
+
+std::vector<std::int32_t> ModelText::encode_prompt(const std::string& text) const {
+  std::vector<std::int32_t> ids = tokenizer_->encode(text, {.add_special = false});
+  const std::int32_t bos = tokenizer_->bos();
+  if (tokenizer_->add_bos() && bos >= 0 && (ids.empty() || ids[0] != bos)) ids.insert(ids.begin(), bos);
+  return ids;
+}
+
+}  // namespace rf

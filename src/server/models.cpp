@@ -1,0 +1,137 @@
+#include "server/models.h"
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+
+namespace rf {
+namespace {
+
+std::int64_t file_time(const std::string& path) {
+  std::error_code error;
+  const auto time = std::filesystem::last_write_time(path, error);
+  if (error) return 0;
+  const auto system = std::chrono::file_clock::to_sys(time);
+  return std::chrono::duration_cast<std::chrono::seconds>(system.time_since_epoch()).count();
+}
+
+std::uint64_t file_size(const std::string& path) {
+  std::error_code error;
+  const auto size = std::filesystem::file_size(path, error);
+  return error ? 0 : size;
+}
+
+}  // namespace
+
+Models::Models(Loop& loop, Metrics& metrics, const std::vector<ModelEntry>& entries,
+               const HostingOptions& options)
+    : loop_(loop), options_(options) {
+  for (const ModelEntry& entry : entries) {
+    if (find(entry.name) != nullptr) fail("--model {}: there are two models of this name", entry.name);
+    models_.push_back(std::unique_ptr<ServedModel>(new ServedModel{
+        .name = entry.name,
+        .path = entry.path,
+        .bytes = file_size(entry.path),
+        .created = file_time(entry.path),
+        .engine = EngineHost(
+            loop,
+            {.command = entry.command, .watchdog_seconds = options.watchdog_seconds, .name = entry.name},
+            metrics),
+        .text = nullptr,
+        .keep_ns =
+            options.keep_alive_seconds < 0 ? -1 : std::int64_t{options.keep_alive_seconds} * 1'000'000'000,
+        .waiting_for_text = {}}));
+  }
+  ticker_ = loop_.every(std::chrono::seconds(1), [this] { let_go_of_unused(); });
+}
+
+ServedModel* Models::find(std::string_view name) {
+  if (name.empty() && !models_.empty()) return models_.front().get();
+  for (const auto& model : models_)
+    if (name == model->name) return model.get();
+  constexpr std::string_view tag = ":latest";
+  return name.ends_with(tag) ? find(name.substr(0, name.size() - tag.size())) : nullptr;
+}
+
+void Models::use(ServedModel& model, std::function<void(const ApiError*)> then) {
+  model.used_ns = now_ns();
+  const auto state = model.engine.state();
+  if (state == EngineHost::State::stopped || state == EngineHost::State::broken) {
+    try {
+      make_room(model);
+    } catch (const ApiError& error) {
+      return then(&error);
+    }
+    model.engine.start();
+  }
+  if (model.text != nullptr) return then(nullptr);
+  model.waiting_for_text.push_back(std::move(then));
+  if (model.waiting_for_text.size() == 1) read_text(model);
+}
+
+void Models::read_text(ServedModel& model) {
+  struct Result {
+    std::shared_ptr<const ModelText> text;
+    std::string trouble;
+  };
+  const auto result = std::make_shared<Result>();
+  const auto work = [result, path = model.path] {
+    try {
+      result->text = std::make_shared<const ModelText>(path);
+    } catch (const std::exception& error) {
+      result->trouble = error.what();
+    }
+  };
+  loop_.background(work, [result, &model] {
+    model.text = result->text;
+    const ApiError error(503, result->trouble);
+    for (const auto& then : std::exchange(model.waiting_for_text, {})) then(model.text ? nullptr : &error);
+  });
+}
+
+// The size of its files stands for what a model will take that has not been loaded yet.
+void Models::make_room(const ServedModel& newcomer) {
+  if (options_.memory_bytes == 0) return;
+  const auto taken = [this] {
+    std::uint64_t sum = 0;
+    for (const auto& model : models_)
+      if (model->engine.state() == EngineHost::State::ready)
+        sum += model->engine.facts().weight_bytes + model->engine.facts().cache_bytes;
+      else if (model->engine.state() == EngineHost::State::loading)
+        sum += model->bytes;
+    return sum;
+  };
+  while (taken() + newcomer.bytes > options_.memory_bytes) {
+    ServedModel* oldest = nullptr;
+    for (const auto& model : models_)
+      if (model->engine.state() == EngineHost::State::ready && model->engine.jobs() == 0 &&
+          (oldest == nullptr || model->used_ns < oldest->used_ns))
+        oldest = model.get();
+    if (oldest == nullptr) {
+      ApiError error(
+          503, fmt::format("{}: there is no memory for it while the other models are in use", newcomer.name));
+      error.retry_after = 5;
+      throw error;
+    }
+    spdlog::info("{}: makes room for {}", oldest->name, newcomer.name);
+    oldest->engine.stop();
+  }
+}
+
+void Models::let_go_of_unused() {
+  for (const auto& model : models_) {
+    EngineHost& engine = model->engine;
+    if (engine.jobs() > 0) model->used_ns = now_ns();
+    if (model->keep_ns < 0 || engine.state() != EngineHost::State::ready || engine.jobs() > 0) continue;
+    if (now_ns() - model->used_ns < model->keep_ns) continue;
+    spdlog::info("{}: was not used and is let go of", model->name);
+    engine.stop();
+  }
+}
+
+}  // namespace rf

@@ -1,0 +1,55 @@
+// Models: what is served under which name, loaded when first used and let go of when memory or time asks for
+// it.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "server/api_error.h"
+#include "server/engine_host.h"
+#include "server/loop.h"
+#include "server/model_text.h"
+#include "server/options.h"
+
+namespace rf {
+
+struct ServedModel {
+  std::string name, path;
+  std::uint64_t bytes = 0;   // of its files
+  std::int64_t created = 0;  // seconds since 1970, of the file
+  EngineHost engine;
+  std::shared_ptr<const ModelText> text;  // none: not read yet
+  std::int64_t used_ns = 0;
+  std::int64_t keep_ns = -1;  // how long it stays when nobody uses it; -1: for ever
+  std::vector<std::function<void(const ApiError*)>> waiting_for_text;
+};
+
+class Models {
+ public:
+  // Throws Error where two have one name. The first is what requests without a model's name get.
+  Models(Loop& loop, Metrics& metrics, const std::vector<ModelEntry>& entries, const HostingOptions& options);
+
+  // nullptr where there is none. A tag ":latest" may stand behind the name.
+  ServedModel* find(std::string_view name);
+  const std::vector<std::unique_ptr<ServedModel>>& all() const { return models_; }
+  ServedModel& first() { return *models_.front(); }
+
+  // Has the model's text read and its engine started, then calls `then`, with what is wrong where that fails.
+  // `then` may be called at once; the engine may still be loading.
+  void use(ServedModel& model, std::function<void(const ApiError*)> then);
+
+ private:
+  void read_text(ServedModel& model);
+  void make_room(const ServedModel& newcomer);  // throws ApiError where that cannot be
+  void let_go_of_unused();
+
+  Loop& loop_;
+  const HostingOptions options_;
+  std::vector<std::unique_ptr<ServedModel>> models_;
+  Loop::Timer ticker_;
+};
+
+}  // namespace rf

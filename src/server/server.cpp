@@ -1,0 +1,133 @@
+#include "server/server.h"
+
+#include <sys/resource.h>
+
+#include <csignal>
+#include <memory>
+#include <utility>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "server/http.h"
+#include "server/loop.h"
+#include "server/service.h"
+
+namespace rf {
+namespace {
+
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+std::string address_of(const HttpOptions& http, int port) {
+  if (!http.socket.empty()) return "unix:" + http.socket;
+  const bool v6 = http.host.find(':') != std::string::npos;
+  return fmt::format("{}://{}{}{}:{}", http.certificate.empty() ? "http" : "https", v6 ? "[" : "", http.host,
+                     v6 ? "]" : "", port);
+}
+
+class Server {
+ public:
+  Server(const ServerOptions& options, const std::vector<ModelEntry>& models)
+      : options_(options),
+        traces_(loop_, options.otlp_endpoint),
+        models_(loop_, metrics_, models, options.models),
+        service_(loop_, models_, metrics_, traces_, options.service),
+        http_(loop_, options.http,
+              {.handle = [this](ExchangePtr exchange) { service_.handle(std::move(exchange)); },
+               .refused =
+                   [](int status, std::string_view what) {
+                     return error_response(ErrorStyle::openai, ApiError(status, std::string(what)));
+                   },
+               .done = [this](const Exchange& exchange) { service_.done(exchange); }}) {
+    service_.connections = [this] { return http_.connections(); };
+  }
+
+  int run(const std::function<double()>& read_bandwidth);
+
+ private:
+  void end();
+  void reload();
+
+  const ServerOptions options_;
+  Loop loop_;
+  Metrics metrics_;
+  Traces traces_;
+  Models models_;
+  Service service_;
+  HttpServer http_;
+  Loop::Timer limit_;
+  bool ending_ = false;
+  std::string trouble_;
+};
+
+int Server::run(const std::function<double()>& read_bandwidth) {
+  loop_.on_signal(SIGTERM, [this] { end(); });
+  loop_.on_signal(SIGINT, [this] { end(); });
+  loop_.on_signal(SIGHUP, [this] { reload(); });
+  std::printf("listening on %s\n", address_of(options_.http, http_.port()).c_str());
+  std::fflush(stdout);
+  ServedModel& first = models_.first();
+  first.engine.on_state = [&, measured = false]() mutable {
+    if (first.engine.state() == EngineHost::State::broken && first.engine.facts().context == 0) {
+      trouble_ = first.engine.trouble();
+      loop_.stop();
+    }
+    if (first.engine.state() != EngineHost::State::ready || std::exchange(measured, true)) return;
+    const auto bandwidth = std::make_shared<double>(0);
+    loop_.background([=] { *bandwidth = read_bandwidth(); }, [=, this] { metrics_.measured(*bandwidth); });
+  };
+  models_.use(first, [this](const ApiError* error) {
+    if (error == nullptr) return;
+    trouble_ = error->what();
+    loop_.stop();
+  });
+  loop_.run();
+  if (!trouble_.empty()) fail("{}", trouble_);
+  return 0;
+}
+
+// Told once: what is under way may end, within a time; told again: at once.
+void Server::end() {
+  if (std::exchange(ending_, true)) return loop_.stop();
+  spdlog::info("ends once the requests under way are done, in {} s at the latest", options_.drain_seconds);
+  http_.drain();
+  service_.drain([this] {  // a moment for the last answers to leave
+    limit_ = loop_.after(std::chrono::milliseconds(200), [this] { loop_.stop(); });
+  });
+  if (limit_ == nullptr)
+    limit_ = loop_.after(std::chrono::seconds(options_.drain_seconds), [this] {
+      service_.cancel_all();
+      limit_ = loop_.after(std::chrono::seconds(2), [this] { loop_.stop(); });
+    });
+}
+
+void Server::reload() {
+  try {
+    service_.reload_keys();
+    http_.reload_certificate();
+    spdlog::info("keys and certificate were read again");
+  } catch (const Error& error) {
+    spdlog::error("not reloaded: {}", error.what());
+  }
+}
+
+}  // namespace
+
+int run_server(const ServerOptions& options, const std::vector<ModelEntry>& models,
+               const std::function<double()>& read_bandwidth) {
+  raise_descriptor_limit();
+  return Server(options, models).run(read_bandwidth);
+}
+
+void check_server(const ServerOptions& options, const std::vector<ModelEntry>& models) {
+  const Keys keys(options.service.api_keys, options.service.key_file);
+  if (options.http.certificate.empty() != options.http.key.empty())
+    fail("TLS: expected both a certificate and a key");
+  for (const ModelEntry& model : models) const ModelText text(model.path);
+}
+
+}  // namespace rf

@@ -1,0 +1,288 @@
+"""Running the server: keys, TLS, sockets, origins, health, metrics, traces, several models, ending."""
+import http.client
+import http.server
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+
+from harness import BINARY, MODEL, ApiTest, Server, golden, main
+
+SHORT = {"prompt": "x", "max_tokens": 3, "ignore_eos": True}
+
+
+class Plain(ApiTest):
+    def test_health_and_metrics(self):
+        self.assertEqual(self.server.request("GET", "/health")[1], {"status": "ok"})
+        self.assertTrue(self.server.request("GET", "/ready")[1]["ready"])
+        self.server.post("/v1/completions", SHORT)
+        text = self.server.request("GET", "/metrics")[1]
+        for name in ("rocmforge_requests_total", "rocmforge_time_to_first_token_seconds_bucket",
+                     "rocmforge_inter_token_seconds_count", "rocmforge_tokens_total", "rocmforge_prompt_tokens_total",
+                     "rocmforge_step_seconds_bucket", "rocmforge_cache_pages_used", "rocmforge_requests_waiting"):
+            self.assertIn(name, text)
+        self.assertIn('route="/v1/completions",status="200"', text)
+
+    def test_traces(self):
+        parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        self.server.request("POST", "/v1/completions", SHORT, {"traceparent": parent, "X-Request-Id": "traced"})
+        spans = self.server.request("GET", "/traces")[1]["resourceSpans"][0]["scopeSpans"][0]["spans"]
+        mine = [s for s in spans if s["traceId"] == "0af7651916cd43dd8448eb211c80319c"]
+        self.assertEqual([s["name"] for s in mine], ["/v1/completions", "prompt", "decode"])
+        self.assertEqual(mine[0]["parentSpanId"], "b7ad6b7169203331")
+        self.assertLessEqual(int(mine[1]["startTimeUnixNano"]), int(mine[1]["endTimeUnixNano"]))
+
+    def test_request_ids(self):
+        for given, kept in (("abc-1", True), ("x" * 200, False), ("a\tb", False)):
+            response = self.server.request("GET", "/health", headers={"X-Request-Id": given})[2]
+            self.assertEqual(response.getheader("X-Request-Id") == given, kept)
+
+    def test_prompts_stay_out_of_the_log(self):
+        self.server.post("/v1/completions", SHORT | {"prompt": "secretsecret"})
+        self.assertNotIn("secretsecret", self.server.text())
+
+    def test_foreign_pages(self):
+        self.assertEqual(self.server.request("GET", "/v1/models", headers={"Origin": "https://evil.example"})[0], 403)
+        self.assertEqual(self.server.request("GET", "/v1/models", headers={
+            "Origin": self.server.url, "Host": f"{self.server.host}:{self.server.port}"})[0], 200)
+
+    def test_page(self):
+        status, text, response = self.server.request("GET", "/")
+        self.assertEqual(status, 200)
+        self.assertIn("ROCmForge", text)
+        self.assertIn("default-src 'none'", response.getheader("Content-Security-Policy"))
+
+    def test_keep_alive_and_head(self):
+        connection = http.client.HTTPConnection(self.server.host, self.server.port)
+        for method in ("GET", "HEAD", "GET"):
+            connection.request(method, "/health")
+            response = connection.getresponse()
+            self.assertEqual((response.status, bool(response.read())), (200, method == "GET"))
+        connection.close()
+
+    def test_pipelined(self):
+        with socket.create_connection((self.server.host, self.server.port)) as connection:
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
+            data = b""
+            while data.count(b'"ok"') < 3:
+                data += connection.recv(65536)
+        self.assertEqual(data.count(b"200 OK"), 3)
+
+    def test_slow_body_and_expect(self):
+        with socket.create_connection((self.server.host, self.server.port)) as connection:
+            body = json.dumps(SHORT).encode()
+            connection.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+                               b"Content-Length: %d\r\n\r\n" % len(body))
+            self.assertIn(b"100 Continue", connection.recv(4096))
+            for i in range(0, len(body), 10):
+                connection.sendall(body[i:i + 10])
+            self.assertIn(b"200 OK", connection.recv(65536))
+
+
+class Guarded(ApiTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = pathlib.Path(tempfile.mkdtemp())
+        cls.keys = cls.folder / "keys"
+        cls.keys.write_text("# people\nalpha name=anna priority=5\nbeta\n")
+        cls.server = Server("--api-key-file", cls.keys, "--api-key", "gamma", "--cors-origin", "https://good.example")
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        shutil.rmtree(cls.folder)
+
+    def status(self, key, path="/v1/models", **headers):
+        return self.server.request("GET", path, headers={"Authorization": f"Bearer {key}"} | headers)[0]
+
+    def test_keys(self):
+        self.assertEqual([self.status(k) for k in ("alpha", "beta", "gamma", "delta", "alph", "")],
+                         [200, 200, 200, 401, 401, 401])
+        self.assertEqual(self.server.request("GET", "/v1/models", headers={"X-Api-Key": "beta"})[0], 200)
+        answer = self.refused("/v1/completions", SHORT, status=401)
+        self.assertEqual(answer["error"]["code"], "invalid_api_key")
+        self.assertEqual(self.server.request("GET", "/health")[0], 200)
+        self.assertEqual(self.server.request("GET", "/metrics")[0], 401)
+
+    def test_reload(self):
+        before = self.keys.read_text()
+        self.keys.write_text("delta\n")
+        self.server.process.send_signal(signal.SIGHUP)
+        end = time.monotonic() + 5
+        while self.status("delta") != 200 and time.monotonic() < end:
+            time.sleep(0.02)
+        self.assertEqual([self.status("delta"), self.status("alpha")], [200, 401])
+        self.keys.write_text("alpha rank=9\n")
+        self.server.process.send_signal(signal.SIGHUP)
+        time.sleep(0.2)
+        self.assertEqual(self.status("delta"), 200)  # the old ones stay
+        self.keys.write_text(before)
+        self.server.process.send_signal(signal.SIGHUP)
+        while self.status("alpha") != 200 and time.monotonic() < end:
+            time.sleep(0.02)
+
+    def test_cors(self):
+        status, _, response = self.server.request("OPTIONS", "/v1/chat/completions", headers={"Origin": "https://good.example"})
+        self.assertEqual(status, 204)
+        self.assertEqual(response.getheader("Access-Control-Allow-Origin"), "https://good.example")
+        self.assertEqual(self.status("alpha", Origin="https://good.example"), 200)
+        self.assertEqual(self.status("alpha", Origin="https://bad.example"), 403)
+
+
+class Ways(ApiTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = pathlib.Path(tempfile.mkdtemp())
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder)
+
+    def end(self, server, code=0):
+        self.assertEqual(server.stop(), code, server.text())
+        server.log.close()
+
+    def test_unix_socket(self):
+        path = self.folder / "s"
+        server = Server("--unix-socket", path, ready=False)
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(path))
+            connection.sendall(b"GET /api/version HTTP/1.1\r\nHost: x\r\n\r\n")
+            self.assertIn(b"200 OK", connection.recv(4096))
+        self.end(server)
+        self.assertFalse(path.exists())
+
+    def test_tls(self):
+        certificate, key = self.folder / "cert.pem", self.folder / "key.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                        "-keyout", key, "-out", certificate], check=True, capture_output=True)
+        server = Server("--tls-cert", certificate, "--tls-key", key, ready=False)
+        context = ssl.create_default_context(cafile=str(certificate))
+        context.check_hostname = False
+        end = time.monotonic() + 60
+        while True:
+            connection = http.client.HTTPSConnection(server.host, server.port, context=context)
+            connection.request("GET", "/health")
+            status = connection.getresponse().status
+            connection.close()
+            if status == 200:
+                break
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.05)
+        connection = http.client.HTTPSConnection(server.host, server.port, context=context)
+        connection.request("POST", "/v1/completions", json.dumps(SHORT | {"stream": True}))
+        self.assertIn(b"[DONE]", connection.getresponse().read())
+        connection.close()
+        self.end(server)
+
+    def test_check_config(self):
+        good = [BINARY, "serve", "--check-config", "-m", MODEL]
+        self.assertEqual(subprocess.run(good, capture_output=True).returncode, 0)
+        for wrong in (["--api-key-file", "/nowhere"], ["--tls-cert", "/nowhere"], ["-m", "/nowhere.gguf"]):
+            done = subprocess.run(good + wrong, capture_output=True, text=True)
+            self.assertEqual(done.returncode, 1, wrong)
+            self.assertEqual(len(done.stderr.splitlines()), 1)
+
+    def test_port_in_use(self):
+        server = Server()
+        done = subprocess.run([BINARY, "serve", "-m", MODEL, "--port", str(server.port)], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(str(server.port), done.stderr)
+        self.end(server)
+
+    def test_term_lets_requests_finish(self):
+        server = Server("--ctx", 4096)
+        events = server.stream("/v1/completions", {"prompt": "x", "max_tokens": 300, "ignore_eos": True, "stream": True})
+        next(events)
+        server.process.send_signal(signal.SIGTERM)
+        rest = list(events)
+        self.assertEqual(rest[-1], "[DONE]")
+        self.assertEqual(rest[-2]["choices"][0]["finish_reason"], "length")
+        self.assertEqual(server.process.wait(20), 0)
+        server.process.stdout.close()
+        server.log.close()
+
+    def test_term_has_a_limit(self):
+        server = Server("--ctx", 50000, "--drain-timeout", 1)
+        events = server.stream("/v1/completions", {"prompt": "x", "max_tokens": 49000, "ignore_eos": True, "stream": True})
+        next(events)
+        server.process.send_signal(signal.SIGTERM)
+        list(events)
+        self.assertEqual(server.process.wait(20), 0)
+        server.process.stdout.close()
+        server.log.close()
+
+    def test_engine_goes_with_the_server(self):
+        server = Server()
+        pid = server.engine()
+        server.process.kill()
+        server.process.wait()
+        end = time.monotonic() + 10
+        while os.path.exists(f"/proc/{pid}") and "Z" not in open(f"/proc/{pid}/stat").read().split()[2]:
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.02)
+        server.process.stdout.close()
+        server.log.close()
+
+    def test_several_models(self):
+        server = Server("--ctx", 64, "--keep-alive", 1, models=[f"a={MODEL}", f"b={golden('arch/qwen2/model.gguf')}"])
+        answers = {name: server.post("/v1/completions", SHORT | {"model": name, "temperature": 0})["choices"][0]["text"]
+                   for name in ("a", "b")}
+        self.assertNotEqual(answers["a"], answers["b"])
+        end = time.monotonic() + 15
+        while {m["state"] for m in server.request("GET", "/statistics")[1]["models"]} != {"stopped"}:
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.05)
+        self.assertEqual(server.post("/v1/completions", SHORT | {"model": "b", "temperature": 0})["choices"][0]["text"],
+                         answers["b"])
+        self.end(server)
+
+    def test_otlp_export(self):
+        bodies = []
+
+        class Collector(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                bodies.append((self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        collector = http.server.HTTPServer(("127.0.0.1", 0), Collector)
+        threading.Thread(target=collector.serve_forever, daemon=True).start()
+        server = Server("--otlp-endpoint", f"http://127.0.0.1:{collector.server_port}")
+        server.post("/v1/completions", SHORT)
+        end = time.monotonic() + 15
+        while not bodies and time.monotonic() < end:
+            time.sleep(0.05)
+        self.end(server)
+        collector.shutdown()
+        collector.server_close()
+        self.assertEqual(bodies[0][0], "/v1/traces")
+        self.assertEqual(bodies[0][1]["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["name"], "/v1/completions")
+
+    def test_status_and_cancel_commands(self):
+        server = Server("--ctx", 50000)
+        events = server.stream("/v1/completions", {"prompt": "x", "max_tokens": 49000, "ignore_eos": True, "stream": True},
+                               headers={"X-Request-Id": "long-1"})
+        next(events)
+        host = ["--host", f"{server.host}:{server.port}"]
+        run = lambda *words: subprocess.run([BINARY, *words, *host], capture_output=True, text=True)
+        self.assertEqual(json.loads(run("status", "long-1").stdout)["state"], "running")
+        self.assertEqual(len(json.loads(run("status").stdout)["requests"]), 1)
+        self.assertTrue(json.loads(run("cancel", "long-1").stdout)["cancelled"])
+        self.assertEqual(list(events)[-1], "[DONE]")
+        self.assertEqual(run("status", "nobody").returncode, 1)
+        self.end(server)
+
+
+if __name__ == "__main__":
+    main()
