@@ -43,7 +43,7 @@ std::string dot_of(Type type) {
 bool compared(Type type, const std::string& file) {
   std::string name(type_info(type).name);
   std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
-  const std::string text = text_of(std::string(RF_TESTS_DIR) + "/ops/" + file + ".case");
+  const std::string text = text_of(test::tests_folder() + "/ops/" + file + ".case");
   const auto separates = [](char c) { return std::strchr("=,+ \n", c) != nullptr; };
   for (std::size_t at = text.find(name, 1); at != std::string::npos; at = text.find(name, at + 1))
     if (separates(text[at - 1]) && separates(text[at + name.size()])) return true;
@@ -83,7 +83,7 @@ std::string table() {
 }
 
 TEST(FormatsPage, IsCurrent) {
-  const std::string path = std::string(RF_TESTS_DIR) + "/../docs/formats.md", page = text_of(path);
+  const std::string path = test::tests_folder() + "/../docs/formats.md", page = text_of(path);
   const std::string begin = "<!-- table -->\n", end = "<!-- end of table -->";
   const std::size_t from = page.find(begin), to = page.find(end);
   ASSERT_TRUE(from != std::string::npos && to != std::string::npos) << path;
