@@ -92,6 +92,7 @@ constexpr std::array families{
     // encoders
     Family{"bert", Rope::Pairs::halves, 0, record_bert, false},
     Family{"nomic-bert", Rope::Pairs::halves, 0, record_nomic_bert, false},
+    Family{"nomic-bert-moe", Rope::Pairs::halves, 0, record_nomic_bert_moe, false},
     Family{"jina-bert-v2", Rope::Pairs::halves, 0, record_jina_bert, false},
     Family{"jina-bert-v3", Rope::Pairs::halves, 0, record_bert, false},
     Family{"modern-bert", Rope::Pairs::halves, 3, record_modern_bert, false, true, 10000},

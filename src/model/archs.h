@@ -64,6 +64,7 @@ void record_nemotron(Builder& b);
 void record_nemotron_h(Builder& b);
 void record_neo_bert(Builder& b);
 void record_nomic_bert(Builder& b);
+void record_nomic_bert_moe(Builder& b);
 void record_olmo(Builder& b);
 void record_olmo2(Builder& b);
 void record_olmoe(Builder& b);
