@@ -5,6 +5,7 @@
 #include <ctime>
 
 #include "base/clock.h"
+#include "chat/constraints.h"
 
 namespace rf {
 namespace {
@@ -63,9 +64,14 @@ void Running::start() {
                                  .prompt = static_cast<int>(p),
                                  .prompt_tokens = static_cast<int>(generation_.prompts[p].size())});
   last_token_ns_.resize(answer_.choices.size(), 0);
+  // A reply that is held to a form begins with it, whatever the prompt has opened.
+  const message::ConstraintText& constraint = generation_.constraint;
+  const bool formed = !constraint.texts.empty() &&
+                      constraint.kind != static_cast<std::uint8_t>(ConstraintSource::Kind::tool_calls);
+  const std::string_view prompt = formed ? std::string_view() : generation_.prompt_end;
   for (std::size_t i = 0; i < answer_.choices.size() && generation_.dialect != nullptr; ++i)
     parsers_.emplace_back(*generation_.dialect,
-                          MessageParserOptions{.prompt = generation_.prompt_end, .tools = generation_.tools});
+                          MessageParserOptions{.prompt = prompt, .tools = generation_.tools});
   for (std::size_t i = 0; i < answer_.choices.size() && !over_; ++i) {
     Job job;
     job.request = generation_.request;
