@@ -9,12 +9,13 @@ namespace rf {
 std::vector<std::pair<std::int32_t, float>> dry_penalties(const DryOptions& options,
                                                           std::span<const std::int32_t> history,
                                                           const std::function<bool(std::int32_t)>& breaks) {
+  if (options.multiplier == 0) return {};
   if (options.last_n >= 0)
     history = history.last(std::min(history.size(), static_cast<std::size_t>(options.last_n)));
   const auto from_break = std::find_if(history.rbegin(), history.rend(), breaks);
   const std::span<const std::int32_t> tail =
       history.last(static_cast<std::size_t>(from_break - history.rbegin()));
-  if (options.multiplier == 0 || tail.empty()) return {};
+  if (tail.empty()) return {};
   // match[i]: how many tokens up to and with history[i] are also the end of `tail`: the Z function of the
   // reversed history, in which `tail` bounds the length.
   const std::size_t n = history.size();
