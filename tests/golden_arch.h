@@ -29,7 +29,7 @@ struct GoldenModel {
   explicit GoldenModel(const std::string& folder, const std::string& path = "")
       : file(Gguf::open(path.empty() ? golden("arch/" + folder + "/model.gguf") : path)),
         spec(read_spec(file)),
-        program(record(file, spec, longest_sequence)) {
+        program(record(file, spec, std::min(longest_sequence, spec.context))) {
     std::ifstream(golden("arch/" + folder + "/tokens.json")) >> facts;
     const std::string causal = golden("arch/" + folder + "/logits.bin");
     std::ifstream in(causal.empty() ? golden("arch/" + folder + "/hidden.bin") : causal, std::ios::binary);

@@ -12,7 +12,9 @@
 #include "app/interrupt.h"
 #include "app/line_editor.h"
 #include "app/load.h"
+#include "app/message_printer.h"
 #include "base/error.h"
+#include "chat/message_parser.h"
 
 namespace rf {
 namespace {
@@ -21,6 +23,7 @@ constexpr const char* help =
     "/help          this text\n"
     "/reset         forget the conversation (the system message stays)\n"
     "/system TEXT   set the system message; without TEXT remove it\n"
+    "/result TEXT   the result of a tool that the model has called\n"
     "/save FILE     write the conversation to FILE as JSON\n"
     "/load FILE     go on with a conversation written by /save\n"
     "/exit          leave (also Ctrl-D)\n"
@@ -48,13 +51,14 @@ class Chat {
   explicit Chat(const ChatOptions& options)
       : options_(options),
         engine_(load_engine(options.model, options.load)),
-        conversation_(engine_->file(), engine_->tokenizer()),
+        conversation_(engine_->file(), engine_->tokenizer(), read_tools(options.answer)),
+        shown_tokens_(shown_tokens(conversation_.dialect(), engine_->tokenizer())),
         constraints_(engine_->tokenizer()),
         styled_(::isatty(STDOUT_FILENO) == 1) {
     if (!options.system.empty()) conversation_.set_system(options.system);
   }
 
-  void respond(const std::string& text);
+  void respond(const std::string& text) { respond_to(conversation_.ask(text)); }
   bool command(const std::string& line);  // false: the chat is over
   void greet() const {
     print(dim(fmt::format("{}, context {} tokens. /help lists the commands, /exit leaves.",
@@ -65,6 +69,8 @@ class Chat {
 
  private:
   std::string dim(const std::string& text) const { return styled_ ? "\x1b[2m" + text + "\x1b[0m" : text; }
+  void respond_to(std::vector<std::int32_t> prompt);
+  void add_result(const std::string& text);
   static void print(std::string_view text) {
     std::fwrite(text.data(), 1, text.size(), stdout);
     std::fflush(stdout);
@@ -74,6 +80,7 @@ class Chat {
   const ChatOptions& options_;
   const std::unique_ptr<Engine> engine_;
   Conversation conversation_;
+  const std::vector<std::int32_t> shown_tokens_;
   Constraints constraints_;
   const bool styled_;
 };
@@ -90,9 +97,17 @@ void Chat::print_status(const Answer& answer) const {
     std::fputs("The context is full. /reset starts over; a larger --ctx makes room for more.\n", stderr);
 }
 
-void Chat::respond(const std::string& text) {
+void Chat::add_result(const std::string& text) {
+  if (auto prompt = conversation_.result(text))
+    respond_to(std::move(*prompt));
+  else
+    print(dim("Another call waits for its result.") + "\n");
+}
+
+void Chat::respond_to(std::vector<std::int32_t> prompt) {
   Request request;
-  request.prompt = conversation_.ask(text);
+  request.prompt = std::move(prompt);
+  request.shown_tokens = shown_tokens_;
   if (static_cast<int>(request.prompt.size()) >= engine_->context()) {
     conversation_.take_back();
     fail(
@@ -105,9 +120,16 @@ void Chat::respond(const std::string& text) {
   request.max_tokens = options_.answer.max_tokens;
   request.constraint = constraint_of(options_.answer, constraints_);
   const Interruptible guard;
-  const Answer result = answer(*engine_, std::move(request), print, [&] { return guard.interrupted(); });
-  conversation_.answered(result.text, result.ids);
-  if (!result.text.ends_with('\n')) print("\n");
+  MessageParser parser(conversation_.dialect(),
+                       {.prompt = request.constraint ? std::string_view() : conversation_.prompt(),
+                        .tools = conversation_.tools()});
+  MessagePrinter printer(styled_, shows_reasoning(options_.answer));
+  const Answer result = answer(
+      *engine_, std::move(request), [&](std::string_view text) { printer.print(parser.feed(text)); },
+      [&] { return guard.interrupted(); });
+  printer.print(parser.finish());
+  printer.finish();
+  conversation_.answered(parser.message(), result.ids);
   print_status(result);
 }
 
@@ -125,6 +147,8 @@ bool Chat::command(const std::string& line) {
   } else if (word == "/system") {
     conversation_.set_system(rest);
     print(dim(rest.empty() ? "No system message." : "The system message is set.") + "\n");
+  } else if (word == "/result") {
+    add_result(rest);
   } else if (word == "/save") {
     write_file(rest, to_text(conversation_.messages(), 2) + "\n");
     print(dim(fmt::format("{} messages written to {}.", conversation_.messages().size(), rest)) + "\n");

@@ -150,10 +150,22 @@ void require(bool holds, const char* message) {
   if (!holds) throw CLI::ValidationError(message);
 }
 
+CLI::Option* add_message(CLI::App& app, AnswerOptions& answer) {
+  app.add_option("--reasoning", answer.reasoning,
+                 "show or hide what a model thinks; shown on a terminal when absent")
+      ->group("Answer")
+      ->check(CLI::IsMember({"show", "hide"}));
+  return app
+      .add_option("--tools", answer.tools,
+                  "What the model may call: a file, a JSON array of tool definitions")
+      ->group("Answer");
+}
+
 void declare_chat(CLI::App& app, ChatOptions& o) {
   app.add_option("-m,--model,MODEL", o.model, model_help)->capture_default_str();
   app.add_option("--system", o.system, "The system message");
   add_answer(app, o.answer);
+  add_message(app, o.answer);
   add_load(app, o.load);
 }
 
@@ -166,11 +178,13 @@ void declare_generate(CLI::App& app, GenerateOptions& o) {
   app.add_flag("--ignore-eos", o.ignore_eos, "Tokens that end a text do not end it");
   app.add_flag("--json", o.json, "Print {\"ids\": [...], \"text\": ...}, how it ended and timings");
   add_answer(app, o.answer);
+  const CLI::Option* tools = add_message(app, o.answer);
   add_load(app, o.load);
   app.callback([=, &o] {
     require((prompt->count() > 0) != (tokens->count() > 0),
             "generate: expected one of --prompt and --tokens");
     require(!o.chat || prompt->count() > 0, "generate: --chat needs --prompt");
+    require(o.chat || tools->count() == 0, "generate: --tools needs --chat");
   });
 }
 

@@ -34,6 +34,8 @@ struct AnswerOptions {
   std::string grammar;      // a file
   std::string regex;
   std::vector<std::string> choices;
+  std::string tools;      // a file: what a chat's model may call
+  std::string reasoning;  // show, hide, or empty: shown on a terminal
 };
 
 struct GenerateOptions {

@@ -1,5 +1,7 @@
 #include "app/constraint.h"
 
+#include <unistd.h>
+
 #include <utility>
 
 #include "app/file.h"
@@ -14,6 +16,17 @@ bool is_json(const std::string& text) {
 }
 
 }  // namespace
+
+nlohmann::ordered_json read_tools(const AnswerOptions& options) {
+  if (options.tools.empty()) return nullptr;
+  nlohmann::ordered_json tools = read_json_file(options.tools, "tools");
+  if (!tools.is_array()) fail("{}: expected a JSON array of tool definitions", options.tools);
+  return tools;
+}
+
+bool shows_reasoning(const AnswerOptions& options) {
+  return options.reasoning.empty() ? ::isatty(STDOUT_FILENO) == 1 : options.reasoning == "show";
+}
 
 std::shared_ptr<const TokenConstraint> constraint_of(const AnswerOptions& options, Constraints& constraints) {
   using Kind = ConstraintSource::Kind;

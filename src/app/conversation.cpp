@@ -1,5 +1,7 @@
 #include "app/conversation.h"
 
+#include <utility>
+
 #include "base/error.h"
 #include "base/log.h"
 #include "gguf/gguf.h"
@@ -7,11 +9,13 @@
 namespace rf {
 namespace {
 
+using namespace nlohmann::literals;
+
 constexpr const char* template_key = "tokenizer.chat_template";
 
-ChatTemplate parse_template(const Gguf& file, const Tokenizer& tokenizer) {
+ChatTemplate parse_template(const Gguf& file, const std::string& source) {
   try {
-    return ChatTemplate(chat_template_source(file, tokenizer));
+    return ChatTemplate(source);
   } catch (const Error& error) {
     fail("{}: {}: {}", file.path(), template_key, error.what());
   }
@@ -29,9 +33,13 @@ std::string chat_template_source(const Gguf& file, const Tokenizer& tokenizer) {
   return default_chat_template([&](std::string_view token) { return tokenizer.find(token) >= 0; });
 }
 
-Conversation::Conversation(const Gguf& file, const Tokenizer& tokenizer)
+Conversation::Conversation(const Gguf& file, const Tokenizer& tokenizer, nlohmann::ordered_json tools)
     : tokenizer_(tokenizer),
-      template_(parse_template(file, tokenizer)),
+      source_(chat_template_source(file, tokenizer)),
+      template_(parse_template(file, source_)),
+      needs_(TemplateNeeds::of(template_, source_)),
+      dialect_(Dialect::of(source_, [&](std::string_view token) { return tokenizer.find(token) >= 0; })),
+      tools_(std::move(tools)),
       messages_(nlohmann::ordered_json::array()) {}
 
 void Conversation::set_system(const std::string& text) {
@@ -48,8 +56,30 @@ void Conversation::reset() {
 
 std::vector<std::int32_t> Conversation::ask(const std::string& text) {
   messages_.push_back({{"role", "user"}, {"content", text}});
+  return render();
+}
+
+std::optional<std::vector<std::int32_t>> Conversation::result(const std::string& text) {
+  std::size_t results = 0;
+  while (results < messages_.size() && messages_[messages_.size() - 1 - results]["role"] == "tool") ++results;
+  const nlohmann::ordered_json none;
+  const auto& asking = results < messages_.size() ? messages_[messages_.size() - 1 - results] : none;
+  const auto& calls = asking.contains("tool_calls") ? asking["tool_calls"] : none;
+  if (!calls.is_array() || results >= calls.size()) fail("no call waits for a result");
+  const nlohmann::ordered_json call = calls[results];
+  const bool last = results + 1 == calls.size();
+  messages_.push_back({{"role", "tool"},
+                       {"tool_call_id", call.value("id", "")},
+                       {"name", call.value("/function/name"_json_pointer, "")},
+                       {"content", text}});
+  if (!last) return std::nullopt;
+  return render();
+}
+
+std::vector<std::int32_t> Conversation::render() {
   ChatTemplateInput input;
-  input.messages = messages_;
+  input.messages = adapted(messages_, needs_);
+  input.tools = tools_;
   input.bos = text_of(tokenizer_, tokenizer_.bos());
   input.eos = text_of(tokenizer_, tokenizer_.eos());
   std::string prompt;
@@ -68,8 +98,8 @@ std::vector<std::int32_t> Conversation::ask(const std::string& text) {
   return ids_;
 }
 
-void Conversation::answered(const std::string& text, std::span<const std::int32_t> ids) {
-  messages_.push_back({{"role", "assistant"}, {"content", text}});
+void Conversation::answered(const Message& message, std::span<const std::int32_t> ids) {
+  messages_.push_back(to_json(message));
   Detokenizer detokenizer(tokenizer_, true, true);
   for (const std::int32_t id : ids) text_ += detokenizer.push(id);
   text_ += detokenizer.finish();
@@ -82,8 +112,11 @@ void Conversation::take_back() {
 
 void Conversation::set_messages(nlohmann::ordered_json messages) {
   const auto well_formed = [](const nlohmann::ordered_json& message) {
-    return message.is_object() && message.contains("role") && message["role"].is_string() &&
-           message.contains("content") && message["content"].is_string();
+    const bool calls = message.contains("tool_calls") && message["tool_calls"].is_array();
+    return message.contains("role") && message["role"].is_string() &&
+           (message.contains("content")
+                ? message["content"].is_string() || (calls && message["content"].is_null())
+                : calls);
   };
   if (!messages.is_array()) fail("expected a JSON array of messages");
   for (std::size_t i = 0; i < messages.size(); ++i)

@@ -40,7 +40,10 @@ nlohmann::ordered_json read_json_file(const std::string& path, std::string_view 
 }
 
 void for_each_json_line(const std::string& path, const std::function<void(const nlohmann::json&)>& each) {
-  std::istringstream lines(read_file(path));
+  std::ifstream file;
+  errno = 0;
+  if (path != "-") file.open(path, std::ios::binary);
+  std::istream& lines = path == "-" ? std::cin : file;
   std::string line;
   for (int number = 1; std::getline(lines, line); ++number) {
     if (line.empty() || line == "\r") continue;
@@ -50,6 +53,7 @@ void for_each_json_line(const std::string& path, const std::function<void(const 
       fail("{}, line {}: {}", path, number, error.what());
     }
   }
+  if (!lines.eof()) fail("{}: cannot read it: {}", path, std::strerror(errno == 0 ? EIO : errno));
 }
 
 std::string to_text(const nlohmann::ordered_json& value, int indent) {

@@ -14,7 +14,8 @@ void write_file(const std::string& path, std::string_view bytes);
 
 // The JSON in a file; `what` names it in errors.
 nlohmann::ordered_json read_json_file(const std::string& path, std::string_view what);
-// Calls `each` with the JSON value of every line that is not empty. Errors name path and line.
+// Calls `each` with the JSON value of every line that is not empty, as soon as the line is there; "-" is
+// stdin. Errors name path and line.
 void for_each_json_line(const std::string& path, const std::function<void(const nlohmann::json&)>& each);
 
 // JSON on one line or indented; bytes that are not UTF-8 become U+FFFD.

@@ -16,6 +16,14 @@ namespace {
 
 constexpr int rows_at_once = 128;
 
+// Runs the model over a chunk, whatever it makes of it.
+void read(Engine& engine, std::vector<std::int32_t> chunk) {
+  if (!engine.embeds()) return engine.evaluate(chunk, [](int, int, const float*) {});
+  engine.submit(EmbeddingRequest{.tokens = std::move(chunk)});
+  std::vector<Event> events;
+  while (engine.step(events)) events.clear();
+}
+
 }  // namespace
 
 int imatrix(const ImatrixOptions& options) {
@@ -50,7 +58,7 @@ int imatrix(const ImatrixOptions& options) {
       const auto begin = ids.begin() + static_cast<std::ptrdiff_t>(i * chunk_size);
       std::vector<std::int32_t> chunk(begin, begin + static_cast<std::ptrdiff_t>(chunk_size));
       if (tokenizer.add_bos() && tokenizer.bos() >= 0) chunk[0] = tokenizer.bos();
-      engine->evaluate(chunk, [](int, int, const float*) {});
+      read(*engine, std::move(chunk));
       if (interruptible.interrupted()) throw Interrupted();
       bar(options.file, (i + 1) * text.size() / chunks, text.size());
     }

@@ -146,7 +146,7 @@ class Quantisation {
     out_.finish(options_.out);
   }
 
-  double bits_per_weight() const { return bits_ / weights_; }
+  double bits_per_weight() const { return weights_ > 0 ? bits_ / weights_ : 0; }
 
  private:
   void warn() const {

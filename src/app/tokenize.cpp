@@ -11,13 +11,23 @@
 
 namespace rf {
 
+namespace {
+
+// At once, so that a program at the other end may wait for the answer to each line.
+void print_line(const std::string& line) {
+  std::puts(line.c_str());
+  std::fflush(stdout);
+}
+
+}  // namespace
+
 int tokenize(const TokenizeOptions& options) {
   const Gguf file = Gguf::open(find_model(options.model));
   const std::unique_ptr<Tokenizer> tokenizer = Tokenizer::from(file);
   const EncodeOptions encode{.add_special = !options.no_bos, .parse_special = !options.no_special};
   if (!options.lines.empty()) {
     for_each_json_line(options.lines, [&](const nlohmann::json& line) {
-      std::puts(nlohmann::json(tokenizer->encode(line.get_ref<const std::string&>(), encode)).dump().c_str());
+      print_line(nlohmann::json(tokenizer->encode(line.get_ref<const std::string&>(), encode)).dump());
     });
     return 0;
   }
@@ -40,7 +50,7 @@ int detokenize(const DetokenizeOptions& options) {
   };
   if (!options.lines.empty()) {
     for_each_json_line(options.lines, [&](const nlohmann::json& line) {
-      std::puts(nlohmann::json(decode(line.get<std::vector<std::int32_t>>())).dump().c_str());
+      print_line(nlohmann::json(decode(line.get<std::vector<std::int32_t>>())).dump());
     });
     return 0;
   }

@@ -10,7 +10,7 @@ namespace {
 
 using Body = CallFormat::Body;
 
-constexpr CallFormat none{.name = "none"};
+constexpr CallFormat no_calls{.name = "none"};
 constexpr CallFormat harmony{.name = "harmony", .body = Body::channels};
 constexpr CallFormat kimi{.name = "kimi-k2",
                           .body = Body::named_json,
@@ -88,7 +88,8 @@ constexpr CallFormat command_r{.name = "command-r",
                                .fenced = true,
                                .name_key = "tool_name",
                                .arguments_key = "parameters"};
-constexpr CallFormat gigachat{.name = "gigachat", .body = Body::json, .open = "function call<|role_sep|>\n"};
+constexpr CallFormat gigachat{
+    .name = "gigachat", .body = Body::json, .open = "<|message_sep|>\n\nfunction call<|role_sep|>\n"};
 constexpr CallFormat llama3{.name = "llama3",
                             .body = Body::json_or_python,
                             .open = "<|python_tag|>",
@@ -272,7 +273,7 @@ Dialect Dialect::of(std::string_view source, const std::function<bool(std::strin
   Dialect dialect{nullptr, nullptr};
   find(shown, dialect.calls, dialect.reasoning);
   find(has_token, dialect.calls, dialect.reasoning);
-  if (dialect.calls == nullptr) dialect.calls = &none;
+  if (dialect.calls == nullptr) dialect.calls = &no_calls;
   return dialect;
 }
 
@@ -288,6 +289,13 @@ bool Dialect::shows(std::string_view special_token) const {
   return std::ranges::any_of(marks, part) ||
          (reasoning != nullptr &&
           (part(reasoning->open) || part(reasoning->close) || std::ranges::any_of(reasoning->frames, part)));
+}
+
+std::vector<const CallFormat*> call_formats() {
+  std::vector<const CallFormat*> formats;
+  for (const CallClue& clue : call_clues)
+    if (std::ranges::find(formats, clue.format) == formats.end()) formats.push_back(clue.format);
+  return formats;
 }
 
 std::vector<std::int32_t> shown_tokens(const Dialect& dialect, const Tokenizer& tokenizer) {

@@ -73,7 +73,6 @@ struct Dialect {
 // The special tokens of a vocabulary whose texts a reply must show for its dialect.
 std::vector<std::int32_t> shown_tokens(const Dialect& dialect, const Tokenizer& tokenizer);
 
-// All dialects of calls that are known, for tests and documentation.
-std::span<const CallFormat> call_formats();
+std::vector<const CallFormat*> call_formats();  // all that are known
 
 }  // namespace rf

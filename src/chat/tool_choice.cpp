@@ -7,13 +7,15 @@
 #include "base/error.h"
 #include "chat/dialect/literal.h"
 #include "chat/dialect/marks.h"
+#include "chat/grammar/code_points.h"
 #include "chat/grammar/json_schema.h"
 #include "chat/grammar/json_text.h"
+#include "text/unicode.h"
 
 namespace rf {
 namespace {
 
-using grammar::ByteSet;
+using grammar::CodePoints;
 using grammar::Json;
 using grammar::PartId;
 using grammar::Rules;
@@ -51,7 +53,8 @@ class CallWriter {
   PartId text(std::string_view t) { return rules_.literal(t); }
   PartId sequence(std::vector<PartId> parts) { return rules_.sequence(std::move(parts)); }
   PartId space() { return rules_.repeat(rules_.choice({rules_.byte(' '), rules_.byte('\n')}), 0, 2); }
-  PartId any_but(char a, char b);
+  PartId only(char32_t c) { return grammar::utf8_character(rules_, {{c, c}}); }
+  PartId any_but(char32_t a, char32_t b);
   PartId until(std::string_view mark);
   PartId schema(const Json& json);
   PartId calls(const std::vector<Function>& functions, bool opened, bool parallel);
@@ -67,34 +70,31 @@ class CallWriter {
   const CallFormat& format_;
 };
 
-PartId CallWriter::any_but(char a, char b) {
-  ByteSet set;
-  set.set();
-  set.reset(static_cast<std::uint8_t>(a));
-  set.reset(static_cast<std::uint8_t>(b));
-  return rules_.bytes(set);
+PartId CallWriter::any_but(char32_t a, char32_t b) {
+  return grammar::utf8_character(rules_, CodePoints::all().without({{a, a}, {b, b}}));
 }
 
-// Any text up to the first `mark`, which has two bytes or more, the first of them once: a search of Knuth,
-// Morris and Pratt as a regular expression.
+// Any text up to the first `mark`, which has two characters or more, the first of them once: a search of
+// Knuth, Morris and Pratt as a regular expression.
 PartId CallWriter::until(std::string_view mark) {
-  const char first = mark[0];
-  std::vector<PartId> begun, again,
-      leave;  // after `first`, the bytes that match; ways to begin anew, and to fail
-  for (std::size_t i = 1; i < mark.size(); ++i) {
+  std::vector<char32_t> characters;
+  for_each_character(mark, [&](std::string_view c) { characters.push_back(code_point(c)); });
+  const char32_t first = characters[0];
+  std::vector<PartId> begun, again, leave;  // what matches after `first`; ways to begin anew, and to fail
+  for (std::size_t i = 1; i < characters.size(); ++i) {
     const auto then = [&](PartId next) {
       std::vector<PartId> parts = begun;
       parts.push_back(next);
       return sequence(std::move(parts));
     };
-    again.push_back(then(rules_.byte(first)));
-    leave.push_back(then(any_but(first, mark[i])));
-    begun.push_back(rules_.byte(mark[i]));
+    again.push_back(then(only(first)));
+    leave.push_back(then(any_but(first, characters[i])));
+    begun.push_back(only(characters[i]));
   }
-  const PartId start = sequence({rules_.byte(first), rules_.repeat(rules_.choice(again), 0, unbounded)});
+  const PartId start = sequence({only(first), rules_.repeat(rules_.choice(again), 0, unbounded)});
   const PartId other = rules_.repeat(any_but(first, first), 0, unbounded);
   const PartId miss = sequence({start, rules_.choice(leave), other});
-  return sequence({other, rules_.repeat(miss, 0, unbounded), start, text(mark.substr(1))});
+  return sequence({other, rules_.repeat(miss, 0, unbounded), start, sequence(std::move(begun))});
 }
 
 PartId CallWriter::schema(const Json& json) {

@@ -25,9 +25,9 @@ struct CpuRun : Run {
   int first, last;
 };
 
-// How many of step.linear are multiplied; an embedding table is only looked up.
+// How many of step.linear are kept in tiles; an embedding table is only looked up.
 int multiplied_count(const Step& step) {
-  return step.op == Op::embed ? 0 : linear_count(step.op);
+  return step.op == Op::embed || step.op == Op::row ? 0 : linear_count(step.op);
 }
 
 class Cpu : public Backend {

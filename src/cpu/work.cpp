@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ops/rope.h"
+#include "ops/row.h"
 #include "tensor/decode.h"
 
 namespace rf {
@@ -95,6 +96,8 @@ void Work::run_step(const Step& step, int index) {
   switch (step.op) {
     case Op::embed:
       return embed(step, member);
+    case Op::row:
+      return rows(step);
     case Op::attend:
       return attend(step, member);
     case Op::qkv:
@@ -148,6 +151,19 @@ void Work::embed(const Step& step, Member& member) {
     }
     if (step.norm.kind != Norm::Kind::off)
       kernels->normalise(norm_of(step.norm), row, static_cast<int>(columns), row);
+  });
+}
+
+void Work::rows(const Step& step) {
+  const auto of = [&](SlotId id, int r) {
+    return id == none
+               ? nullptr
+               : slots[static_cast<std::size_t>(id)] + r * program->slots[static_cast<std::size_t>(id)].width;
+  };
+  share(batch->rows(), 1, [&](int r) {
+    row_work(*program, step,
+             {.x = of(step.x, r), .add = of(step.add, r), .mul = of(step.mul, r), .side = of(step.side, r)},
+             of(step.out, r));
   });
 }
 

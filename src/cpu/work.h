@@ -89,6 +89,7 @@ class Work {
   void embed(const Step& step, Member& member);
   void matmul(const Step& step, Member& member, int index);
   void norm_only(const Step& step);
+  void rows(const Step& step);
   void finish_rows(const Step& step, int columns, int terms);
   void route(const Step& step);
   void experts_up(const Step& step, Member& member, int index);

@@ -125,15 +125,21 @@ void Scheduler::admit() {
 }
 
 // Whether a running sequence is still to read pages that `s` will then find, having the same beginning.
-bool Scheduler::follows_a_reader(const Sequence& s) const {
+bool Scheduler::follows_a_reader(const Sequence& s) {
   if (s.whole) return false;
-  return std::ranges::any_of(running_, [&](const Sequence* r) {
-    if (r->unread() <= 1 || r->whole) return false;
+  bool follows = false;
+  for (Sequence* r : running_) {
+    if (r->unread() <= 1 || r->whole) continue;
     const std::size_t most = std::min(r->tokens.size(), s.tokens.size() - 1);
     const auto end = std::mismatch(r->tokens.begin(), r->tokens.begin() + static_cast<std::ptrdiff_t>(most),
                                    s.tokens.begin());
-    return static_cast<int>(end.first - r->tokens.begin()) / pages_.page_tokens() > r->published;
-  });
+    const int shared = static_cast<int>(end.first - r->tokens.begin()) / pages_.page_tokens();
+    if (shared <= r->published) continue;
+    follows = true;
+    const int border = shared * pages_.page_tokens();  // `s` goes on from a snapshot there
+    if (r->parted <= r->read || border < r->parted) r->parted = border;
+  }
+  return follows;
 }
 
 // Takes pages for all tokens of `s`, if one is left then for each running sequence to grow into.

@@ -74,7 +74,7 @@ class Scheduler {
   void grow();
   void admit();
   bool let_in(Sequence& sequence);
-  bool follows_a_reader(const Sequence& sequence) const;
+  bool follows_a_reader(const Sequence& sequence);
   void share_rows();
   void fill_batch();
 

@@ -244,7 +244,12 @@ int run_worker(int socket, const WorkerParts& parts) {
                                  .weight_bytes = memory.weights,
                                  .cache_bytes = memory.cache});
   std::thread reader([&] { worker.read_messages(); });
-  worker.run();
+  try {
+    worker.run();
+  } catch (const std::exception& error) {  // the server starts another engine
+    spdlog::critical("the engine failed: {}", error.what());
+    ::_exit(1);
+  }
   reader.join();
   return 0;
 }

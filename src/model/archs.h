@@ -13,8 +13,10 @@ struct Family {
   // one, the last of each `every` layers; 1: all, 0: none.
   int every = 0;
   void (*record)(Builder&) = nullptr;
-  bool causal = true;           // where attention.causal does not say
-  bool full_first = false;      // of each `every` layers the first one has no window, not the last
+  bool causal = true;       // where attention.causal does not say
+  bool full_first = false;  // of each `every` layers the first one has no window, not the last
+  // Of layers with a window, where no key says; their positions are not stretched then. 0: as of the others.
+  float window_base = 0;
   bool partial_layers = false;  // a layer may lack attention or a dense network, their sizes being 0 then
 };
 
@@ -36,6 +38,7 @@ void record_falcon_h1(Builder& b);
 void record_gemma(Builder& b);
 void record_gemma2(Builder& b);
 void record_gemma3(Builder& b);
+void record_gemma3n(Builder& b);
 void record_gemma4(Builder& b);
 void record_glm4(Builder& b);
 void record_glm4moe(Builder& b);
@@ -61,6 +64,7 @@ void record_nemotron(Builder& b);
 void record_nemotron_h(Builder& b);
 void record_neo_bert(Builder& b);
 void record_nomic_bert(Builder& b);
+void record_nomic_bert_moe(Builder& b);
 void record_olmo(Builder& b);
 void record_olmo2(Builder& b);
 void record_olmoe(Builder& b);

@@ -152,6 +152,24 @@ void Builder::finish_sum(Step& step, const MatmulOptions& options, const Layer& 
   step.post = options.post.empty() ? options.given_post : norm(layer[options.post], width(step.out));
 }
 
+SlotId Builder::row(Row::Kind kind, const RowOptions& options, const Layer& layer) {
+  Step& step = record(Op::row, &layer, options.x, options.out);
+  step.add = options.add;
+  step.mul = options.mul;
+  step.side = options.side;
+  step.row = {.kind = kind, .streams = options.streams, .first = options.first};
+  step.norm = options.norm;
+  step.scale = options.scale;
+  step.activation = options.activation;
+  const std::int64_t streams = options.streams;
+  if (!options.router.empty()) step.linear[0] = linear(options.router, width(options.x), streams);
+  if (!options.coefficients.empty())
+    step.linear[1] =
+        linear(options.coefficients, streams, kind == Row::Kind::predict ? streams * streams : streams);
+  if (!options.factors.empty()) step.linear[2].weight = vector(options.factors + ".weight", width(options.x));
+  return step.out;
+}
+
 SlotId Builder::heads(SlotId in, const Layer& layer, std::string_view name, int count, SlotId out) {
   const Tensor& tensor = file_.tensor(layer[name] + ".weight");
   const std::int64_t rows = tensor.rows() / count, rest = width(in) / count - tensor.columns();

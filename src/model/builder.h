@@ -45,6 +45,8 @@ class Builder {
   bool flag(std::string_view key, bool fallback) const;
   std::string text(std::string_view key, const std::string& fallback) const;
   void refuse(const std::string& tensor, std::string_view what) const;  // throws Error if the file has it
+  std::vector<float> numbers_of(std::string_view key) const;            // empty where it is absent
+  const std::string& path() const { return file_.path(); }
   [[noreturn]] void bad_key(std::string_view key, const std::string& expected) const;
 
   struct EmbedOptions {
@@ -109,6 +111,16 @@ class Builder {
   // (or ffn_gate_up_exps, which holds both); ffn_down_exps. `options` are those of the last step.
   SlotId experts(SlotId x, const Layer& layer, Routing routing, const GateUpOptions& up,
                  const MatmulOptions& down);
+
+  struct RowOptions {
+    SlotId x = none, add = none, mul = none, side = none, out = none;
+    int streams = 0, first = 0;
+    Norm norm{};
+    std::string router{}, coefficients{}, factors{};  // W0, W1, W2
+    float scale = 1;
+    Activation activation = Activation::identity;
+  };
+  SlotId row(Row::Kind kind, const RowOptions& options, const Layer& layer);
 
   // The convolution's tensor has a row for each channel, as long as its kernel.
   struct ConvOptions {

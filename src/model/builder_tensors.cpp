@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "model/builder.h"
+#include "model/archs.h"
 #include "tensor/decode.h"
 
 namespace rf {
@@ -35,6 +35,10 @@ float Builder::number(std::string_view key, float fallback) const {
 
 bool Builder::flag(std::string_view key, bool fallback) const {
   return file_.get<bool>(full(key), fallback);
+}
+
+std::vector<float> Builder::numbers_of(std::string_view key) const {
+  return has_key(key) ? file_.get<std::vector<float>>(full(key)) : std::vector<float>();
 }
 
 void Builder::refuse(const std::string& tensor, std::string_view what) const {
@@ -149,7 +153,9 @@ float Builder::scalar(const std::string& name) {
 // contexts up to the trained length and beyond it. Windowed layers with a base of their own are not
 // stretched.
 WeightId Builder::rope_factors(const Layer& layer) {
-  if (layer->rope.dims == 0 || (layer->window > 0 && has_key("rope.freq_base_swa"))) return none;
+  if (layer->rope.dims == 0 ||
+      (layer->window > 0 && (has_key("rope.freq_base_swa") || family_of(file_).window_base > 0)))
+    return none;
   const bool beyond = has_key("rope.scaling.original_context_length") &&
                       context_ > size("rope.scaling.original_context_length");
   const char* by_length = beyond ? "rope_factors_long.weight" : "rope_factors_short.weight";

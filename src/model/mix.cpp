@@ -66,7 +66,13 @@ bool may_change(std::string_view name, const Tensor& tensor) {
                                        "time_mix_decay_w2",
                                        "time_mix_lerp_fused",
                                        "indexer.k_proj",
-                                       "indexer.q_proj"};
+                                       "indexer.q_proj",
+                                       "patch_embd",
+                                       "patch_merger",
+                                       "rel_pos",
+                                       "sam.",
+                                       "codebook",
+                                       "code_embd"};
   return std::none_of(std::begin(kept), std::end(kept), [&](auto part) { return contains(name, part); });
 }
 

@@ -118,8 +118,9 @@ Rope read_rope(const Gguf& file, const Keys& keys, bool windowed, const LayerSpe
     keys.bad(keys.full(dims), rope.dims,
              fmt::format("an even number up to the head's size, {}", layer.key_dim));
   rope.base = keys.number("rope.freq_base", 1, rope.base);
-  if (windowed && keys.has("rope.freq_base_swa")) {  // these layers are not stretched either
-    rope.base = keys.number("rope.freq_base_swa", 1);
+  const float own = windowed ? keys.number("rope.freq_base_swa", 1, family_of(file).window_base) : 0;
+  if (own > 0) {  // these layers are not stretched either
+    rope.base = own;
     return rope;
   }
   const bool plain = !keys.has("rope.scaling.factor");

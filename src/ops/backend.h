@@ -39,11 +39,12 @@ struct MemoryNeed {
   std::size_t total() const { return weights + cache + activations; }
 };
 
-// A device that fails: thrown by load() when its memory does not suffice, and by what uses the device at run time
-// when it is lost, hangs or refuses work. The plan goes on without it, or with less on it.
+// A device that fails: thrown by load() when its memory does not suffice, and by what uses the device at run
+// time when it is lost, hangs or refuses work. The plan goes on without it, or with less on it.
 class DeviceError : public Error {
  public:
-  DeviceError(const std::string& message, bool out_of_memory) : Error(message), out_of_memory_(out_of_memory) {}
+  DeviceError(const std::string& message, bool out_of_memory)
+      : Error(message), out_of_memory_(out_of_memory) {}
   bool out_of_memory() const { return out_of_memory_; }
 
  private:

@@ -16,11 +16,12 @@ struct Form {
   bool input;  // reads a slot
 };
 
-constexpr std::array<Form, 13> forms{{
+constexpr std::array<Form, 14> forms{{
     {"embed", 3, false},
     {"qkv", 3, true},
     {"attend", 0, true},
     {"matmul", 1, true},
+    {"row", 3, true},
     {"gate_up", 2, true},
     {"heads", 1, true},
     {"route", 1, true},
@@ -64,6 +65,9 @@ class Checker {
         break;
       case Op::matmul:
         matmul();
+        break;
+      case Op::row:
+        row();
         break;
       case Op::gate_up:
         norm(step_.norm, width(step_.x));
@@ -129,6 +133,7 @@ class Checker {
              2 * step_.routing.used);
     }
     if (step_.side != none) readable(step_.side, "side");
+    if (step_.op == Op::row) return;  // row() looks at the others
     if (step_.add != none && step_.op != Op::matmul && step_.op != Op::experts_down)
       fail("{}: only matmul and experts_down add a slot", where_);
     if (step_.mul != none && step_.op != Op::matmul) fail("{}: only matmul multiplies by a slot", where_);
@@ -139,6 +144,29 @@ class Checker {
         fail("{}: it adds or multiplies by a slot of width {}, expected {}", where_, width(id),
              width(step_.out));
     }
+  }
+
+  void row() const {
+    const Row& r = step_.row;
+    const std::int64_t n = width(step_.x), others = (r.streams - 1) * n;
+    const auto sized = [&](SlotId id, std::int64_t elements, const char* role) {
+      if (id < 0 || static_cast<std::size_t>(id) >= program_.slots.size() || width(id) != elements)
+        fail("{}: its {} slot is not of width {}", where_, role, elements);
+    };
+    norm(step_.norm, n);
+    const bool mixes = r.kind == Row::Kind::predict || r.kind == Row::Kind::correct;
+    const bool several = mixes || r.kind == Row::Kind::match || r.kind == Row::Kind::merge;
+    if ((several && r.streams < 2) || r.first < 0 || r.first > 1)
+      fail("{}: {} streams from {} on", where_, r.streams, r.first);
+    if (several && (r.kind != Row::Kind::correct || r.first == 1)) sized(step_.side, others, "side");
+    const bool whole = r.kind == Row::Kind::match || (mixes && r.first == 1);
+    sized(step_.out, whole ? others : n, "output");
+    if (step_.add != none || r.kind == Row::Kind::correct) sized(step_.add, n, "added");
+    if (step_.mul != none) sized(step_.mul, n, "multiplying");
+    if (!mixes) return;
+    matrix(step_.linear[0], n, r.streams);
+    matrix(step_.linear[1], r.streams, r.kind == Row::Kind::predict ? r.streams * r.streams : r.streams);
+    vector(step_.linear[2].weight, n, "factors");
   }
 
   const Weight& weight(WeightId id, const char* role) const {

@@ -27,6 +27,7 @@ enum class Op : std::uint8_t {
   qkv,     // out[r] = [ W0 n | W1 n | W2 n ], cut off at +-clamp where that is not 0; W1 and W2 are optional
   attend,  // out[r] = attention of row r's query heads over its sequence's cache (see Attention)
   matmul,  // out[r] = (post(activation(W0 n)) * mul[r] * scale + add[r]) * out_scale
+  row,     // out[r] = what is to be done with whole rows (see Row)
   gate_up,       // out[r] = activation(W0 n) * (W1 n)
   heads,         // out[r][h] = [ W0[h] x[r][h][0 .. columns) | the rest of x[r][h] ] for each head, no norm
   route,         // out[r] = [ numbers of the experts used | their weights ] (see Routing)
@@ -140,6 +141,22 @@ struct Routing {
   bool weigh_input = false;  // experts_up multiplies its input by the weight, and experts_down no longer does
 };
 
+// Work on whole rows, small beside the products. Several streams of activations, of which the first goes
+// through the layers, are AltUp's (arXiv:2301.13310): x is the first one, side the others side by side, and
+// c = W1 tanh(W0 n * scale). `first`, 0 or 1, says whether out is the first one or the others. |v| is the
+// root of the mean of squares.
+//   norm: out = n + add
+//   sparsify: out = activation(max(x - mean(x) - scale * (standard deviation of x), 0))
+//   match: out_i = side_i * |x| / max(|side_i|, sqrt(1e-5))
+//   predict: out_i = h_i + sum over j of c[i * streams + j] * h_j, h being [ x | side ]
+//   correct: out_i = (p_i + (c[i] + 1) * (x - add)) * W2 + mul, p being [ add | side ], W2 a vector or absent
+//   merge: out = (x + the sum of what match makes of side) / streams
+struct Row {
+  enum class Kind : std::uint8_t { norm, sparsify, match, predict, correct, merge };
+  Kind kind = Kind::norm;
+  int streams = 0, first = 0;
+};
+
 // Rows of one sequence come in the order of their positions, whichever batches they lie in. A sequence's
 // state is what earlier rows of it left; at position 0 it is zero, whatever the state's memory holds. A row's
 // result depends on its sequence's rows alone, and is the same to the last bit however they are cut into
@@ -237,6 +254,7 @@ struct Step {
   Activation activation = Activation::identity;
   Attention attention;
   Routing routing;  // of route, experts_up and experts_down
+  Row row;
   Conv conv;
   Shift shift;
   Scan scan;

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "ops/rope.h"
+#include "ops/row.h"
 #include "tensor/decode.h"
 
 namespace rf {
@@ -211,6 +212,8 @@ void Reference::execute(std::size_t index, const Batch& batch) {
       return attend(index, batch);
     case Op::matmul:
       return matmul(step, batch);
+    case Op::row:
+      return rows(step, batch);
     case Op::gate_up:
       return gate_up(step, batch);
     case Op::heads:
@@ -276,6 +279,16 @@ void Reference::gate_up(const Step& step, const Batch& batch) {
   for (std::size_t k = 0; k < out.values.size(); ++k)
     out.values[k] = oracle::gated(step.activation, out.values[k], up.values[k]);
   put(out, step.out);
+}
+
+void Reference::rows(const Step& step, const Batch& batch) {
+  for (int i = 0; i < batch.rows(); ++i) {
+    const auto r = static_cast<std::size_t>(i);
+    const auto of = [&](SlotId id) { return id == none ? nullptr : row(id, r); };
+    row_work(*program_, step,
+             {.x = of(step.x), .add = of(step.add), .mul = of(step.mul), .side = of(step.side)},
+             row(step.out, r));
+  }
 }
 
 void Reference::heads(const Step& step, const Batch& batch) {

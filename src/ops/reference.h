@@ -57,6 +57,7 @@ class Reference : public Backend {
   void matmul(const Step& step, const Batch& batch);
   void gate_up(const Step& step, const Batch& batch);
   void heads(const Step& step, const Batch& batch);
+  void rows(const Step& step, const Batch& batch);
   void logits(const Step& step, const Batch& batch);
 
   void route(const Step& step, const Batch& batch);

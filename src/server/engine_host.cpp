@@ -123,6 +123,7 @@ void EngineHost::take(message::Kind kind, std::string_view payload) {
       if (facts_.version != message::version)
         fail("engine message: expected version {}, found {}", message::version, facts_.version);
       alive_ns_ = now_ns();
+      ready_ns_ = now_ns();
       failed_starts_ = 0;
       loaded_part_ = 1;
       change(State::ready);
@@ -222,7 +223,7 @@ void EngineHost::ended(const std::string& why) {
   spdlog::error("{}; it is started again for {} requests", trouble_, jobs());
   std::vector<std::uint64_t> hopeless;
   for (auto& [id, live] : jobs_) {
-    if (live.begun && ++live.deaths > most_deaths) hopeless.push_back(id);
+    if (live.accepted && ++live.deaths > most_deaths) hopeless.push_back(id);
     live.sent = false;
   }
   for (const std::uint64_t id : hopeless)
@@ -234,9 +235,12 @@ void EngineHost::ended(const std::string& why) {
     jobs_.at(id).cancelled = false;
     cancel(id);
   }
-  if (was_ready) return launch();
+  // One that dies as soon as it is there is given ever more time.
+  const bool soon = was_ready && now_ns() - ready_ns_ < 1'000'000'000;
+  early_ends_ = soon ? early_ends_ + 1 : 0;
+  if (was_ready && early_ends_ < 3) return launch();
   change(State::loading);
-  retry_ = loop_.after(std::chrono::milliseconds(500 << failed_starts_), [this] { launch(); });
+  retry_ = loop_.after(std::chrono::milliseconds(50 << std::min(failed_starts_ + early_ends_, 4)), [this] { launch(); });
 }
 
 // An engine that has work steps, one that loads tells how far it is, and any answers.

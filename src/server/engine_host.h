@@ -92,6 +92,8 @@ class EngineHost {
   double loaded_part_ = 0;
   std::uint64_t restarts_ = 0;
   int failed_starts_ = 0;  // in a row
+  int early_ends_ = 0;     // in a row
+  std::int64_t ready_ns_ = 0;
   std::uint64_t pings_ = 0, steps_ = 0;
   std::int64_t alive_ns_ = 0;  // it last did what it should
   Loop::Timer ticker_, retry_;

@@ -82,11 +82,11 @@ void encode_16(const float* x, const float*, std::int64_t n, std::byte* out) {
   }
 }
 
-#define RF_WRITTEN_FORMATS(X)                                                                           \
-  X(Q4_0)                                                                                               \
-  X(Q4_1)                                                                                               \
-  X(Q5_0) X(Q5_1) X(Q8_0) X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) X(Q6_K) X(IQ4_NL) X(IQ4_XS) X(MXFP4) X(TQ1_0) \
-      X(TQ2_0)
+#define RF_WRITTEN_FORMATS(X) \
+  X(Q4_0)                     \
+  X(Q4_1)                     \
+  X(Q5_0)                     \
+  X(Q5_1) X(Q8_0) X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) X(Q6_K) X(IQ4_NL) X(IQ4_XS) X(MXFP4) X(TQ1_0) X(TQ2_0)
 
 // All weights of mean 1, drawn a fifth of the way towards equal ones: importance is estimated from some text
 // and others will come. That keeps the plain error near what it is without weights, at hardly any cost in the

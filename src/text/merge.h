@@ -1,6 +1,7 @@
 // Pair merging, the core of byte-pair encoding: of all neighbours that may join, the best join first.
 #pragma once
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -57,6 +58,50 @@ class Merger {
   // join(left, right) says whether and as what two neighbours may join: std::optional<Joined>.
   template <class Join>
   void merge(const Join& join) {
+    if (symbols_.size() <= few)
+      merge_few(join);
+    else
+      merge_many(join);
+  }
+
+ private:
+  // Most words are so short that looking through their pairs is quicker than keeping them in order.
+  static constexpr std::size_t few = 24;
+  static constexpr std::uint64_t never = ~std::uint64_t{0};
+  struct Pair {
+    std::uint64_t priority;
+    std::int32_t token;
+  };
+
+  template <class Join>
+  void merge_few(const Join& join) {
+    std::array<Pair, few> pairs{};  // of each symbol with the next
+    std::size_t count = symbols_.size();
+    const auto rate = [&](std::size_t i) {
+      const std::optional<Joined> joined = join(symbols_[i], symbols_[i + 1]);
+      pairs[i] = joined ? Pair{joined->priority, joined->token} : Pair{never, -1};
+    };
+    for (std::size_t i = 0; i + 1 < count; ++i) rate(i);
+    while (count > 1) {
+      std::size_t best = 0;
+      for (std::size_t i = 1; i + 1 < count; ++i)
+        if (pairs[i].priority < pairs[best].priority) best = i;
+      if (pairs[best].priority == never) break;
+      symbols_[best].end = symbols_[best + 1].end;
+      symbols_[best].token = pairs[best].token;
+      --count;
+      for (std::size_t i = best + 1; i < count; ++i) symbols_[i] = symbols_[i + 1];
+      for (std::size_t i = best; i + 1 < count; ++i) pairs[i] = pairs[i + 1];
+      if (best > 0) rate(best - 1);
+      if (best + 1 < count) rate(best);
+    }
+    symbols_.resize(count);
+    for (std::size_t i = 0; i < count; ++i) symbols_[i].right = static_cast<std::int32_t>(i + 1);
+    if (count > 0) symbols_.back().right = -1;
+  }
+
+  template <class Join>
+  void merge_many(const Join& join) {
     heap_.clear();
     for (std::int32_t i = 0; i + 1 < static_cast<std::int32_t>(symbols_.size()); ++i) offer(i, join);
     while (!heap_.empty()) {
@@ -79,7 +124,6 @@ class Merger {
     }
   }
 
- private:
   struct Candidate {
     std::uint32_t priority;
     std::int32_t left;

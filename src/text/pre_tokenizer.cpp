@@ -143,7 +143,7 @@ std::vector<std::string_view> PreTokenizer::split(std::string_view text) const {
   std::vector<std::string_view> words{text}, parts;
   for (const Step& step : steps_) {
     parts.clear();
-    parts.reserve(std::max(words.size(), text.size() / 5));
+    parts.reserve(std::max(words.size(), std::min<std::size_t>(text.size() / 5, 1 << 20)));
     for (const std::string_view word : words) {
       if (const auto* rule = std::get_if<WordRule>(&step.how))
         append_words(word, *rule, parts);

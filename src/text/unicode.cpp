@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "text/character_class.h"
 
 namespace rf {
 namespace {
@@ -74,6 +75,17 @@ std::string utf8_of(const std::vector<utf8proc_int32_t>& points) {
   out.reserve(points.size());
   for (const utf8proc_int32_t point : points) append_utf8(out, static_cast<char32_t>(point));
   return out;
+}
+
+std::string composed(std::string_view text) {
+  std::vector<utf8proc_int32_t> points = decomposed(text);
+  order_marks(points);
+  constexpr auto options = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+  const auto count =
+      utf8proc_normalize_utf32(points.data(), static_cast<utf8proc_ssize_t>(points.size()), options);
+  if (count < 0) fail("Unicode normalisation: {}", utf8proc_errmsg(count));
+  points.resize(static_cast<std::size_t>(count));
+  return utf8_of(points);
 }
 
 bool no_byte_from(std::string_view text, std::uint8_t first) {
@@ -162,16 +174,23 @@ std::string nfd(std::string_view text) {
 }
 
 std::string nfc(std::string_view text) {
-  // Everything below U+0300, whose first byte is 0xCC, is normal and composes with nothing below it.
-  if (no_byte_from(text, 0xCC)) return {};
-  std::vector<utf8proc_int32_t> points = decomposed(text);
-  order_marks(points);
-  constexpr auto options = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE);
-  const auto count =
-      utf8proc_normalize_utf32(points.data(), static_cast<utf8proc_ssize_t>(points.size()), options);
-  if (count < 0) fail("Unicode normalisation: {}", utf8proc_errmsg(count));
-  points.resize(static_cast<std::size_t>(count));
-  return utf8_of(points);
+  const CharacterClasses& classes = CharacterClasses::table();
+  const auto changes = [&](std::size_t at) {
+    return at < text.size() && (classes[decode_well_formed(text.data() + at).point] & composes) != 0;
+  };
+  std::string out;
+  std::size_t done = 0, base = 0;  // what is in `out`; where the last character that stays begins
+  for (std::size_t at = 0; at < text.size();) {
+    if (!changes(at)) {
+      base = at;
+      at += decode_well_formed(text.data() + at).bytes;
+      continue;
+    }
+    while (changes(at)) at += decode_well_formed(text.data() + at).bytes;
+    out.append(text.substr(done, base - done)).append(composed(text.substr(base, at - base)));
+    done = base = at;
+  }
+  return done == 0 ? std::string() : out.append(text.substr(done));
 }
 
 }  // namespace rf

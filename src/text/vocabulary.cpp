@@ -16,11 +16,34 @@ constexpr std::string_view scores_key = "tokenizer.ggml.scores";
 
 // Texts by which control tokens of published models end a turn, a message, a document or a filled-in gap.
 constexpr std::string_view end_texts[] = {
-    "<|eot_id|>",   "<|im_end|>", "<|end|>",         "<|return|>",         "<|call|>", "<|flush|>",
-    "<|calls|>",    "<|eom_id|>", "<end_of_turn>",   "<|endoftext|>",      "<EOT>",    "_<EOT>",
-    "[EOT]",        "[EOS]",      "<|end_of_text|>", "<end_of_utterance>", "</s>",     "<|eot|>",
-    "<|eom|>",      "<turn|>",    "<|fim_pad|>",     "<fim_pad>",          "<PAD>",    "<|repo_name|>",
+    "<|eot_id|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<|return|>",
+    "<|call|>",
+    "<|flush|>",
+    "<|calls|>",
+    "<|eom_id|>",
+    "<end_of_turn>",
+    "<|endoftext|>",
+    "<EOT>",
+    "_<EOT>",
+    "[EOT]",
+    "[EOS]",
+    "<|end_of_text|>",
+    "<end_of_utterance>",
+    "</s>",
+    "<|eot|>",
+    "<|eom|>",
+    "<turn|>",
+    "<|fim_pad|>",
+    "<fim_pad>",
+    "<PAD>",
+    "<|repo_name|>",
     "<|file_sep|>",
+    "<eos>",
+    "<|tool_response>",
+    "[e~[",
 };
 
 bool is_end_text(std::string_view text) {
@@ -92,14 +115,15 @@ std::int32_t read_id(const Gguf& file, const Vocabulary& vocabulary, std::string
 
 void find_ends(const Gguf& file, Vocabulary& vocabulary) {
   vocabulary.ends.assign(vocabulary.texts.size(), false);
-  bool returns = false, calls = false;  // the Harmony format: there <|end|> only separates messages
+  // Formats with channels, where <|end|> only separates messages, name the ends of answers and of calls.
+  bool answers = false, calls = false;
   for (std::int32_t id = 0; id < vocabulary.size(); ++id) {
     if (vocabulary.type(id) != TokenType::control || !is_end_text(vocabulary.text(id))) continue;
     vocabulary.ends[static_cast<std::size_t>(id)] = true;
-    returns = returns || vocabulary.text(id) == "<|return|>";
-    calls = calls || vocabulary.text(id) == "<|call|>";
+    answers = answers || vocabulary.text(id) == "<|return|>" || vocabulary.text(id) == "<|flush|>";
+    calls = calls || vocabulary.text(id) == "<|call|>" || vocabulary.text(id) == "<|calls|>";
   }
-  if (const std::int32_t id = vocabulary.ids.find("<|end|>"); returns && calls && id >= 0)
+  if (const std::int32_t id = vocabulary.ids.find("<|end|>"); answers && calls && id >= 0)
     vocabulary.ends[static_cast<std::size_t>(id)] = false;
   for (const char* key :
        {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"})

@@ -14,7 +14,7 @@ struct Character {
   std::uint16_t classes = 0;
   std::uint8_t bytes = 0;  // 0 at the end of the text
 
-  bool is(std::uint16_t wanted) const { return (classes & wanted) != 0; }
+  bool is(int wanted) const { return (classes & wanted) != 0; }
 };
 
 // The script Han (Unicode 15, Scripts.txt).
@@ -33,16 +33,18 @@ bool is_han_script(char32_t point) {
 
 class WordScanner {
  public:
-  WordScanner(std::string_view text, const WordRule& rule) : text_(text), rule_(rule) {
-    using Letters = WordRule::Letters;
-    letters_ = rule.letters == Letters::letters ? letter : letter | mark;
-    others_exclude_ = white_space | letter | number | (rule.letters == Letters::with_marks ? mark : 0);
-  }
+  WordScanner(std::string_view text, const WordRule& rule)
+      : text_(text),
+        rule_(rule),
+        letters_(rule.letters == WordRule::Letters::letters ? plain_letters : letters_and_marks),
+        no_others_(rule.letters == WordRule::Letters::with_marks ? in_rules | mark : in_rules) {}
 
   // The end of the word at `at`, which is no end of the text.
   std::size_t word_end(std::size_t at) const;
 
  private:
+  static constexpr std::uint16_t plain_letters = letter, letters_and_marks = letter | mark;
+  static constexpr std::uint16_t in_rules = white_space | letter | number;
   static constexpr std::uint16_t upper = upper_case | caseless_letter | mark;
   static constexpr std::uint16_t lower = lower_case | caseless_letter | mark;
 
@@ -81,7 +83,7 @@ class WordScanner {
 
   std::string_view text_;
   const WordRule& rule_;
-  std::uint16_t letters_, others_exclude_;
+  int letters_, no_others_;
   const CharacterClasses& classes_ = CharacterClasses::table();
 };
 
@@ -148,7 +150,7 @@ std::size_t WordScanner::number_end(std::size_t at, const Character& first) cons
 }
 
 std::size_t WordScanner::others_end(std::size_t at, const Character& first) const {
-  const auto takes = [&](const Character& c) { return !c.is(others_exclude_); };
+  const auto takes = [&](const Character& c) { return !c.is(no_others_); };
   std::size_t begin = first.point == ' ' ? at + 1 : at;
   std::size_t end = run_end(begin, takes);
   if (end == begin) return at;

@@ -5,7 +5,7 @@ import time
 
 from harness import ApiTest, Server, together, main, MODEL, golden
 
-TOKENS = 400
+TOKENS = 1500
 
 
 def body(i, stream=True):

@@ -1,7 +1,8 @@
 """tokenize, detokenize and template."""
 import json
+import subprocess
 
-from harness import CliTest, golden, main
+from harness import BINARY, CliTest, environment, golden, main
 
 
 class Text(CliTest):
@@ -48,6 +49,14 @@ class Text(CliTest):
         hidden = self.output("detokenize", "-m", self.vocabulary, "--lines", lines, "--no-special").splitlines()
         self.assertEqual(json.loads(hidden[2]), text)
         self.assertIn("vocabulary", self.failure("detokenize", "-m", self.vocabulary, "--tokens", "999999"))
+
+    def test_lines_are_answered_at_once(self):
+        command = [BINARY, "tokenize", "-m", self.vocabulary, "--lines", "-", "--no-bos"]
+        with subprocess.Popen(command, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            for text, ids in self.cases[:5]:
+                process.stdin.write(json.dumps(text).encode() + b"\n")
+                process.stdin.flush()
+                self.assertEqual(json.loads(process.stdout.readline()), ids)
 
     def test_bad_lines_name_their_line(self):
         lines = self.put("lines", '"good"\n{"bad"\n')

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "golden.h"
 #include "text/unicode.h"
 
 namespace {
@@ -13,7 +14,7 @@ namespace {
 // A tokenizer and the file it looks into, from tests/golden/tokenizer.
 struct Loaded {
   explicit Loaded(const char* name)
-      : file(rf::Gguf::open(std::string(RF_TESTS_DIR "/golden/tokenizer/") + name)),
+      : file(rf::Gguf::open(rf::test::tests_folder() + "/golden/tokenizer/" + name)),
         tokenizer(rf::Tokenizer::from(file)) {}
   rf::Gguf file;
   std::unique_ptr<rf::Tokenizer> tokenizer;

@@ -1,13 +1,11 @@
 """Encoders, whose positions see all of their text, and a classifier."""
-import numpy
 import torch
 import transformers
 
 import golden
 import hf
-import plain
 from hf import make
-from llama_like import SMALL
+from llama_like import SMALL, fused_qkv
 
 ENCODER = {"attention.causal": False}
 
@@ -47,7 +45,8 @@ def gemma_embedding(root):
             if "norm.weight" in name:
                 tensors[name] = tensors[name] + 1
     make(root, "gemma-embedding", "gemma-embedding", "Gemma3TextModel",
-         SMALL | dict(head_dim=8, num_hidden_layers=4, sliding_window=9, query_pre_attn_scalar=8, use_bidirectional_attention=True,
+         SMALL | dict(head_dim=8, num_hidden_layers=4, sliding_window=9, query_pre_attn_scalar=8,
+                      use_bidirectional_attention=True,
                       layer_types=["sliding_attention", "sliding_attention", "full_attention", "sliding_attention"]),
          names=unprefixed(hf.NAMES) | {
              "layers.%d.post_attention_layernorm": "blk.%d.post_attention_norm",
@@ -58,17 +57,13 @@ def gemma_embedding(root):
 
 
 def jina_v3(root):
-    def change(tensors, _config):
-        for name in [n for n in tensors if ".attn_q." in n]:
-            parts = [tensors.pop(name.replace("attn_q", f"attn_{part}")) for part in "qkv"]
-            tensors[name.replace("attn_q", "attn_qkv")] = numpy.concatenate(parts)
     make(root, "jina-bert-v3", "jina-bert-v3", "JinaEmbeddingsV3Model",
          dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=128,
               type_vocab_size=1, pad_token_id=1, layer_norm_eps=1e-5),
          names=BERT | unprefixed(hf.NAMES) | {
              "layers.%d.post_attention_layernorm": "blk.%d.attn_output_norm",
              "layers.%d.post_mlp_layernorm": "blk.%d.layer_output_norm", "layers.%d.mlp.fc1": "blk.%d.ffn_up",
-             "layers.%d.mlp.fc2": "blk.%d.ffn_down"}, change=change, pooling="mean",
+             "layers.%d.mlp.fc2": "blk.%d.ffn_down"}, change=fused_qkv, pooling="mean",
          keys=ENCODER | {"attention.layer_norm_epsilon": 1e-5})
 
 
@@ -102,13 +97,9 @@ def reranker(root):
     def scores(ids):
         with torch.no_grad():
             return model(input_ids=torch.tensor([ids]), attention_mask=torch.ones(1, len(ids))).logits[0].numpy()
-    # A token that is the padding has no position of its own there, so the texts must not have it.
-    golden.make(root, "bert-rank", "bert", keys, tensors, hf.hidden(model.roberta), "transformers XLMRobertaForSequenceClassification",
-                "cls", scores, avoid=1)
+    # Tokens that are the padding have no positions of their own there, so the texts must not have any.
+    golden.make(root, "bert-rank", "bert", keys, tensors, hf.hidden(model.roberta),
+                "transformers XLMRobertaForSequenceClassification", "cls", scores, avoid=1)
 
 
-def jina_v2(root):
-    plain.jina_bert(root)
-
-
-FAMILIES = [modern_bert, eurobert, gemma_embedding, jina_v3, reranker, jina_v2, qwen3_embedding]
+FAMILIES = [modern_bert, eurobert, gemma_embedding, jina_v3, reranker, qwen3_embedding]

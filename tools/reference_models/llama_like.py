@@ -14,8 +14,8 @@ def plus_one(tensors, _config):
             tensors[name] = tensors[name] + 1
 
 
-def fused_mlp(tensors, _config):
-    """GLM's file keeps gate and up as one matrix, and query, key and value too."""
+def fused_qkv(tensors, _config):
+    """The file has query, key and value as one matrix."""
     for name in [n for n in tensors if ".attn_q." in n]:
         parts = [tensors.pop(name.replace("attn_q", f"attn_{part}")) for part in "qkv"]
         tensors[name.replace("attn_q", "attn_qkv")] = numpy.concatenate(parts)
@@ -114,7 +114,7 @@ def others(root):
     make(root, "chatglm", "chatglm", "Glm",
          SMALL | dict(head_dim=8, attention_bias=True, rope_parameters={"rope_type": "default", "rope_theta": 10000.0,
                                                                         "partial_rotary_factor": 0.5}),
-         names={"model.layers.%d.mlp.gate_up_proj": "blk.%d.ffn_up"}, change=fused_mlp,
+         names={"model.layers.%d.mlp.gate_up_proj": "blk.%d.ffn_up"}, change=fused_qkv,
          keys={"rope.dimension_count": 4, "attention.key_length": None, "attention.value_length": None})
     make(root, "dots1", "dots1", "Dots1",
          SPARSE | dict(head_dim=8, n_routed_experts=6, num_experts_per_tok=2, moe_intermediate_size=16, n_shared_experts=1,

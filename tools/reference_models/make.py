@@ -5,16 +5,15 @@ Needs numpy, torch and transformers; nothing of this project. The folders lie in
 import sys
 
 import encoders
+import gemma
 import gpt
 import llama_like
 import plain
-import recurrent
 
 
 def main():
     root, wanted = sys.argv[1], sys.argv[2:]
-    for family in llama_like.FAMILIES + gpt.FAMILIES + encoders.FAMILIES + plain.FAMILIES \
-            + recurrent.FAMILIES:
+    for family in llama_like.FAMILIES + gpt.FAMILIES + gemma.FAMILIES + encoders.FAMILIES + plain.FAMILIES:
         if not wanted or any(part in family.__name__ for part in wanted):
             family(root)
 

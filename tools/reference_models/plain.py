@@ -20,6 +20,9 @@ class Weights:
     def matrix(self, name, rows, columns, gain=1.1):
         return self._add(name + ".weight", self.generator.standard_normal((rows, columns)) * gain / columns ** 0.5)
 
+    def matrices(self, name, count, rows, columns):
+        return self._add(name + ".weight", self.generator.standard_normal((count, rows, columns)) * 1.1 / columns ** 0.5)
+
     def embeddings(self, name, rows):
         return self._add(name + ".weight", 0.3 * self.generator.standard_normal((rows, HIDDEN)))
 
@@ -61,6 +64,15 @@ def rotate_adjacent(x, base=10000.0):
     out = numpy.empty_like(x)
     out[..., 0::2], out[..., 1::2] = x[..., 0::2] * c - x[..., 1::2] * s, x[..., 0::2] * s + x[..., 1::2] * c
     return out
+
+
+def rotate_halves(x, base=10000.0):
+    """The same with pairs (i, i + dim / 2)."""
+    half = x.shape[-1] // 2
+    order = numpy.arange(2 * half).reshape(2, half).T.reshape(-1)
+    turned = numpy.empty_like(x)
+    turned[..., order] = rotate_adjacent(x[..., order], base)
+    return turned
 
 
 def alibi_slopes(heads):
@@ -164,4 +176,51 @@ def jina_bert(root):
         w.tensors, compute, "numpy, from arXiv:2310.19923", "mean")
 
 
-FAMILIES = [baichuan, internlm2]
+def nomic_bert_moe(root):
+    """arXiv:2502.07972: BERT with rotation, and on every second layer experts, two for each token."""
+    experts, used, ffn = 6, 2, 16
+    w = Weights("nomic-bert-moe")
+    table, types = w.embeddings("token_embd", golden.VOCABULARY), w.embeddings("token_types", 1)
+    first, layers = (w.norm("token_embd_norm"), w.bias("token_embd_norm", HIDDEN)), []
+    for i in range(LAYERS):
+        p = f"blk.{i}."
+        layer = {"attn_qkv": (w.matrix(p + "attn_qkv", 3 * HIDDEN, HIDDEN, 1.3), w.bias(p + "attn_qkv", 3 * HIDDEN)),
+                 "attn_output": (w.matrix(p + "attn_output", HIDDEN, HIDDEN), w.bias(p + "attn_output", HIDDEN))}
+        if i % 2 == 1:
+            layer["router"] = w.matrix(p + "ffn_gate_inp", experts, HIDDEN, 2.0)
+            layer["ups"] = w.matrices(p + "ffn_up_exps", experts, ffn, HIDDEN)
+            layer["downs"] = w.matrices(p + "ffn_down_exps", experts, HIDDEN, ffn)
+        else:
+            layer["ffn_up"] = w.matrix(p + "ffn_up", ffn, HIDDEN), w.bias(p + "ffn_up", ffn)
+            layer["ffn_down"] = w.matrix(p + "ffn_down", HIDDEN, ffn), w.bias(p + "ffn_down", HIDDEN)
+        for norm in ("attn_output_norm", "layer_output_norm"):
+            layer[norm] = w.norm(p + norm), w.bias(p + norm, HIDDEN)
+        layers.append(layer)
+
+    def network(layer, x):
+        if "router" not in layer:
+            hidden = gelu(x @ layer["ffn_up"][0].T + layer["ffn_up"][1])
+            return hidden @ layer["ffn_down"][0].T + layer["ffn_down"][1]
+        weights, out = softmax(x @ layer["router"].T), numpy.zeros_like(x)
+        for row, (token, each) in enumerate(zip(x, weights)):
+            for expert in numpy.argsort(-each)[:used]:
+                out[row] += each[expert] * (layer["downs"][expert] @ gelu(layer["ups"][expert] @ token))
+        return out
+
+    def compute(ids):
+        x = layer_norm(table[ids] + types[0], *first)
+        for layer in layers:
+            q, k, v = (heads(part, HEADS) for part in numpy.split(x @ layer["attn_qkv"][0].T + layer["attn_qkv"][1], 3, -1))
+            attended = attention(rotate_halves(q), rotate_halves(k), v, causal=False)
+            x = layer_norm(x + attended @ layer["attn_output"][0].T + layer["attn_output"][1], *layer["attn_output_norm"])
+            x = layer_norm(x + network(layer, x), *layer["layer_output_norm"])
+        return x
+
+    golden.make(root, "nomic-bert-moe", "nomic-bert-moe", {
+        "block_count": LAYERS, "context_length": 128, "embedding_length": HIDDEN, "feed_forward_length": ffn,
+        "attention.head_count": HEADS, "attention.layer_norm_epsilon": 1e-12, "attention.causal": False, "pooling_type": 1,
+        "rope.freq_base": 10000.0, "moe_every_n_layers": 2, "expert_count": experts, "expert_used_count": used},
+        w.tensors, compute, "numpy, from arXiv:2502.07972", "mean")
+
+
+FAMILIES = [baichuan, internlm2, jina_bert, nomic_bert_moe]

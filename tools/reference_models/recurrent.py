@@ -59,7 +59,7 @@ def jamba(root):
 
 def falcon_mamba(root):
     hf.make(root, "falcon-mamba", "mamba", "FalconMamba", SMALL | dict(
-        num_hidden_layers=2, state_size=16, time_step_rank=4, mixer_rms_eps=1e-5, layer_norm_epsilon=1e-5, expand=2),
+        num_hidden_layers=2, state_size=16, time_step_rank=4, mixer_rms_eps=1e-5, layer_norm_epsilon=1e-5, intermediate_size=64),
         names=mixer("backbone.layers.%d.mixer") | {
             "backbone.embeddings": "token_embd", "backbone.layers.%d.norm": "blk.%d.attn_norm", "backbone.norm_f": "output_norm",
             "backbone.layers.%d.mixer.dt_layernorm": None, "backbone.layers.%d.mixer.b_layernorm": None,

@@ -181,7 +181,7 @@ bool BlockParser::section(std::string_view& text, bool last) {
   const Begins end = answered_ ? begins_with(text, calls_.section_close, last) : Begins::no;
   if (!last && (text.empty() || call == Begins::unknown || end == Begins::unknown)) return false;
   if (call == Begins::yes) {
-    if (!answered_) taken_ += calls_.open;
+    taken_ += calls_.open;
     text.remove_prefix(calls_.open.size());
     begin_call(false);
     return true;
@@ -229,11 +229,12 @@ bool BlockParser::call(std::string_view& text, bool last) {
     after_mark_ = true;
     return true;
   }
-  taken_ += reader_->pending();
   if (result == Read::done) {
     at_ = At::closing;
+    taken_.clear();
     return true;
   }
+  taken_ += reader_->pending();
   if (!taken_.empty()) give_up();
   at_ = At::content;
   return true;
@@ -242,9 +243,10 @@ bool BlockParser::call(std::string_view& text, bool last) {
 // The mark that closes a call, perhaps after brackets too many, or a fence's end.
 bool BlockParser::closing(std::string_view& text, bool last) {
   take_space(text);
-  const std::size_t stray = std::min(text.find_first_not_of(" \t\r\n}]`"), text.size());
-  const Begins close =
-      stray > longest_space ? Begins::no : begins_with(text.substr(stray), calls_.close, last);
+  const std::size_t strays = std::min({text.find_first_not_of(" \t\r\n}]`"), text.size(), longest_space});
+  std::size_t stray = 0;
+  Begins close = begins_with(text, calls_.close, last);
+  while (close == Begins::no && stray < strays) close = begins_with(text.substr(++stray), calls_.close, last);
   if (close == Begins::unknown) return false;
   if (close == Begins::yes) text.remove_prefix(stray + calls_.close.size());
   if (in_section_)

@@ -67,7 +67,7 @@ std::unique_ptr<CallReader> make_json_or_python(const CallFormat& format, Messag
   if (second != std::string_view::npos && (text[second] == '{' || text[second] == '`'))
     return make_json_reader(format, builder, bare);
   // Without brackets it may be any program.
-  return make_literal_reader(format, builder, bare || text[0] != '[');
+  return make_literal_reader(format, builder, bare || (format.bare && text[0] != '['));
 }
 
 }  // namespace

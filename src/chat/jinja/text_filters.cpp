@@ -134,6 +134,27 @@ Value f_wordcount(Render& r, const Bound& b) {
   return Value(words);
 }
 
+// Without tags and comments, and with single spaces. Entities stay.
+Value f_striptags(Render& r, const Bound& b) {
+  const Value s = soft(r, b.self);
+  std::string_view rest = s.str();
+  std::string text;
+  while (!rest.empty()) {
+    const std::size_t open = std::min(rest.find('<'), rest.size());
+    const bool comment = rest.substr(open).starts_with("<!--");
+    const std::size_t close = comment ? rest.find("-->", open) : rest.find('>', open);
+    const std::size_t end = close == std::string_view::npos ? rest.size() : close + (comment ? 3 : 1);
+    text += rest.substr(0, close == std::string_view::npos ? rest.size() : open);
+    rest.remove_prefix(end);
+  }
+  std::string out;
+  for (const std::string_view word : split_space(text, -1, false)) {
+    if (!out.empty()) out += ' ';
+    out += word;
+  }
+  return r.heap().str(std::move(out));
+}
+
 Value f_string(Render& r, const Bound& b) {
   return soft(r, b.self);
 }
@@ -199,6 +220,7 @@ std::span<const Builtin> text_filters() {
       {"replace", f_replace, "old,new,count", 2},
       {"safe", f_safe, ""},
       {"string", f_string, ""},
+      {"striptags", f_striptags, ""},
       {"title", f_title, ""},
       {"trim", f_trim, "chars"},
       {"truncate", f_truncate, "length,killwords,end,leeway"},

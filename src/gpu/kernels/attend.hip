@@ -78,6 +78,7 @@ struct Attend {
   Share share;
   float *queries, *values, *scores;  // LDS: [most][size], [4608], [most][64]
   Partial* chunks;                   // LDS: [most]
+  Visible* ranges;                   // LDS: [most], of positions that each query sees
 
   RF_DEVICE int row_of(int query) const { return share.row + query / share.heads; }
   RF_DEVICE int head_of(int query) const { return share.head + query % share.heads; }
@@ -92,6 +93,8 @@ struct Attend {
                           d]
               : 0.0f;
     }
+    if (lane::thread() < share.queries())
+      ranges[lane::thread()] = visible_positions(a, p.batch.positions[row_of(lane::thread())], share.length);
     lane::barrier();
   }
 
@@ -105,7 +108,7 @@ struct Attend {
     if (position < share.length) {
       const Place place = place_of(p.cache, pages, position, share.kv_head);
       const int units = (a.key_dim + per - 1) / per;
-      RF_UNROLL_BY(4)
+      RF_UNROLL_BY(8)
       for (int u = 0; u < units; ++u) {
         const Four unit = lane::load4(key_unit(p.cache, place, u));
         float scale = 1;
@@ -130,11 +133,11 @@ struct Attend {
     for (int j = 0; j < own; ++j) {
       const int query = quarter + 4 * j;
       if (query >= count) break;
-      const int at = p.batch.positions[row_of(query)];
-      const Visible visible = visible_positions(a, at, share.length);
+      const Visible visible = ranges[query];
       float s = capped(acc[j] * a.scale, a.softcap);
       if (a.slopes != nullptr) {
-        const int apart = at > position ? at - position : position - at;
+        const int at = p.batch.positions[row_of(query)],
+                  apart = at > position ? at - position : position - at;
         s -= a.slopes[head_of(query)] * static_cast<float>(apart);
       }
       scores[64 * query + in_chunk] =
@@ -179,7 +182,15 @@ struct Attend {
       RF_UNROLL
       for (int e = 0; e < per; ++e) to[e] = value[e];
     }
-    lane::barrier();
+    if (first % attend_chunk != 0) lane::barrier();  // of the first stage, scores wait before values are read
+  }
+
+  // Those of the first stage come before the scores, so that both loads are under way together.
+  RF_DEVICE void load_first_values(const std::int32_t* pages, int first_position) const {
+    const int units = (p.attention.value_dim + per - 1) / per, stage = 4608 / (units * per);
+    int end = share.length - first_position;
+    end = end < attend_chunk ? end : attend_chunk;
+    load_values(pages, first_position, end < stage ? end : stage, units);
   }
 
   // acc[j] = the values of the chunk under the weights of query group + 8 j.
@@ -193,8 +204,9 @@ struct Attend {
     end = end < attend_chunk ? end : attend_chunk;
     for (int first = 0; first < end; first += stage) {
       const int count = end - first < stage ? end - first : stage;
-      load_values(pages, first_position + first, count, units);
+      if (first > 0) load_values(pages, first_position + first, count, units);
       if (group < queries_here) {
+        RF_UNROLL_BY(4)
         for (int n = 0; n < count; ++n) {
           float weight[weighed];
           RF_UNROLL
@@ -246,6 +258,7 @@ struct Attend {
     const bool split = p.splits > 0;
     RF_NO_UNROLL
     for (int c = split ? first + lane::block_y() : first; c <= last; c += split ? p.splits : 1) {
+      load_first_values(pages, c * attend_chunk);
       score(pages, c * attend_chunk);
       soften();
       weigh(pages, c * attend_chunk, next);
@@ -291,6 +304,7 @@ RF_DEVICE void attend(const AttendParams& p) {
   RF_SHARED(Four, values, 4608 / 4);
   RF_SHARED(float, scores, attend_queries(size) * 64);
   RF_SHARED(Partial, chunks, attend_queries(size));
+  RF_SHARED(Visible, ranges, attend_queries(size));
   const AttentionView& a = p.attention;
   lane::wait_for_previous();
   lane::let_next_start();
@@ -311,7 +325,7 @@ RF_DEVICE void attend(const AttendParams& p) {
   s.heads = group - skip < heads ? group - skip : heads;
   s.length = p.batch.positions[first_row] + rows;
   const Attend<kv, size> attend{
-      p, s, reinterpret_cast<float*>(queries), reinterpret_cast<float*>(values), scores, chunks};
+      p, s, reinterpret_cast<float*>(queries), reinterpret_cast<float*>(values), scores, chunks, ranges};
   attend.load_queries();
   const std::int32_t* pages = p.batch.pages + s.sequence * p.batch.page_stride;
   const int first = visible_positions(a, p.batch.positions[s.row], s.length).first / attend_chunk;
@@ -320,9 +334,11 @@ RF_DEVICE void attend(const AttendParams& p) {
   attend.run(pages, first, last);
 }
 
-RF_KERNEL(rf_attend_merge, AttendParams, 128, 2) {
+RF_KERNEL(rf_attend_merge, AttendParams, 128, 8) {
+  RF_SHARED(Partial, partials, 128);
+  RF_SHARED(Factors, factors, 128);
   const AttentionView& a = p.attention;
-  const int head = lane::block_x(), sequence = lane::block_y();
+  const int head = lane::block_x(), sequence = lane::block_y(), thread = lane::thread();
   lane::wait_for_previous();
   lane::let_next_start();
   if (sequence >= p.batch.counts[2]) return;
@@ -332,22 +348,45 @@ RF_KERNEL(rf_attend_merge, AttendParams, 128, 2) {
   const Visible visible = visible_positions(a, position, position + rows);
   const int count = (visible.end - 1) / attend_chunk - visible.first / attend_chunk + 1,
             stride = 2 + a.value_dim;
-  const float* from =
+  const float* all =
       p.partials + (static_cast<std::int64_t>(sequence) * a.heads + head) * p.max_chunks * stride;
   float acc[5] = {};
   Partial total{0, 0};
-  for (int c = 0; c < count; ++c, from += stride) {
-    const Factors f = merge(total, {from[0], from[1]});
-    RF_UNROLL
-    for (int i = 0; i < 5; ++i) {
-      const int d = lane::thread() + 128 * i;
-      if (d < a.value_dim) acc[i] = merged(acc[i], from[2 + d], f);
+  for (int first = 0; first < count; first += 128) {
+    // Each thread finds the factors of one chunk, from the largest score before it and with it.
+    const int end = count - first < 128 ? count - first : 128;
+    const float* own = all + static_cast<std::int64_t>(first + thread) * stride;
+    lane::barrier();
+    partials[thread] = thread < end ? Partial{own[0], own[1]} : Partial{0, 0};
+    lane::barrier();
+    Partial before = total;
+    for (int c = 0; c < thread; ++c) {
+      const Partial next = partials[c];
+      if (next.weight == 0) continue;
+      before = {before.weight == 0 || next.largest > before.largest ? next.largest : before.largest, 1};
+    }
+    factors[thread] = merge(before, partials[thread]);
+    lane::barrier();
+    RF_UNROLL_BY(4)
+    for (int c = 0; c < end; ++c) {
+      const Factors f = factors[c];
+      const Partial next = partials[c];
+      if (next.weight != 0) {
+        total.largest = total.weight == 0 || next.largest > total.largest ? next.largest : total.largest;
+        total.weight = f.into == 0 ? next.weight : total.weight * f.into + next.weight * f.next;
+      }
+      RF_UNROLL
+      for (int i = 0; i < 5; ++i) {
+        const int d = thread + 128 * i;
+        if (d < a.value_dim)
+          acc[i] = merged(acc[i], all[static_cast<std::int64_t>(first + c) * stride + 2 + d], f);
+      }
     }
   }
   const float inverse = inverse_of(a, total, head);
   RF_UNROLL
   for (int i = 0; i < 5; ++i) {
-    const int d = lane::thread() + 128 * i;
+    const int d = thread + 128 * i;
     if (d < a.value_dim)
       p.out[row * p.out_stride + head * a.value_dim + d] = acc[i] * inverse * gate_of(p, row, head, d);
   }

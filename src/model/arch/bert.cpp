@@ -21,7 +21,8 @@ void post_norm_layers(Builder& b, SlotId x, Activation activation, bool rotated,
                            .ffn_norm = "",
                            .ffn_post = "layer_output_norm",
                            .activation = activation,
-                           .post_last = true});
+                           .post_last = true,
+                           .routing = b.has_experts() ? b.routing() : Routing{}});
   }
   b.hidden(x, "");
 }
@@ -40,6 +41,11 @@ void record_bert(Builder& b) {
 
 void record_nomic_bert(Builder& b) {
   post_norm_layers(b, embed(b, false), Activation::silu, true, 0);
+}
+
+// On every second layer or so experts, whose weights keep no sum.
+void record_nomic_bert_moe(Builder& b) {
+  post_norm_layers(b, embed(b, false), Activation::gelu, true, 0);
 }
 
 void record_jina_bert(Builder& b) {

@@ -1,5 +1,7 @@
 // Gemma 4, text: the last layers read the caches of earlier ones, and every layer adds an input of its own,
 // made once from the token and its embedding.
+#include "model/arch/gemma4.h"
+
 #include <cmath>
 #include <string>
 #include <vector>
@@ -9,10 +11,7 @@
 #include "model/blocks.h"
 
 namespace rf {
-namespace {
 
-// One slot a layer: (norm(projection of x, scaled by 1 / sqrt(hidden)) + the token's row * sqrt(width)) /
-// sqrt(2). Empty where the model has none.
 std::vector<SlotId> layer_inputs(Builder& b, SlotId x) {
   std::vector<SlotId> slots;
   if (!b.has("per_layer_token_embd")) return slots;
@@ -34,7 +33,12 @@ std::vector<SlotId> layer_inputs(Builder& b, SlotId x) {
   return slots;
 }
 
-// The layer whose cache layer `i` reads: itself, or the last one before the shared ones that sees as far.
+int own_caches(const Builder& b) {
+  const int shared = b.has_key("attention.shared_kv_layers") ? b.count("attention.shared_kv_layers") : 0;
+  if (shared >= b.layers()) b.bad_key("attention.shared_kv_layers", "less than block_count");
+  return b.layers() - shared;
+}
+
 int cache_owner(const Builder& b, int i, int own) {
   if (i < own) return i;
   const auto windowed = [&](int layer) { return b.layer(layer)->window > 0; };
@@ -44,7 +48,8 @@ int cache_owner(const Builder& b, int i, int own) {
   return owner;
 }
 
-SlotId attention(Builder& b, SlotId x, const Layer& w, int owner) {
+SlotId gemma_attention(Builder& b, SlotId x, const Layer& w, int owner,
+                       const Builder::MatmulOptions& options) {
   Attention a = b.attention(w);
   a.scale = 1;
   if (owner == w.index) {
@@ -54,21 +59,18 @@ SlotId attention(Builder& b, SlotId x, const Layer& w, int owner) {
     a.cache = b.cache_of(b.layer(owner));
   }
   const SlotId qkv = b.qkv(x, w, a, {.keys_are_values = !b.has(w["attn_v"])});
-  return b.matmul(b.attend(qkv, w, a), w, "attn_output", {.add = x, .post = "post_attention_norm"});
+  return b.matmul(b.attend(qkv, w, a), w, "attn_output", options);
 }
 
-}  // namespace
-
 void record_gemma4(Builder& b) {
-  const int shared = b.has_key("attention.shared_kv_layers") ? b.count("attention.shared_kv_layers") : 0,
-            own = b.layers() - shared;
+  const int own = own_caches(b);
   SlotId x = b.embed({.scale = std::sqrt(static_cast<float>(b.spec().hidden))});
   const std::vector<SlotId> inputs = layer_inputs(b, x);
   for (int i = 0; i < b.layers(); ++i) {
     const Layer w = b.layer(i);
     b.refuse(w["ffn_gate_inp"], "the experts of Gemma 4");
     const float out_scale = b.has(w["layer_output_scale"]) ? b.scalar(w["layer_output_scale.weight"]) : 1;
-    x = attention(b, x, w, cache_owner(b, i, own));
+    x = gemma_attention(b, x, w, cache_owner(b, i, own), {.add = x, .post = "post_attention_norm"});
     x = b.matmul(b.gate_up(x, w, {.activation = Activation::gelu_tanh}), w, "ffn_down",
                  {.add = x, .post = "post_ffw_norm", .out_scale = inputs.empty() ? out_scale : 1});
     if (inputs.empty()) continue;

@@ -18,8 +18,9 @@ inline float largest_magnitude(const float* x, int n) {
 
 // d is the largest magnitude over 127; codes are rounded with d as it was before it became an f16.
 inline void encode_exact(const float* x, Q8_0::Block& block) {
-  const float d = largest_magnitude(x, Q8_0::elements) / 127, inverse = d == 0 ? 0 : 1 / d;
+  const float d = largest_magnitude(x, Q8_0::elements) / 127;
   block.d = f32_to_f16(d);
+  const float inverse = block.d == 0 ? 0 : 1 / d;
   for (int k = 0; k < Q8_0::elements; ++k) block.qs[k] = static_cast<std::int8_t>(std::round(x[k] * inverse));
 }
 
@@ -43,7 +44,7 @@ inline void encode_exact(const float* x, MXFP4::Block& block) {
 
 // Minus, none or plus the largest magnitude: -1, 0 and 1 as 0, 1 and 2.
 inline float ternary(const float* x, int n, std::uint8_t* codes) {
-  const float d = largest_magnitude(x, n), inverse = d == 0 ? 0 : 1 / d;
+  const float d = largest_magnitude(x, n), inverse = f32_to_f16(d) == 0 ? 0 : 1 / d;
   for (int k = 0; k < n; ++k)
     codes[k] = static_cast<std::uint8_t>(1 + static_cast<int>(std::round(x[k] * inverse)));
   return d;

@@ -14,7 +14,7 @@ struct UniformLevels {
   static constexpr float low = lowest, high = highest;
   static float nearest(float t) {
     const float above = t - low, most = high - low;
-    const float kept = above < 0 ? 0 : above > most ? most : above;
+    const float kept = above > 0 ? (above > most ? most : above) : 0;  // NaN too becomes 0
     return static_cast<float>(static_cast<int>(kept + 0.5f)) + low;
   }
   static int code(float level) { return static_cast<int>(level) - lowest; }
@@ -38,7 +38,7 @@ struct Iq4Levels {
   static constexpr float low = Iq4Values::values[0], high = Iq4Values::values[15];
   static float nearest(float t) {
     const float place = 2 * t + 256;
-    return iq4_table.level[static_cast<int>(place < 0 ? 0 : place > 511 ? 511 : place)];
+    return iq4_table.level[static_cast<int>(place > 0 ? (place > 511 ? 511 : place) : 0)];
   }
   static int code(float level) {
     int c = 0;

@@ -12,9 +12,8 @@ constexpr int descent_rounds = 3;
 
 inline int rounded(float value, int low, int high) {
   const float whole = std::nearbyint(value);
-  return whole <= static_cast<float>(low)    ? low
-         : whole >= static_cast<float>(high) ? high
-                                             : static_cast<int>(whole);
+  if (!(whole > static_cast<float>(low))) return low;
+  return whole < static_cast<float>(high) ? static_cast<int>(whole) : high;
 }
 
 template <class F, class L>

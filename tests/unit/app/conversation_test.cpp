@@ -42,7 +42,7 @@ TEST_F(ConversationTest, NextPromptKeepsTheGeneratedIds) {
     if (ended) answer.push_back(tokenizer_->find("<|end|>"));
     Conversation conversation(file_, *tokenizer_);
     Ids kept = conversation.ask("Hello");
-    conversation.answered("Hi!", answer);
+    conversation.answered({.content = "Hi!", .reasoning = "", .tool_calls = {}}, answer);
     kept.insert(kept.end(), answer.begin(), answer.end());
     const Ids next = conversation.ask("And now?");
     EXPECT_TRUE(begins_with(next, kept)) << tokenizer_->decode(next);
@@ -60,7 +60,8 @@ TEST_F(ConversationTest, NextPromptKeepsTheGeneratedIds) {
 
 TEST_F(ConversationTest, AnAnswerTheTemplateChangesIsEncodedAnew) {
   conversation_.ask("Hello");
-  conversation_.answered("another text than its ids", encode("Something else"));
+  conversation_.answered({.content = "another text than its ids", .reasoning = "", .tool_calls = {}},
+                         encode("Something else"));
   const std::string text = tokenizer_->decode(conversation_.ask("And now?"));
   EXPECT_EQ(text.find("Something else"), std::string::npos);
   EXPECT_NE(text.find("another text than its ids"), std::string::npos);
@@ -70,7 +71,7 @@ TEST_F(ConversationTest, SystemMessageStaysThroughReset) {
   conversation_.set_system("Be brief.");
   conversation_.set_system("Be kind.");
   conversation_.ask("Hello");
-  conversation_.answered("Hi", encode("Hi"));
+  conversation_.answered({.content = "Hi", .reasoning = "", .tool_calls = {}}, encode("Hi"));
   ASSERT_EQ(conversation_.messages().size(), 3u);
   conversation_.reset();
   ASSERT_EQ(conversation_.messages().size(), 1u);

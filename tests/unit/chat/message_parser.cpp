@@ -321,6 +321,11 @@ const Case cases[] = {
      ", {\"no\": 1}]</tool_calls>", "", "ping {}"},
     {"moonshotai-Kimi-K2", "", "<|tool_calls_section_begin|> nothing", "<|tool_calls_section_begin|> nothing",
      "", ""},
+    {"deepseek-ai-DeepSeek-V3.1", "",
+     "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>ping<｜tool▁sep｜>{}<｜tool▁call▁end｜><｜tool▁call▁begin｜>"
+     "no "
+     "name<｜tool▁sep｜>{}",
+     "<｜tool▁call▁begin｜>no name<｜tool▁sep｜>{}", "", "ping {}"},
     {"GLM-4.6", "", "<tool_call>not a name<arg_key>", "<tool_call>not a name<arg_key>", "", ""},
     {"SmolLM", "", "No dialect <tool_call>{}", "No dialect <tool_call>{}", "", ""},
 };

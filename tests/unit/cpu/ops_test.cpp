@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include "cpu/cpu.h"
+#include "golden.h"
 #include "op_run.h"
 
 namespace rf::test {
@@ -9,7 +10,7 @@ namespace {
 
 std::vector<std::string> case_files() {
   std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(std::string(RF_TESTS_DIR) + "/ops"))
+  for (const auto& entry : std::filesystem::directory_iterator(tests_folder() + "/ops"))
     if (entry.path().extension() == ".case") names.push_back(entry.path().stem().string());
   std::sort(names.begin(), names.end());
   return names;
@@ -48,7 +49,7 @@ class CpuOps : public testing::TestWithParam<std::string> {
 };
 
 TEST_P(CpuOps, AgreeWithTheOracle) {
-  const std::vector<OpCase> cases = read_cases(std::string(RF_TESTS_DIR) + "/ops/" + GetParam() + ".case");
+  const std::vector<OpCase> cases = read_cases(tests_folder() + "/ops/" + GetParam() + ".case");
   ASSERT_FALSE(cases.empty());
   for (const OpCase& one : cases) {
     SCOPED_TRACE(one.text() + "  (RF_SEED=" + std::to_string(run_seed()) + ")");

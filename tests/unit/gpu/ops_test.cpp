@@ -19,7 +19,7 @@ std::vector<std::string> case_files() {
 class GpuOps : public testing::TestWithParam<std::string> {};
 
 TEST_P(GpuOps, AgreeWithTheOracle) {
-  const std::vector<OpCase> cases = read_cases(std::string(RF_TESTS_DIR) + "/ops/" + GetParam() + ".case");
+  const std::vector<OpCase> cases = read_cases(tests_folder() + "/ops/" + GetParam() + ".case");
   ASSERT_FALSE(cases.empty());
   const std::vector<std::unique_ptr<Backend>> devices = test_devices();
   std::size_t number = 0;

@@ -35,7 +35,8 @@ test::Backends reference() {
 }
 
 TEST(Observe, EveryMatrixSeesEveryRow) {
-  for (const char* folder : {"llama", "gemma2", "gpt2", "mixtral", "llama4", "deepseek-v2-lite"}) {
+  for (const char* folder : {"llama", "gemma2", "gpt2", "mixtral", "llama4", "deepseek-v2-lite", "mamba2",
+                             "qwen3-next", "granitehybrid"}) {
     if (test::golden(std::string("arch/") + folder + "/model.gguf").empty()) continue;
     SCOPED_TRACE(folder);
     const test::GoldenModel model(folder);

@@ -63,13 +63,29 @@ TEST(PreTokenizer, DeepseekLlmKeepsSpaceBeforeALineEnd) {
   EXPECT_EQ(split("deepseek-llm", "a  \nb   "), Words({"a", "  ", "\n", "b", "   "}));
 }
 
+TEST(PreTokenizer, DigitsAreGroupedFromTheRight) {
+  EXPECT_EQ(split("superbpe", "a 1234567b"), Words({"a ", "1", "234", "567", "b"}));
+  EXPECT_EQ(split("tiny_aya", "1234567 x"), Words({"1", "234", "567", " x"}));
+  EXPECT_EQ(split("tiny_aya", "1234x"), Words({"123", "4", "x"})) << "no word ends after the digits";
+}
+
+TEST(PreTokenizer, NewerFamilies) {
+  EXPECT_EQ(split("kimi-k2", "a\xE4\xB8\xAD\xE6\x96\x87 b's"),
+            Words({"a", "\xE4\xB8\xAD\xE6\x96\x87", " b's"}));
+  EXPECT_EQ(split("exaone-moe", "ab cd, 12\n"), Words({"ab cd", ",", " ", "1", "2", "\n"}));
+  EXPECT_EQ(split("jais-2", "a" + std::string(7, ' ') + "b").size(), 4u)
+      << "four, two and the one before the b";
+  EXPECT_EQ(split("laguna", "a\n\n b"), Words({"a", "\n\n", " b"}));
+  EXPECT_EQ(split("minicpm5", "12345"), Words({"123", "45"}));
+}
+
 // Long runs neither exhaust the matcher nor change where it cuts.
 TEST(PreTokenizer, LongRunsAreCutLikeShortOnes) {
   constexpr std::size_t size = 1000000;
   for (const char* name : {"gpt-4o", "tekken"})
     EXPECT_EQ(split(name, std::string(size, 'A') + "b 1").size(), split(name, "AAb 1").size()) << name;
-  for (const char* name :
-       {"gpt-2", "llama-bpe", "qwen2", "deepseek-v3", "deepseek-llm", "deepseek-coder", "falcon"})
+  for (const char* name : {"gpt-2", "kimi-k2", "superbpe", "tiny_aya", "afmoe", "exaone-moe", "youtu",
+                           "llama-bpe", "qwen2", "deepseek-v3", "deepseek-llm", "deepseek-coder", "falcon"})
     EXPECT_EQ(
         split(name, std::string(size, ' ') + "x" + std::string(size, 'y') + std::string(size, '!')).size(),
         split(name, "   xyy!!").size())

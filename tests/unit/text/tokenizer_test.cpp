@@ -357,8 +357,9 @@ TEST(Tokenizer, HostileTextsTakeAboutLinearTime) {
                                           mixed + "x",
                                           marks};
   for (const char* pre :
-       {"default", "gpt-2", "falcon", "llama-bpe", "qwen2", "qwen35", "gpt-4o", "tekken", "deepseek-llm",
-        "deepseek-coder", "deepseek-v3", "bloom", "chameleon", "starcoder"}) {
+       {"default", "gpt-2",        "falcon",         "llama-bpe",   "qwen2",      "qwen35",    "gpt-4o",
+        "tekken",  "deepseek-llm", "deepseek-coder", "deepseek-v3", "bloom",      "chameleon", "starcoder",
+        "kimi-k2", "superbpe",     "tiny_aya",       "afmoe",       "exaone-moe", "jais-2",    "youtu"}) {
     const auto tokenizer = test::load_bpe({{"aa"}, {"aaaa"}, {"\xC4\xA0\xC4\xA0"}, {"th"}},
                                           {"a a", "aa aa", "\xC4\xA0 \xC4\xA0", "t h"}, pre);
     for (const std::string& text : texts) {
@@ -366,7 +367,7 @@ TEST(Tokenizer, HostileTextsTakeAboutLinearTime) {
       const Ids ids = plain_ids(*tokenizer, text);
       EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10))
           << pre << ": " << text.substr(0, 8);
-      if (pre != std::string("qwen2") && pre != std::string("qwen35")) {
+      if (pre != std::string("qwen2") && pre != std::string("qwen35") && pre != std::string("tiny_aya")) {
         EXPECT_TRUE(tokenizer->decode(ids) == text) << pre << ": " << text.substr(0, 8);
       }
     }

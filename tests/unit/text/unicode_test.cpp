@@ -1,8 +1,11 @@
 #include "text/unicode.h"
 
 #include <gtest/gtest.h>
+#include <utf8proc.h>
 
 #include <chrono>
+#include <cstdlib>
+#include <random>
 #include <string>
 
 #include "text/byte_alphabet.h"
@@ -80,6 +83,29 @@ TEST(ByteAlphabet, SpellsAllBytes) {
   EXPECT_EQ(alphabet.read(" "), std::nullopt);
   EXPECT_EQ(alphabet.read("\xE2\x82\xAC"), std::nullopt);
   EXPECT_EQ(alphabet.read("\xC4"), std::nullopt);
+}
+
+// Normalising piece by piece must not show.
+TEST(Unicode, NfcEqualsThatOfTheWholeText) {
+  constexpr char32_t blocks[] = {0x20,   0xC0,   0x300,  0x320,  0x340,  0x5B0,  0x958,  0x9BE,
+                                 0xB56,  0x1026, 0x1100, 0x1160, 0x11A0, 0x1EA0, 0x1F80, 0x2126,
+                                 0x2ADC, 0x30D0, 0x3099, 0xAC00, 0xF900, 0xFB1D};
+  std::mt19937 random(7);
+  for (int i = 0; i < 20000; ++i) {
+    std::string text;
+    for (std::size_t n = random() % 8; n > 0; --n)
+      append_utf8(text, blocks[random() % std::size(blocks)] + static_cast<char32_t>(random() % 32));
+    auto* whole = utf8proc_NFC(reinterpret_cast<const utf8proc_uint8_t*>(text.c_str()));
+    const std::string own = nfc(text);
+    EXPECT_EQ(own.empty() ? text : own, reinterpret_cast<const char*>(whole)) << text;
+    std::free(whole);
+  }
+}
+
+TEST(Unicode, NfdTakesCharactersApart) {
+  EXPECT_EQ(nfd("plain"), "");
+  EXPECT_EQ(nfd("\xC3\xA9"), "e\xCC\x81");
+  EXPECT_EQ(nfd("\xED\x95\x9C"), "\xE1\x84\x92\xE1\x85\xA1\xE1\x86\xAB");
 }
 
 }  // namespace
