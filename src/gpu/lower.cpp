@@ -132,7 +132,7 @@ Lowering::Product Lowering::product(const Step& step, std::initializer_list<int>
     column += product.matrices.back().rows;
     product.types.push_back(tiled(layout_.program().tensor(step.linear[i].weight)).type);
   }
-  product.x = layout_.slot(step.x) + step.x_column;
+  product.x = layout_.slot(step.x);
   product.x_stride = layout_.width(step.x);
   product.norm = layout_.norm(step.norm);
   product.count = rows();
