@@ -114,7 +114,8 @@ bool Gpu::can(const Program& program, const Step& step, std::string* why) const 
   if (step.op == Op::experts_up && step.linear[1].weight == none)
     return no("no kernel has experts without gates");
   if (!has_kernel(step.activation)) return no("an activation that kernels do not have");
-  if (step.op == Op::route && step.routing.gating == Routing::Gating::sparse_mixer) return no("a sparse mixer");
+  if (step.op == Op::route && step.routing.gating == Routing::Gating::sparse_mixer)
+    return no("a sparse mixer");
   if (step.routing.experts > most_experts) return no(fmt::format("{} experts", step.routing.experts));
   const Attention& a = step.attention;
   if (step.op == Op::attend && std::max(a.key_dim, a.value_dim) > 576)
