@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "gpu/kernel_names.h"
 #include "gpu/kernels/list.h"
@@ -70,6 +71,7 @@ void Lowering::add_launch(std::string_view kernel, std::span<const std::byte> pa
 }
 
 void Lowering::step(const Step& step) {
+  packed_before_ = std::exchange(packed_, none);
   switch (step.op) {
     case Op::embed:
       return embed(step);
@@ -191,6 +193,7 @@ void Lowering::gate_up(const Step& step) {
   both.gated = true;
   both.matrices[1].out_column = 0;
   both.epilogue.activation = kind_of(step.activation);
+  both.packs = step.out;
   multiply(std::move(both));
 }
 
@@ -339,7 +342,13 @@ void Lowering::multiply(Product product) {
   std::ranges::sort(types);
   types.erase(std::unique(types.begin(), types.end()), types.end());
   const bool all_alone = alone && std::ranges::none_of(types, is_float);
-  const Packed in = all_alone ? Packed{} : pack(product);
+  const bool waits = all_alone && packed_before_ != none && product.x == layout_.slot(packed_before_) &&
+                     product.norm.kind == NormKind::off && product.from == nullptr;
+  const Packed in = waits       ? layout_.packed(product.matrices[0].columns, true, false)
+                    : all_alone ? Packed{}
+                                : pack(product);
+  if (!all_alone || types.size() > 1) product.packs = none;
+  packed_ = product.packs;
   if (product.experts > 0 && product.count.rows > matvec_rows) group(product);
   for (const Type type : types) multiply_type(product, type, in);
 }
@@ -370,7 +379,8 @@ void Lowering::multiply_type(const Product& product, Type type, const Packed& in
   p.out = product.out;
   p.out_stride = product.out_stride;
   p.part_stride = product.part_stride;
-  p.blocks = static_cast<std::int32_t>(std::min<std::int64_t>(tiles, std::int64_t{8} * device_.processors));
+  if (product.packs != none) p.packed = layout_.packed(layout_.width(product.packs), true, false);
+  p.blocks = static_cast<std::int32_t>(std::min<std::int64_t>(tiles, std::int64_t{2} * device_.processors));
   const int rows = product.count.rows;
   const std::uint32_t lds = matvec_lds(p.matrix[0].columns);
   const bool by_row = !is_float(type) && p.matrix[0].columns <= matvec_columns;
@@ -409,6 +419,7 @@ void Lowering::multiply_apart(const Product& product) {
   for (std::size_t i = 0; i < 2; ++i) {
     Product one = product;
     one.gated = false;
+    one.packs = none;
     one.matrices = {product.matrices[i]};
     one.types = {product.types[i]};
     one.epilogue = plain();

@@ -55,6 +55,7 @@ class Lowering {
     Epilogue epilogue{};
     float* out = nullptr;
     std::int64_t out_stride = 0, part_stride = 0;
+    SlotId packs = none;  // the slot that `out` is, where the next step wants it quantised too
   };
   void embed(const Step& step);
   void qkv(const Step& step);
@@ -76,6 +77,9 @@ class Lowering {
   void group(const Product& product);
   void finish(const Step& step, const float* x, std::int64_t columns, int terms);
   AttentionView attention_view(const Attention& a) const;
+
+  // The slot whose only row this step has left quantised in the layout's packed rows, and the step before.
+  SlotId packed_ = none, packed_before_ = none;
 
   int few_rows() const;
   RowCount rows() const { return {layout_.batch().counts, 0, bucket_.rows}; }

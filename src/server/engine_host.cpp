@@ -240,7 +240,8 @@ void EngineHost::ended(const std::string& why) {
   early_ends_ = soon ? early_ends_ + 1 : 0;
   if (was_ready && early_ends_ < 3) return launch();
   change(State::loading);
-  retry_ = loop_.after(std::chrono::milliseconds(50 << std::min(failed_starts_ + early_ends_, 4)), [this] { launch(); });
+  retry_ = loop_.after(std::chrono::milliseconds(50 << std::min(failed_starts_ + early_ends_, 4)),
+                       [this] { launch(); });
 }
 
 // An engine that has work steps, one that loads tells how far it is, and any answers.

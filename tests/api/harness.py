@@ -39,10 +39,10 @@ class Server:
         self.process = subprocess.Popen([*command, "--threads", "1", *map(str, options)], stdout=subprocess.PIPE,
                                         stderr=self.log, env=kept | {"HOME": "/nonexistent"} | env)
         line = self.process.stdout.readline().decode()
-        found = re.match(r"listening on (\w+)://(?:([\w.]+):(\d+))?", line)
+        found = re.match(r"listening on (?:unix:|\w+://([\w.]+):(\d+))", line)
         if not found:
             raise AssertionError(f"the server did not start: {self.text()}")
-        self.host, self.port = found[2], int(found[3] or 0)
+        self.host, self.port = found[1], int(found[2] or 0)
         if ready:
             self.wait_ready()
 

@@ -180,7 +180,9 @@ struct Attend {
       }
       float* to = values + (n * units + u) * per;
       RF_UNROLL
-      for (int e = 0; e < per; ++e) to[e] = value[e];
+      for (int e = 0; e < per; e += 4)
+        *reinterpret_cast<Four*>(to + e) = {{bits_of_float(value[e]), bits_of_float(value[e + 1]),
+                                             bits_of_float(value[e + 2]), bits_of_float(value[e + 3])}};
     }
     if (first % attend_chunk != 0) lane::barrier();  // of the first stage, scores wait before values are read
   }
