@@ -31,11 +31,16 @@ ActivationKind kind_of(Activation activation) {
       return ActivationKind::relu;
     case Activation::relu_squared:
       return ActivationKind::relu_squared;
+    case Activation::sigmoid:
+      return ActivationKind::sigmoid;
+    case Activation::tanh:
+      return ActivationKind::tanh;
     case Activation::swiglu_clamped:
       return ActivationKind::swiglu_clamped;
-    default:
-      return ActivationKind::identity;
+    case Activation::identity:
+      break;
   }
+  return ActivationKind::identity;
 }
 
 // Up to 8 rows exactly, then powers of two.
