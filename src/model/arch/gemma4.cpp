@@ -28,6 +28,7 @@ std::vector<SlotId> layer_inputs(Builder& b, SlotId x) {
                               .out_scale = static_cast<float>(std::sqrt(0.5)),
                               .first_row = first,
                               .rows = width,
+                              .all_rows = std::int64_t{width} * b.layers(),
                               .given_post = norm}));
   }
   return slots;
