@@ -109,13 +109,12 @@ bool Gpu::can(const Program& program, const Step& step, std::string* why) const 
     if (!can_tile(weight.tensor.type))
       return no(fmt::format("{}: no kernel for {}", weight.name, type_info(weight.tensor.type).name));
   }
-  if (step.mul != none) return no("no kernel multiplies its output by a slot");
-  if (step.x_columns != 0) return no("no kernel reads a part of its input");
   if (step.op == Op::experts_up && step.linear[1].weight == none)
     return no("no kernel has experts without gates");
   if (!has_kernel(step.activation)) return no("an activation that kernels do not have");
   if (step.mul != none || step.x_columns != 0) return no("a slot to multiply by, or a part of its input");
-  if (step.op == Op::route && step.routing.gating == Routing::Gating::sparse_mixer) return no("a sparse mixer");
+  if (step.op == Op::route && step.routing.gating == Routing::Gating::sparse_mixer)
+    return no("a sparse mixer");
   if (step.routing.experts > most_experts) return no(fmt::format("{} experts", step.routing.experts));
   const Attention& a = step.attention;
   if (step.op == Op::attend && std::max(a.key_dim, a.value_dim) > 576)

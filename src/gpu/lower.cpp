@@ -31,11 +31,16 @@ ActivationKind kind_of(Activation activation) {
       return ActivationKind::relu;
     case Activation::relu_squared:
       return ActivationKind::relu_squared;
+    case Activation::sigmoid:
+      return ActivationKind::sigmoid;
+    case Activation::tanh:
+      return ActivationKind::tanh;
     case Activation::swiglu_clamped:
       return ActivationKind::swiglu_clamped;
-    default:
-      return ActivationKind::identity;
+    case Activation::identity:
+      break;
   }
+  return ActivationKind::identity;
 }
 
 // Up to 8 rows exactly, then powers of two.
@@ -134,7 +139,7 @@ Lowering::Product Lowering::product(const Step& step, std::initializer_list<int>
     column += product.matrices.back().rows;
     product.types.push_back(tiled(layout_.program().tensor(step.linear[i].weight)).type);
   }
-  product.x = layout_.slot(step.x) + step.x_column;
+  product.x = layout_.slot(step.x);
   product.x_stride = layout_.width(step.x);
   product.norm = layout_.norm(step.norm);
   product.count = rows();
@@ -336,8 +341,8 @@ void Lowering::group(const Product& product) {
 void Lowering::multiply(Product product) {
   if (product.gated && product.types[0] != product.types[1]) return multiply_apart(product);
   // One row of one matrix is normed and quantised by the product itself.
-  const bool alone = product.count.rows == 1 && product.parts == 1 && !is_float(product.types[0]) &&
-                     product.matrices[0].columns <= matvec_columns;
+  const bool alone = product.count.rows == 1 && product.parts == 1 && product.routes == nullptr &&
+                     !is_float(product.types[0]) && product.matrices[0].columns <= matvec_columns;
   std::vector<Type> types = product.types;
   std::ranges::sort(types);
   types.erase(std::unique(types.begin(), types.end()), types.end());
@@ -384,12 +389,13 @@ void Lowering::multiply_type(const Product& product, Type type, const Packed& in
   const int rows = product.count.rows;
   const std::uint32_t lds = matvec_lds(p.matrix[0].columns);
   const bool by_row = !is_float(type) && p.matrix[0].columns <= matvec_columns;
-  if (product.parts > 1 && rows <= matvec_rows) {
+  const bool by_part = product.parts > 1 || product.routes != nullptr;
+  if (by_part && rows <= matvec_rows) {
     if (by_row) return add(kernel_of("matvec", type), p, p.blocks, std::int64_t{rows} * p.parts, 1, lds);
     return add(kernel_of("matvec_rows", type), p, p.blocks, std::int64_t{rows} * p.parts);
   }
   if (rows == 1 && by_row) return add(kernel_of("matvec", type), p, p.blocks, 1, 1, lds);
-  if (product.parts == 1 && rows <= few_rows())
+  if (!by_part && rows <= few_rows())
     return add(kernel_of("matvec_rows", type), p, p.blocks, divided(rows, matvec_rows));
   MatmulParams m{};
   std::ranges::copy(p.matrix, m.matrix);

@@ -94,7 +94,7 @@ class Builder {
     std::int64_t first_column = none;  // the part of `out` that it writes, when not the whole
     std::int64_t x_column = none;      // the part of the input that it reads, likewise
     SlotId mul = none;
-// Of the matrix, when not the whole: rows from first_row on, of `all_rows` that it must have.
+    // Of the matrix, when not the whole: rows from first_row on, of `all_rows` that it must have.
     std::int64_t first_row = 0, rows = 0, all_rows = 0;
     Norm given{}, given_post{};  // in the place of `norm` and `post`
     WeightId bias = none;        // of a name of its own

@@ -59,11 +59,9 @@ void observe_experts(const Step& step, std::span<const WeightId> ids, Row x, con
 void observe_step(const Program& program, const Step& step, const Batch& batch, const float* x,
                   const float* routes, const Observer& observer) {
   const std::vector<WeightId> ids =
-      step.op == Op::embed ? std::vector<WeightId>() : multiplied(program, step);
+      step.op == Op::embed || step.op == Op::row ? std::vector<WeightId>() : multiplied(program, step);
   if (ids.empty()) return;
   const auto width = static_cast<std::size_t>(program.slots[static_cast<std::size_t>(step.x)].width);
-  const auto first = static_cast<std::size_t>(step.x_column);
-  const std::size_t used = step.x_columns != 0 ? static_cast<std::size_t>(step.x_columns) : width;
   const int rows = step.op == Op::logits ? batch.wanted() : batch.rows();
   std::vector<float> row;
   for (int r = 0; r < rows; ++r) {

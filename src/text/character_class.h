@@ -20,6 +20,7 @@ enum CharacterClass : std::uint16_t {
   white_space = 256,    // the property, which the separators (Z*) and some controls have
   control = 512,        // Cc
   invisible = 1024,     // Cf, Co, Cs
+  composes = 2048,      // normalisation form C may change or move it, or join it to what is before it
   letter = upper_case | lower_case | caseless_letter,
   mark = nonspacing_mark | other_mark,
 };

@@ -26,7 +26,7 @@ struct Pair {
 };
 RF_DEVICE Pair pair_of(const MatmulParams& p, int i) {
   const int group = lane::block_z();
-  const int pair = p.parts == 1 ? i : p.order != nullptr ? p.order[p.starts[group] + i] : i * p.parts + group;
+  const int pair = p.order != nullptr ? p.order[p.starts[group] + i] : p.parts == 1 ? i : i * p.parts + group;
   const int row = pair / p.parts;
   return {p.in_parts == 1 ? row : pair, row, pair % p.parts};
 }
@@ -36,7 +36,7 @@ RF_DEVICE bool find_share(const MatmulParams& p, Share& s) {
   const int count = p.order != nullptr ? p.starts[group + 1] - p.starts[group] : rows_of(p.count);
   s.first = matmul_rows * lane::block_y();
   s.rows = count - s.first < matmul_rows ? count - s.first : matmul_rows;
-  s.number = p.parts > 1 ? group : 0;
+  s.number = p.parts > 1 || p.order != nullptr ? group : 0;
   s.which = 0;
   int x = lane::block_x();
   while (p.gated == 0 && x >= (p.matrix[s.which].tiles + matmul_tiles - 1) / matmul_tiles)

@@ -148,7 +148,7 @@ struct Share {
 };
 RF_DEVICE Share share_of(const MatvecParams& p, int y) {
   Share s{y, 0, 0, 1.0f};
-  if (p.parts == 1) return s;
+  if (p.parts == 1 && p.routes == nullptr) return s;
   s.row = y / p.parts;
   s.part = s.matrix = y % p.parts;
   if (p.routes == nullptr) return s;
@@ -245,7 +245,7 @@ RF_DEVICE int tiles_of(const MatvecParams& p) {
 
 // Asks for the first tile, which depends on nothing that the launch before does.
 RF_DEVICE void ask_for_first_tile(const MatvecParams& p) {
-  if (p.parts != 1) return;
+  if (p.parts != 1 || p.routes != nullptr) return;
   const Target target = target_of(p, lane::block_x());
   for (int i = 0; i <= (p.gated != 0 ? 1 : 0); ++i) {
     const Matrix& m = p.matrix[target.which + i];
@@ -297,10 +297,11 @@ RF_DEVICE void matvec_of_rows(const MatvecParams& p) {
   if (lane::block_x() < tiles) ask_for_first_tile(p);
   lane::wait_for_previous();
   lane::let_next_start();
-  const Share share = share_of(p, p.parts > 1 ? lane::block_y() : matvec_rows * lane::block_y());
+  const bool by_part = p.parts > 1 || p.routes != nullptr;
+  const Share share = share_of(p, by_part ? lane::block_y() : matvec_rows * lane::block_y());
   const int live = rows_of(p.count) - share.row;
   if (live <= 0) return;
-  const int rows = p.parts > 1 ? 1 : live < matvec_rows ? live : matvec_rows;
+  const int rows = by_part ? 1 : live < matvec_rows ? live : matvec_rows;
   const std::int64_t first = p.in_parts == 1 ? share.row : share.row * p.parts + share.part;
   const std::int64_t at = first * p.in.padded;
   const Rows in{p.in.codes + at, p.in.scales + at / 32, p.in.sums + at / 32, p.in.values + at, p.in.padded};

@@ -106,12 +106,12 @@ struct PackParams {
 
 // rf_matvec_FORMAT: one row for each grid.y, block 256, grid.x any (tiles are shared out), dynamic LDS
 // matvec_lds(columns): in.codes null: x is normed and quantised by every block.
-// rf_matvec_rows_FORMAT: 8 rows for each grid.y (with parts > 1: one row and part), block 256, from `in`
-// (float formats: in.values).
+// rf_matvec_rows_FORMAT: 8 rows for each grid.y (with routes or parts: one row and part), block 256, from
+// `in` (float formats: in.values).
 //
 // gated: matrix[0] and matrix[1] are gate and up: out = activation(gate) * up. Otherwise `matrices` of them
 // side by side in the output.
-// parts > 1 (grid.y = rows * parts): row y / parts, part y % parts goes through matrix number
+// With routes or parts > 1 (grid.y = rows * parts): row y / parts, part y % parts goes through matrix number
 // routes[2 * parts * row + part], or `part` where routes is null.
 struct MatvecParams {
   Matrix matrix[3];
