@@ -135,7 +135,7 @@ class WebPage(ApiTest):
         browser.picture("answered")
         # Regenerate: greedy, hence the same.
         browser.run("[...document.querySelectorAll('.turn.assistant button')].find(b => b.innerText === 'Regenerate').click()")
-        browser.wait("document.querySelectorAll('.turn').length === 2 && " + self.IDLE + " && document.querySelector('.turn.assistant .speed')")
+        browser.wait("document.querySelectorAll('.turn').length === 2 && " + self.IDLE + " && !!document.querySelector('.turn.assistant .speed')")
         self.assertEqual(browser.run(self.TURNS), turns)
         # A reload keeps the chat.
         self.open()
