@@ -112,7 +112,9 @@ bool Gpu::can(const Program& program, const Step& step, std::string* why) const 
   if (step.op == Op::experts_up && step.linear[1].weight == none)
     return no("no kernel has experts without gates");
   if (!has_kernel(step.activation)) return no("an activation that kernels do not have");
-  if (step.mul != none || step.x_columns != 0) return no("a slot to multiply by, or a part of its input");
+  if (step.x_columns != 0 &&
+      (step.op == Op::heads || step.op == Op::experts_up || step.op == Op::experts_down))
+    return no("a part of its input");
   if (step.op == Op::route && step.routing.gating == Routing::Gating::sparse_mixer)
     return no("a sparse mixer");
   if (step.routing.experts > most_experts) return no(fmt::format("{} experts", step.routing.experts));

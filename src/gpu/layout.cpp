@@ -40,7 +40,7 @@ Layout::Layout(const Program& program, std::span<const int> steps, const RunLimi
     add_weights(step);
     if (step.op == Op::attend) add_attention(step.attention);
     measure(step);
-    for (const SlotId slot : {step.x, step.add, step.routes, step.out})
+    for (const SlotId slot : {step.x, step.add, step.mul, step.routes, step.out})
       if (slot != none) slot_at_[static_cast<std::size_t>(slot)] = 0;
   }
   lay_out_activations();

@@ -139,7 +139,7 @@ Lowering::Product Lowering::product(const Step& step, std::initializer_list<int>
     column += product.matrices.back().rows;
     product.types.push_back(tiled(layout_.program().tensor(step.linear[i].weight)).type);
   }
-  product.x = layout_.slot(step.x);
+  product.x = layout_.slot(step.x) + step.x_column;
   product.x_stride = layout_.width(step.x);
   product.norm = layout_.norm(step.norm);
   product.count = rows();
@@ -164,6 +164,8 @@ void Lowering::matmul(const Step& step) {
     one.epilogue.out_scale = step.out_scale;
     one.epilogue.add = layout_.slot(step.add);
     one.epilogue.add_stride = layout_.width(step.add);
+    one.epilogue.mul = layout_.slot(step.mul);
+    one.epilogue.mul_stride = layout_.width(step.mul);
     return multiply(std::move(one));
   }
   const std::int64_t columns = one.matrices[0].rows;
@@ -186,6 +188,8 @@ void Lowering::finish(const Step& step, const float* x, std::int64_t columns, in
   p.post_last = step.post_last ? 1 : 0;
   p.epilogue.add = layout_.slot(step.add);
   p.epilogue.add_stride = layout_.width(step.add);
+  p.epilogue.mul = layout_.slot(step.mul);
+  p.epilogue.mul_stride = layout_.width(step.mul);
   p.epilogue.scale = step.scale;
   p.epilogue.out_scale = step.out_scale;
   p.out = layout_.slot(step.out) + step.first_column;
@@ -348,6 +352,7 @@ void Lowering::multiply(Product product) {
   types.erase(std::unique(types.begin(), types.end()), types.end());
   const bool all_alone = alone && std::ranges::none_of(types, is_float);
   const bool waits = all_alone && packed_before_ != none && product.x == layout_.slot(packed_before_) &&
+                     product.matrices[0].columns == layout_.width(packed_before_) &&
                      product.norm.kind == NormKind::off && product.from == nullptr;
   const Packed in = waits       ? layout_.packed(product.matrices[0].columns, true, false)
                     : all_alone ? Packed{}

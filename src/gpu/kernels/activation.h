@@ -55,6 +55,7 @@ RF_DEVICE float capped(float x, float cap) {
 RF_DEVICE float finished(const Epilogue& e, float v, int row, std::int64_t at) {
   v = activate(e.activation, v);
   if (e.clamp > 0) v = v > e.clamp ? e.clamp : v < -e.clamp ? -e.clamp : v;
+  if (e.mul != nullptr) v *= e.mul[row * e.mul_stride + at];
   v = capped(v * e.scale, e.softcap);
   if (e.add != nullptr) v += e.add[row * e.add_stride + at];
   return v * e.out_scale;

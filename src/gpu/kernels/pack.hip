@@ -48,6 +48,7 @@ RF_KERNEL(rf_finish, FinishParams, 256, 2) {
     return sum;
   };
   const auto with_sum = [&](float v, int k) {
+    if (p.epilogue.mul != nullptr) v *= p.epilogue.mul[row * p.epilogue.mul_stride + k];
     v *= p.epilogue.scale;
     if (p.epilogue.add != nullptr) v += p.epilogue.add[row * p.epilogue.add_stride + k];
     return v * p.epilogue.out_scale;

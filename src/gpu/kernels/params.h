@@ -68,11 +68,13 @@ enum class ActivationKind : std::int32_t {
   swiglu_clamped
 };
 
-// What becomes of a product v: (activation(v + bias), cut off at +-clamp unless that is 0, * scale, capped,
+// What becomes of a product v: (activation(v + bias), cut off at +-clamp unless that is 0, * mul * scale,
+// capped,
 // + add) * out_scale.
 struct Epilogue {
-  const float* add;  // or null
-  std::int64_t add_stride;
+  const float* add;  // or null, as mul
+  const float* mul;
+  std::int64_t add_stride, mul_stride;
   ActivationKind activation;
   float clamp, scale, softcap, out_scale;
 };
@@ -162,8 +164,8 @@ struct MatmulParams {
 };
 inline constexpr int matmul_rows = 64, matmul_tiles = 8;
 
-// rf_finish, grid (rows), block 256: out[r] = (post(sum over t of x[r][t]) * scale + add[r]) * out_scale, the
-// norm last with post_last. Gated steps whose matrices differ in format: x = gate, up = up.
+// rf_finish, grid (rows), block 256: out[r] = (post(sum over t of x[r][t]) * mul[r] * scale + add[r]) *
+// out_scale, the norm last with post_last. Gated steps whose matrices differ in format: x = gate, up = up.
 struct FinishParams {
   const float* x;
   const float* up;                     // or null; out = activation(x) * up
