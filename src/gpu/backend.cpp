@@ -108,6 +108,8 @@ bool Gpu::can(const Program& program, const Step& step, std::string* why) const 
     const Weight& weight = program.weights[static_cast<std::size_t>(step.linear[i].weight)];
     if (!can_tile(weight.tensor.type))
       return no(fmt::format("{}: no kernel for {}", weight.name, type_info(weight.tensor.type).name));
+    if (!one_of_many(step.op) && weight.tensor.shape[2] > 1 && weight.tensor.shape[1] % tile_rows != 0)
+      return no(fmt::format("{}: matrices of {} rows", weight.name, weight.tensor.shape[1]));
   }
   if (step.op == Op::experts_up && step.linear[1].weight == none)
     return no("no kernel has experts without gates");

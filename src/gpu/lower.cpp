@@ -51,6 +51,10 @@ int bucket_rows(int rows, int most) {
 
 }  // namespace
 
+bool one_of_many(Op op) {
+  return op == Op::heads || op == Op::experts_up || op == Op::experts_down;
+}
+
 bool has_kernel(Activation activation) {
   return activation == Activation::identity || kind_of(activation) != ActivationKind::identity;
 }
@@ -136,6 +140,11 @@ Lowering::Product Lowering::product(const Step& step, std::initializer_list<int>
     if (step.linear[i].weight == none) continue;
     product.matrices.push_back(layout_.matrix(step.linear[i]));
     product.matrices.back().out_column = column;
+    if (!one_of_many(step.op)) {  // all matrices of a tensor are one, whose tiles follow each other
+      const TiledWeight whole = tiled(layout_.program().tensor(step.linear[i].weight));
+      product.matrices.back().rows = static_cast<std::int32_t>(whole.rows);
+      product.matrices.back().tiles = whole.tiles();
+    }
     column += product.matrices.back().rows;
     product.types.push_back(tiled(layout_.program().tensor(step.linear[i].weight)).type);
   }

@@ -17,6 +17,8 @@ struct Bucket {
   bool operator==(const Bucket&) const = default;
 };
 
+// Rows go through one of a tensor's matrices each.
+bool one_of_many(Op op);
 // Whether kernels have this activation.
 bool has_kernel(Activation activation);
 
