@@ -124,6 +124,16 @@ void Scheduler::admit() {
   }
 }
 
+// Pages of its beginning that `s` would find if it were let in.
+int Scheduler::known_pages(const Sequence& s) {
+  if (s.all_wanted) return 0;
+  std::vector<std::int32_t> found = pages_.match(std::span(s.tokens).first(s.tokens.size() - 1));
+  if (copy_state_) pages_.keep_to_snapshot(found);
+  const int count = static_cast<int>(found.size());
+  pages_.release(found);
+  return count;
+}
+
 // Whether a running sequence is still to read pages that `s` will then find, having the same beginning.
 bool Scheduler::follows_a_reader(const Sequence& s) {
   if (s.whole) return false;
@@ -134,7 +144,7 @@ bool Scheduler::follows_a_reader(const Sequence& s) {
     const auto end = std::mismatch(r->tokens.begin(), r->tokens.begin() + static_cast<std::ptrdiff_t>(most),
                                    s.tokens.begin());
     const int shared = static_cast<int>(end.first - r->tokens.begin()) / pages_.page_tokens();
-    if (shared <= r->published) continue;
+    if (shared <= r->published || shared <= known_pages(s)) continue;
     follows = true;
     const int border = shared * pages_.page_tokens();  // `s` goes on from a snapshot there
     if (r->parted <= r->read || border < r->parted) r->parted = border;

@@ -74,6 +74,7 @@ class Scheduler {
   void grow();
   void admit();
   bool let_in(Sequence& sequence);
+  int known_pages(const Sequence& s);
   bool follows_a_reader(const Sequence& sequence);
   void share_rows();
   void fill_batch();

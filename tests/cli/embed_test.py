@@ -44,7 +44,7 @@ class Embed(CliTest):
         self.assertIn("at most 2", self.failure("embed", "-m", bert, "--tokens", "1,2,3", "--batch-rows", "2"))
         self.assertIn("at most 128", self.failure("embed", "-m", bert, "--tokens", ",".join(["5"] * 129)))
         self.assertIn("classifier", self.failure("embed", "-m", bert, "--tokens", "1,2", "--pooling", "rank"))
-        self.assertIn("embeds text", self.failure("generate", "-m", golden("arch/qwen3-embedding/model.gguf"), "--tokens", "1,2"))
+        self.assertIn("embeds text", self.failure("generate", "-m", golden("arch/bert-mean/model.gguf"), "--tokens", "1,2"))
         self.run_binary("embed", "-m", bert, "--tokens", "1,2", "--pooling", "max", code=2)
         self.run_binary("embed", "-m", bert, "text", "--tokens", "1", code=2)
 

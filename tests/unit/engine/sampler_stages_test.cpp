@@ -136,7 +136,7 @@ TEST(Dry, AsDefined) {
   std::mt19937 random(7);
   for (int round = 0; round < 300; ++round) {
     Ids history;
-    for (unsigned i = 0, n = random() % 40; i < n; ++i)
+    for (std::uint64_t i = 0, n = random() % 40; i < n; ++i)
       history.push_back(static_cast<std::int32_t>(random() % 4));
     const DryOptions options{.multiplier = 0.8f, .allowed_length = static_cast<int>(random() % 3)};
     auto found = dry_penalties(options, history, [](std::int32_t token) { return token == 3; });
