@@ -76,7 +76,8 @@ class Anthropic(ApiTest):
         self.client = anthropic.Anthropic(base_url=self.server.url, api_key="none", max_retries=0)
 
     def test_messages(self):
-        options = {"model": "tiny", "max_tokens": 12, "messages": HELLO, "temperature": 0, "system": "Be brief."}
+        options = {"model": "tiny", "max_tokens": 12, "messages": HELLO, "extra_body": {"temperature": 0},
+                   "system": "Be brief."}
         whole = self.client.messages.create(**options)
         self.assertEqual(whole.role, "assistant")
         self.assertIn(whole.stop_reason, ("end_turn", "max_tokens"))

@@ -104,7 +104,7 @@ TEST_P(EngineGolden, GreedyContinuations) {
   for (const int page_tokens : {1, 5, 64})
     for (const int batch_rows : {1, 3, 512}) {
       const std::vector<Continuation> expected = golden_greedy(GetParam());
-      ASSERT_GE(expected.size(), 2u);
+      ASSERT_FALSE(expected.empty());
       Engine engine = load(
           GetParam(), {.context = 64, .parallel = 2, .page_tokens = page_tokens, .batch_rows = batch_rows});
       std::vector<Request> requests;
