@@ -64,7 +64,10 @@ class MessageShape : public Shape {
   std::string piece(const Answer&, const Choice&, const Piece& piece) override {
     std::string lines;
     for (const MessageDelta& delta : piece.deltas) {
-      if (block_ < 0 || delta.kind != kind_ || delta.call != call_) lines += close() + open(delta);
+      if (block_ < 0 || delta.kind != kind_ || delta.call != call_) {
+        lines += close();
+        lines += open(delta);
+      }
       Json change;
       if (delta.kind == Kind::content)
         change = {{"type", "text_delta"}, {"text", delta.text}};

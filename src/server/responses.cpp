@@ -40,8 +40,10 @@ class ResponseShape : public Shape {
   std::string piece(const Answer& answer, const Choice&, const Piece& piece) override {
     std::string lines;
     for (const MessageDelta& delta : piece.deltas) {
-      if (item_ < 0 || delta.kind != kind_ || delta.call != call_)
-        lines += close(answer) + open(answer, delta);
+      if (item_ < 0 || delta.kind != kind_ || delta.call != call_) {
+        lines += close(answer);
+        lines += open(answer, delta);
+      }
       text_ += delta.text;
       const char* name = kind_ == Kind::content     ? "response.output_text.delta"
                          : kind_ == Kind::reasoning ? "response.reasoning_text.delta"
