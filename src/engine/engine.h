@@ -2,6 +2,7 @@
 // prompts. The engine room owns requests from their tokens to their text: scheduling, cache pages and the
 // prefix cache, sampling, stop strings. It knows backends only by their interface.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -20,7 +21,7 @@ namespace rf {
 // Places of prompts where recurrent states are kept: for each sequence the end of its prompt and of its
 // answer.
 inline int default_state_snapshots(int parallel) {
-  return 2 * parallel + 1;
+  return 2 * std::min(parallel, 1 << 20) + 1;
 }
 inline constexpr int default_batch_rows = 512;  // that hide the cost of reading the weights
 
