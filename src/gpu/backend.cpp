@@ -179,6 +179,8 @@ void Gpu::load(const Program& program, std::span<const int> steps, const RunLimi
       steps, [&](int s) { return program.steps[static_cast<std::size_t>(s)].out == program.logits; });
   if (program.logits != none && gives_result) result_ = Pinned(*device_, layout_.slot_bytes(program.logits));
   take_weights(progress, context);
+  const std::vector<std::byte> zeros(layout_.arrived_bytes());
+  device_->copy_in(reinterpret_cast<Address>(layout_.arrived()), zeros.data(), zeros.size());
   capture_ = Capture::from_environment(device_->info());
 }
 

@@ -122,6 +122,7 @@ void Layout::measure(const Step& step) {
       grow(queries_, rows * all * static_cast<std::size_t>(a.key_dim));
       grow(partials_, static_cast<std::size_t>(limits_.batch.sequences) * all *
                           static_cast<std::size_t>(max_chunks()) * static_cast<std::size_t>(a.value_dim + 2));
+      grow(arrived_, static_cast<std::size_t>(limits_.batch.sequences) * all);
       return;
     }
     case Op::logits:
@@ -163,6 +164,7 @@ void Layout::lay_out_activations() {
   for (std::size_t& at : temporary_at_) at = take(all, temporary_ * sizeof(float));
   queries_at_ = take(all, queries_ * sizeof(float));
   partials_at_ = take(all, partials_ * sizeof(float));
+  arrived_at_ = take(all, arrived_bytes());
   order_at_ = take(all, pairs_ * sizeof(std::int32_t));
   starts_at_ = take(all, experts_ > 0 ? (experts_ + 1) * sizeof(std::int32_t) : 0);
   const auto sequences = static_cast<std::size_t>(limits_.batch.sequences);

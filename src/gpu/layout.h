@@ -62,6 +62,9 @@ class Layout {
   float* temporary(int which) const { return at<float>(activations + temporary_at_[which]); }
   float* queries() const { return at<float>(activations + queries_at_); }
   float* partials() const { return at<float>(activations + partials_at_); }
+  // Counters that are zero between launches, as load() has to make them.
+  std::int32_t* arrived() const { return at<std::int32_t>(activations + arrived_at_); }
+  std::size_t arrived_bytes() const { return arrived_ * sizeof(std::int32_t); }
   std::int32_t* order() const { return at<std::int32_t>(activations + order_at_); }
   std::int32_t* starts() const { return at<std::int32_t>(activations + starts_at_); }
 
@@ -107,8 +110,8 @@ class Layout {
   };
   std::vector<Slopes> slopes_;
   // Largest sizes of the scratch, elements.
-  std::size_t packed_columns_ = 0, temporary_ = 0, queries_ = 0, partials_ = 0, pairs_ = 0, experts_ = 0;
-  std::size_t packed_at_ = 0, temporary_at_[2] = {}, queries_at_ = 0, partials_at_ = 0, order_at_ = 0,
+  std::size_t packed_columns_ = 0, temporary_ = 0, queries_ = 0, partials_ = 0, arrived_ = 0, pairs_ = 0, experts_ = 0;
+  std::size_t packed_at_ = 0, temporary_at_[2] = {}, queries_at_ = 0, partials_at_ = 0, arrived_at_ = 0, order_at_ = 0,
               starts_at_ = 0, batch_at_ = 0, batch_words_ = 0;
 };
 

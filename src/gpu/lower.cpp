@@ -15,10 +15,6 @@ bool is_float(Type type) {
   return type_info(type).block_elements == 1;
 }
 
-std::int64_t divided(std::int64_t n, std::int64_t by) {
-  return (n + by - 1) / by;
-}
-
 ActivationKind kind_of(Activation activation) {
   switch (activation) {
     case Activation::silu:
@@ -335,11 +331,6 @@ Packed Lowering::pack(const Product& product) {
   return p.out;
 }
 
-// Up to here weights are better read once for each 8 rows than laid out for a matrix unit.
-int Lowering::few_rows() const {
-  return device_.arch.starts_with("sm_") ? 32 : matvec_rows;
-}
-
 void Lowering::group(const Product& product) {
   GroupParams p{};
   p.routes = product.routes;
@@ -404,13 +395,17 @@ void Lowering::multiply_type(const Product& product, Type type, const Packed& in
   const std::uint32_t lds = matvec_lds(p.matrix[0].columns);
   const bool by_row = !is_float(type) && p.matrix[0].columns <= matvec_columns;
   const bool by_part = product.parts > 1 || product.routes != nullptr;
+  const std::string_view few = kernel_of(is_float(type) ? "matvec_rows" : "matmul_few", type);
   if (by_part && rows <= matvec_rows) {
     if (by_row) return add(kernel_of("matvec", type), p, p.blocks, std::int64_t{rows} * p.parts, 1, lds);
-    return add(kernel_of("matvec_rows", type), p, p.blocks, std::int64_t{rows} * p.parts);
+    return add(few, p, p.blocks, std::int64_t{rows} * p.parts);
   }
   if (rows == 1 && by_row) return add(kernel_of("matvec", type), p, p.blocks, 1, 1, lds);
-  if (!by_part && rows <= few_rows())
-    return add(kernel_of("matvec_rows", type), p, p.blocks, divided(rows, matvec_rows));
+  if (!by_part && rows <= (is_float(type) ? matvec_rows : matmul_few_rows)) {
+    // One block of it fits a multiprocessor.
+    p.blocks = static_cast<std::int32_t>(std::min<std::int64_t>(tiles, device_.processors));
+    return add(few, p, p.blocks, divided(rows, is_float(type) ? matvec_rows : matmul_few_rows));
+  }
   MatmulParams m{};
   std::ranges::copy(p.matrix, m.matrix);
   m.matrices = p.matrices;

@@ -14,8 +14,15 @@ struct Bucket {
   int rows = 1, wanted = 1;
   bool single = true;    // there may be sequences of one row
   bool several = false;  // there may be sequences of more
+  // Up to 8 rows are counted exactly.
+  bool one_row_each() const { return !several && rows <= matvec_rows; }
   bool operator==(const Bucket&) const = default;
 };
+
+// n / by, rounded up.
+constexpr std::int64_t divided(std::int64_t n, std::int64_t by) {
+  return (n + by - 1) / by;
+}
 
 // Rows go through one of a tensor's matrices each.
 bool one_of_many(Op op);
@@ -83,8 +90,10 @@ class Lowering {
   // The slot whose only row this step has left quantised in the layout's packed rows, and the step before.
   SlotId packed_ = none, packed_before_ = none;
 
-  int few_rows() const;
-  RowCount rows() const { return {layout_.batch().counts, 0, bucket_.rows}; }
+  // Up to 8 rows are counted exactly: none needs to ask.
+  RowCount rows() const {
+    return {bucket_.rows <= matvec_rows ? nullptr : layout_.batch().counts, 0, bucket_.rows};
+  }
   RowCount wanted() const { return {layout_.batch().counts, 1, bucket_.wanted}; }
   static Epilogue plain() {
     Epilogue epilogue{};

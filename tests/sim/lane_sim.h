@@ -41,6 +41,11 @@ inline std::uint8_t* dynamic_shared() {
 inline void barrier() {
   sim::barrier();
 }
+inline void device_fence() {}
+inline void wave_barrier() {
+  const int nothing = 0;
+  sim::exchange(&nothing, 1);
+}
 
 // A lane number beyond the wave wraps around, as on the hardware.
 inline int shuffle(int v, int lane) {
@@ -120,6 +125,13 @@ struct MatrixUnit {
     sim::check_aligned(rows, 16);
     Activations a;
     for (int w = 0; w < words; ++w) a.w[w] = rows[operand_word(lane & 15, weight_quad(lane, w))];
+    return a;
+  }
+  static Activations read(const std::int8_t* rows, std::int64_t stride, int live, int lane) {
+    Activations a;
+    const int row = (lane & 15) < live ? lane & 15 : live - 1;
+    for (int w = 0; w < words; ++w)
+      std::memcpy(&a.w[w], rows + row * stride + 4 * weight_quad(lane, w), sizeof a.w[w]);
     return a;
   }
   static void multiply(int (&c)[sums], const std::uint32_t (&weights)[words], const Activations& a) {

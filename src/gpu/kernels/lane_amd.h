@@ -45,6 +45,14 @@ RF_DEVICE void barrier() {
   __builtin_amdgcn_s_barrier();
   __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, "workgroup");
 }
+RF_DEVICE void device_fence() {
+  __builtin_amdgcn_fence(__ATOMIC_SEQ_CST, "agent");
+}
+RF_DEVICE void wave_barrier() {
+  __builtin_amdgcn_fence(__ATOMIC_RELEASE, "wavefront");
+  __builtin_amdgcn_wave_barrier();
+  __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, "wavefront");
+}
 
 RF_DEVICE int shuffle(int v, int lane) {
   return __builtin_amdgcn_ds_bpermute(4 * lane, v);
@@ -107,6 +115,10 @@ typedef int Native4 __attribute__((ext_vector_type(4)));
 typedef int Native8 __attribute__((ext_vector_type(8)));
 typedef int Native2 __attribute__((ext_vector_type(2)));
 
+RF_DEVICE int row_within(int row, int live) {
+  return row < live ? row : live - 1;
+}
+
 // Activations are the rows of the hardware's product, weights its columns: a lane has sums of one weight row.
 #if defined(__GFX11__)
 struct MatrixUnit {
@@ -121,6 +133,11 @@ struct MatrixUnit {
   static RF_DEVICE Activations load(const std::uint32_t* rows, int lane) {
     const int row = lane & 15;
     const Four a = load4(rows + operand_word(row, 0)), b = load4(rows + operand_word(row, 4));
+    return {{a.w[0], a.w[1], a.w[2], a.w[3], b.w[0], b.w[1], b.w[2], b.w[3]}};
+  }
+  static RF_DEVICE Activations read(const std::int8_t* rows, std::int64_t stride, int live, int lane) {
+    const std::int8_t* from = rows + row_within(lane & 15, live) * stride;
+    const Four a = load4(from), b = load4(from + 16);
     return {{a.w[0], a.w[1], a.w[2], a.w[3], b.w[0], b.w[1], b.w[2], b.w[3]}};
   }
   template <int h>
@@ -151,6 +168,11 @@ struct MatrixUnit {
     const std::uint32_t* high = rows + operand_word(lane & 15, 2 * (lane >> 4) + 4);
     return {{low[0], low[1], high[0], high[1]}};
   }
+  static RF_DEVICE Activations read(const std::int8_t* rows, std::int64_t stride, int live, int lane) {
+    const std::int8_t* from = rows + row_within(lane & 15, live) * stride + 8 * (lane >> 4);
+    const Two low = load2_once(from), high = load2_once(from + 16);
+    return {{low.w[0], low.w[1], high.w[0], high.w[1]}};
+  }
   template <int h>
   static RF_DEVICE void multiply_half(int (&c)[sums], const std::uint32_t (&weights)[words],
                                       const Activations& a) {
@@ -177,6 +199,10 @@ struct MatrixUnit {
   static RF_DEVICE Activations load(const std::uint32_t* rows, int lane) {
     return {{rows[operand_word(lane & 15, lane >> 4)], rows[operand_word(lane & 15, (lane >> 4) + 4)]}};
   }
+  static RF_DEVICE Activations read(const std::int8_t* rows, std::int64_t stride, int live, int lane) {
+    const std::int8_t* from = rows + row_within(lane & 15, live) * stride + 4 * (lane >> 4);
+    return {{*reinterpret_cast<const std::uint32_t*>(from), *reinterpret_cast<const std::uint32_t*>(from + 16)}};
+  }
   template <int h>
   static RF_DEVICE void multiply_half(int (&c)[sums], const std::uint32_t (&weights)[words],
                                       const Activations& a) {
@@ -198,6 +224,10 @@ struct MatrixUnit {
   static RF_DEVICE Activations load(const std::uint32_t* rows, int lane) {
     const std::uint32_t* from = rows + operand_word(lane & 15, 2 * (lane >> 4));
     return {{from[0], from[1]}};
+  }
+  static RF_DEVICE Activations read(const std::int8_t* rows, std::int64_t stride, int live, int lane) {
+    const Two two = load2_once(rows + row_within(lane & 15, live) * stride + 8 * (lane >> 4));
+    return {{two.w[0], two.w[1]}};
   }
   static RF_DEVICE void product(int (&c)[sums], std::uint64_t x, std::uint64_t y) {
     Native4 z = {c[0], c[1], c[2], c[3]};
@@ -223,24 +253,34 @@ struct MatrixUnit {
 struct MatrixUnit {
   static constexpr int words = 8, sums = 256 / wave;
   struct Activations {
-    const std::uint32_t* rows;  // all 16
-    int first;                  // of the sums
+    Four halves[sums][2];  // of the sums' rows
   };
   static RF_DEVICE int weight_row(int lane, int) { return lane & 15; }
   static RF_DEVICE int weight_quad(int, int w) { return w; }
   static RF_DEVICE int sum_weight(int lane, int) { return lane & 15; }
   static RF_DEVICE int sum_activation(int lane, int i) { return sums * (lane >> 4) + i; }
   static RF_DEVICE Activations load(const std::uint32_t* rows, int lane) {
-    return {rows, sum_activation(lane, 0)};
+    Activations a;
+    RF_UNROLL
+    for (int i = 0; i < sums; ++i) RF_UNROLL
+    for (int h = 0; h < 2; ++h) a.halves[i][h] = load4(rows + operand_word(sum_activation(lane, i), 4 * h));
+    return a;
+  }
+  static RF_DEVICE Activations read(const std::int8_t* rows, std::int64_t stride, int live, int lane) {
+    Activations a;
+    RF_UNROLL
+    for (int i = 0; i < sums; ++i) RF_UNROLL
+    for (int h = 0; h < 2; ++h)
+      a.halves[i][h] = load4(rows + row_within(sum_activation(lane, i), live) * stride + 16 * h);
+    return a;
   }
   template <int h>
   static RF_DEVICE void multiply_half(int (&c)[sums], const std::uint32_t (&weights)[words],
                                       const Activations& a) {
-    for (int i = 0; i < sums; ++i) {
-      const Four x = load4(a.rows + operand_word(a.first + i, 4 * h));
-      for (int j = 0; j < 4; ++j)
-        c[i] = dot4(static_cast<int>(weights[4 * h + j]), static_cast<int>(x.w[j]), c[i]);
-    }
+    RF_UNROLL
+    for (int i = 0; i < sums; ++i) RF_UNROLL
+    for (int j = 0; j < 4; ++j)
+      c[i] = dot4(static_cast<int>(weights[4 * h + j]), static_cast<int>(a.halves[i][h].w[j]), c[i]);
   }
 #endif
 #if !(defined(__gfx940__) || defined(__gfx941__) || defined(__gfx942__) || defined(__gfx950__))

@@ -43,6 +43,12 @@ RF_DEVICE std::uint8_t* dynamic_shared() {
 RF_DEVICE void barrier() {
   __syncthreads();
 }
+RF_DEVICE void wave_barrier() {
+  __nvvm_bar_warp_sync(~0u);
+}
+RF_DEVICE void device_fence() {
+  __nvvm_membar_gl();
+}
 
 RF_DEVICE int shuffle(int v, int lane) {
   return __nvvm_shfl_sync_idx_i32(~0u, v, lane, 31);
@@ -121,6 +127,17 @@ struct MatrixUnit {
     const std::uint32_t* low = rows + operand_word(lane >> 2, lane & 3);
     const std::uint32_t* high = rows + operand_word(lane >> 2, (lane & 3) + 4);
     return {{low[0], high[0], low[64], high[64]}};
+  }
+  static RF_DEVICE Activations read(const std::int8_t* rows, std::int64_t stride, int live, int lane) {
+    Activations a;
+    RF_UNROLL
+    for (int n = 0; n < 2; ++n) {
+      const int row = (lane >> 2) + 8 * n;
+      const std::int8_t* from = rows + (row < live ? row : live - 1) * stride + 4 * (lane & 3);
+      a.w[2 * n] = *reinterpret_cast<const std::uint32_t*>(from);
+      a.w[2 * n + 1] = *reinterpret_cast<const std::uint32_t*>(from + 16);
+    }
+    return a;
   }
   static RF_DEVICE void multiply(int (&c)[sums], const std::uint32_t (&weights)[words],
                                  const Activations& a) {

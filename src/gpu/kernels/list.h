@@ -8,13 +8,18 @@
   RF_GPU_KERNEL(rf_embed_##Fmt, EmbedParams, 64)         \
   RF_GPU_KERNEL(rf_matvec_rows_##Fmt, MatvecParams, 256) \
   RF_GPU_KERNEL(rf_matmul_##Fmt, MatmulParams, 256)
-#define RF_GPU_KERNELS_OF_FORMAT(Fmt) \
-  RF_GPU_KERNELS_OF_FLOATS(Fmt)       \
-  RF_GPU_KERNEL(rf_matvec_##Fmt, MatvecParams, 256)
-#define RF_GPU_KERNELS_OF_KV(kv)                         \
-  RF_GPU_KERNEL(rf_attend_##kv##_128, AttendParams, 256) \
-  RF_GPU_KERNEL(rf_attend_##kv##_256, AttendParams, 256) \
-  RF_GPU_KERNEL(rf_attend_##kv##_576, AttendParams, 256)
+#define RF_GPU_KERNELS_OF_FORMAT(Fmt)                   \
+  RF_GPU_KERNEL(rf_embed_##Fmt, EmbedParams, 64)        \
+  RF_GPU_KERNEL(rf_matvec_##Fmt, MatvecParams, 256)     \
+  RF_GPU_KERNEL(rf_matmul_few_##Fmt, MatvecParams, 256) \
+  RF_GPU_KERNEL(rf_matmul_##Fmt, MatmulParams, 256)
+#define RF_GPU_KERNELS_OF_KV(kv)                             \
+  RF_GPU_KERNEL(rf_attend_##kv##_128, AttendParams, 256)     \
+  RF_GPU_KERNEL(rf_attend_##kv##_256, AttendParams, 256)     \
+  RF_GPU_KERNEL(rf_attend_##kv##_576, AttendParams, 256)     \
+  RF_GPU_KERNEL(rf_attend_row_##kv##_128, AttendParams, 256) \
+  RF_GPU_KERNEL(rf_attend_row_##kv##_256, AttendParams, 256) \
+  RF_GPU_KERNEL(rf_attend_row_##kv##_576, AttendParams, 256)
 
 #define RF_GPU_KERNELS                                 \
   RF_FORMATS(RF_GPU_KERNELS_OF_FORMAT)                 \
@@ -29,7 +34,6 @@
   RF_GPU_KERNEL(rf_finish, FinishParams, 256)          \
   RF_GPU_KERNEL(rf_rope, RopeParams, 64)               \
   RF_GPU_KERNEL(rf_attend_prepare, PrepareParams, 128) \
-  RF_GPU_KERNEL(rf_attend_merge, AttendParams, 128)    \
   RF_GPU_KERNEL(rf_route, RouteParams, 32)             \
   RF_GPU_KERNEL(rf_group, GroupParams, 256)            \
   RF_GPU_KERNEL(rf_heads_rest, HeadsRestParams, 256)

@@ -108,8 +108,9 @@ struct PackParams {
 
 // rf_matvec_FORMAT: one row for each grid.y, block 256, grid.x any (tiles are shared out), dynamic LDS
 // matvec_lds(columns): in.codes null: x is normed and quantised by every block.
-// rf_matvec_rows_FORMAT: 8 rows for each grid.y (with routes or parts: one row and part), block 256, from
-// `in` (float formats: in.values).
+// rf_matvec_rows_FORMAT, of float formats: 8 rows for each grid.y (with routes or parts: one row and part), block 256,
+// from in.values.
+// rf_matmul_few_FORMAT, of quantised formats: likewise, 32 rows, from `in`.
 //
 // gated: matrix[0] and matrix[1] are gate and up: out = activation(gate) * up. Otherwise `matrices` of them
 // side by side in the output.
@@ -142,7 +143,8 @@ constexpr std::uint32_t matvec_lds(std::int32_t columns) {
 }
 // The widest row that it takes within 48 KB of LDS; wider ones go through rf_pack and rf_matvec_rows_FORMAT.
 inline constexpr std::int32_t matvec_columns = 32768;
-inline constexpr std::int32_t matvec_rows = 8;  // that a block of rf_matvec_rows_FORMAT takes
+inline constexpr std::int32_t matvec_rows = 8;       // that a block of rf_matvec_rows_FORMAT takes
+inline constexpr std::int32_t matmul_few_rows = 32;  // likewise of rf_matmul_few_FORMAT
 
 // rf_matmul_FORMAT, block 256, grid (sum over matrices of ceil(tiles / matmul_tiles); gated: of the first
 // alone, ceil(rows / matmul_rows), groups): rows of `in` through the same matrices as MatvecParams; the same
@@ -251,8 +253,8 @@ struct AttentionView {
   std::int32_t gated, key_is_value, stores;
 };
 
-// rf_attend_prepare, grid (heads + 2 * kv_heads, rows), block 128: norms and rotates queries into `queries`,
-// and keys, and stores keys and values. Norms over a whole row come before the rotation.
+// rf_attend_prepare, grid (ceil((heads + 2 * kv_heads) / 4), rows), block 128: norms and rotates queries into
+// `queries`, and keys, and stores keys and values. Norms over a whole row come before the rotation.
 struct PrepareParams {
   AttentionView attention;
   KvKind kv;
@@ -263,28 +265,28 @@ struct PrepareParams {
   float* queries;  // [rows][heads][key_dim]
 };
 
-// rf_attend_KV_SIZE, block 256: attend_queries(SIZE) queries of one KV head and one sequence at most, that is
-// rows times query heads. Positions are taken in chunks of attend_chunk, each by itself, and the chunks'
-// results are added up in their order: whoever does it, a query's result is the same. Grid (kv_heads *
-// head_splits, y, sequences); heads_a_block = ceil(heads / kv_heads / head_splits). Not split: y = row blocks
-// of rows_a_block rows, each with all its chunks; rows_a_block * heads_a_block fits. Split: sequences of one
-// row alone; block y has chunks y, y + splits, ... of those that the row sees, and rf_attend_merge, grid
-// (heads, sequences), block 128, adds them up. Sequences of one row go the second way, all others the first:
-// `skip` leaves out the others.
+// Attention, block 256: attend_queries(SIZE) queries of one KV head and one sequence at most, that is rows times query
+// heads. Positions are taken in chunks of attend_chunk, each by itself, and the chunks' results are added up in their
+// order: whoever does it, a query's result is the same. Grid (kv_heads * head_splits, y, sequences); a block has
+// ceil(heads / kv_heads / head_splits) heads.
+// rf_attend_KV_SIZE, after rf_attend_prepare: sequences of several rows; y = row blocks of rows_a_block rows, each with
+// all its chunks; rows_a_block times a block's heads fits.
+// rf_attend_row_KV_SIZE, with rf_attend_prepare's part: sequences of one row; block y < splits has chunks y, y + splits,
+// ... of those that the row sees, and the last block to be done adds them up.
 struct AttendParams {
   AttentionView attention;
   CacheView cache;
   BatchView batch;
-  const float* x;  // for gates
+  const float* x;  // for gates, and what rf_attend_row_KV_SIZE prepares
   std::int64_t x_stride;
   const float* queries;
   float* out;
   std::int64_t out_stride;
-  float* partials;  // split: [sequences][heads][max_chunks][2 + value_dim]: largest, weight, values
+  float* partials;  // [sequences][heads][max_chunks][2 + value_dim]: largest, weight, values
+  std::int32_t* arrived;  // [sequences][kv_heads * head_splits]: blocks that are done; zeros between launches
   std::int32_t max_chunks;
-  std::int32_t head_splits, rows_a_block;
-  std::int32_t splits;  // 0: not split
-  std::int32_t skip;    // leave out sequences of one row (1), or of more (2)
+  std::int32_t head_splits, rows_a_block, splits;
+  std::int32_t one_row_each;  // row s is the only one of sequence s, and no sequence is missing
 };
 // The SIZE that serves heads of these dims.
 constexpr int attend_size(int key_dim, int value_dim) {
