@@ -109,6 +109,8 @@ void Layout::add_attention(const Attention& a) {
 void Layout::measure(const Step& step) {
   const auto rows = static_cast<std::size_t>(limits_.batch.rows),
              wanted = static_cast<std::size_t>(limits_.batch.wanted);
+  // Few rows are laid out as if there were most of them.
+  const auto at_least = [](std::size_t n) { return std::max<std::size_t>(n, matmul_few_rows); };
   const auto grow = [](std::size_t& size, std::size_t wants) { size = std::max(size, wants); };
   const auto used = static_cast<std::size_t>(std::max(step.routing.used, 1)),
              heads = static_cast<std::size_t>(std::max(step.heads, 1));
@@ -126,11 +128,11 @@ void Layout::measure(const Step& step) {
       return;
     }
     case Op::logits:
-      return grow(packed_columns_, wanted * round_up(in, 32));
+      return grow(packed_columns_, at_least(wanted) * round_up(in, 32));
     case Op::heads:
       return grow(packed_columns_, rows * heads * round_up(in / heads, 32));
     case Op::route:
-      grow(packed_columns_, rows * round_up(in, 32));
+      grow(packed_columns_, at_least(rows) * round_up(in, 32));
       grow(experts_, static_cast<std::size_t>(step.routing.experts));
       return grow(temporary_, rows * static_cast<std::size_t>(step.routing.experts));
     case Op::experts_up:
@@ -144,7 +146,7 @@ void Layout::measure(const Step& step) {
       grow(experts_, static_cast<std::size_t>(step.routing.experts));
       return grow(temporary_, rows * used * out);
     default:
-      grow(packed_columns_, rows * round_up(in, 32));
+      grow(packed_columns_, at_least(rows) * round_up(in, 32));
       if (step.op == Op::gate_up || step.post.kind != Norm::Kind::off) grow(temporary_, rows * out);
   }
 }
@@ -174,7 +176,7 @@ void Layout::lay_out_activations() {
 }
 
 // Codes, scales and sums, then values, of as many rows as there are columns for.
-Packed Layout::packed(std::int64_t columns, bool quantised, bool kept) const {
+Packed Layout::packed(std::int64_t columns, bool quantised, bool kept, bool few) const {
   const Address codes = activations + packed_at_, scales = codes + round_up(packed_columns_, piece),
                 sums = scales + round_up(packed_columns_ / 8, piece),
                 values = sums + round_up(packed_columns_ / 8, piece);
@@ -182,7 +184,9 @@ Packed Layout::packed(std::int64_t columns, bool quantised, bool kept) const {
           .scales = quantised ? at<float>(scales) : nullptr,
           .sums = quantised ? at<std::int32_t>(sums) : nullptr,
           .values = kept ? at<float>(values) : nullptr,
-          .padded = static_cast<std::int32_t>((columns + 31) / 32 * 32)};
+          .padded = static_cast<std::int32_t>((columns + 31) / 32 * 32),
+          .row_stride = few ? 32 : static_cast<std::int32_t>((columns + 31) / 32 * 32),
+          .block_stride = few ? 32 * matmul_few_rows : 32};
 }
 
 rf::gpu::Matrix Layout::matrix(const Linear& linear) const {

@@ -326,7 +326,9 @@ Packed Lowering::pack(const Product& product) {
   p.count = product.count;
   p.norm = product.norm;
   p.routes = product.weigh_input ? product.routes : nullptr;
-  p.out = layout_.packed(p.columns, quantised, kept);
+  p.out = layout_.packed(p.columns, quantised, kept,
+                         !by_part(product) && product.count.rows <= matmul_few_rows &&
+                             (product.count.rows > 1 || p.columns > matvec_columns));
   add("rf_pack", p, p.parts, product.count.rows);
   return p.out;
 }
@@ -360,11 +362,11 @@ void Lowering::multiply(Product product) {
   if (!all_alone || types.size() > 1) product.packs = none;
   packed_ = product.packs;
   if (product.experts > 0 && product.count.rows > matvec_rows) group(product);
-  for (const Type type : types) multiply_type(product, type, in);
+  for (const Type type : types) multiply_type(product, type, in, type != types.front());
 }
 
 // The matrices of one type.
-void Lowering::multiply_type(const Product& product, Type type, const Packed& in) {
+void Lowering::multiply_type(const Product& product, Type type, const Packed& in, bool beside) {
   MatvecParams p{};
   std::int64_t tiles = 0, tile_groups = 0;
   for (std::size_t i = 0; i < product.matrices.size(); ++i)
@@ -380,6 +382,7 @@ void Lowering::multiply_type(const Product& product, Type type, const Packed& in
   p.from = product.from;
   p.norm = product.norm;
   p.in = in;
+  p.beside = beside ? 1 : 0;
   p.count = product.count;
   p.parts = product.parts;
   p.in_parts = product.in_parts;
@@ -394,14 +397,13 @@ void Lowering::multiply_type(const Product& product, Type type, const Packed& in
   const int rows = product.count.rows;
   const std::uint32_t lds = matvec_lds(p.matrix[0].columns);
   const bool by_row = !is_float(type) && p.matrix[0].columns <= matvec_columns;
-  const bool by_part = product.parts > 1 || product.routes != nullptr;
   const std::string_view few = kernel_of(is_float(type) ? "matvec_rows" : "matmul_few", type);
-  if (by_part && rows <= matvec_rows) {
+  if (by_part(product) && rows <= matvec_rows) {
     if (by_row) return add(kernel_of("matvec", type), p, p.blocks, std::int64_t{rows} * p.parts, 1, lds);
     return add(few, p, p.blocks, std::int64_t{rows} * p.parts);
   }
   if (rows == 1 && by_row) return add(kernel_of("matvec", type), p, p.blocks, 1, 1, lds);
-  if (!by_part && rows <= (is_float(type) ? matvec_rows : matmul_few_rows)) {
+  if (!by_part(product) && rows <= (is_float(type) ? matvec_rows : matmul_few_rows)) {
     // One block of it fits a multiprocessor.
     p.blocks = static_cast<std::int32_t>(std::min<std::int64_t>(tiles, device_.processors));
     return add(few, p, p.blocks, divided(rows, is_float(type) ? matvec_rows : matmul_few_rows));

@@ -77,9 +77,11 @@ class Lowering {
   void experts_down(const Step& step);
   void attend(const Step& step);
 
+  // Rows go through matrices of their own.
+  static bool by_part(const Product& product) { return product.parts > 1 || product.routes != nullptr; }
   Product product(const Step& step, std::initializer_list<int> linears) const;
   void multiply(Product product);
-  void multiply_type(const Product& product, Type type, const Packed& in);
+  void multiply_type(const Product& product, Type type, const Packed& in, bool beside);
   // gate and up of different types: each by itself, then together.
   void multiply_apart(const Product& product);
   Packed pack(const Product& product);

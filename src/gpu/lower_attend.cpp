@@ -78,13 +78,10 @@ void Lowering::attend(const Step& step) {
   p.partials = layout_.partials();
   p.arrived = layout_.arrived();
   p.max_chunks = layout_.max_chunks();
-  p.head_splits = static_cast<std::int32_t>(divided(group, queries));
-  p.rows_a_block = queries / static_cast<int>(divided(group, p.head_splits));
   p.one_row_each = bucket_.one_row_each() ? 1 : 0;
-  // Enough blocks to fill the device, though never so many that most find nothing.
-  const int others = a.kv_heads * p.head_splits * sequences;
-  p.splits = std::clamp(4 * device_.processors / std::max(others, 1), 1, p.max_chunks);
   if (bucket_.several) {
+    p.head_splits = static_cast<std::int32_t>(divided(group, queries));
+    p.rows_a_block = queries / static_cast<int>(divided(group, p.head_splits));
     PrepareParams prepare{};
     prepare.attention = p.attention;
     prepare.kv = static_cast<KvKind>(layout_.limits().kv);
@@ -97,8 +94,12 @@ void Lowering::attend(const Step& step) {
     add(kernel_of("attend", layout_.limits().kv, size), p, a.kv_heads * p.head_splits,
         divided(bucket_.rows, p.rows_a_block), sequences);
   }
-  if (bucket_.single)
-    add(kernel_of("attend_row", layout_.limits().kv, size), p, a.kv_heads * p.head_splits, p.splits, sequences);
+  if (!bucket_.single) return;
+  p.head_splits = static_cast<std::int32_t>(divided(group, attend_row_heads));
+  // Enough blocks to fill the device, though never so many that most find nothing.
+  const int others = a.kv_heads * p.head_splits * sequences;
+  p.splits = std::clamp(4 * device_.processors / std::max(others, 1), 1, p.max_chunks);
+  add(kernel_of("attend_row", layout_.limits().kv, size), p, a.kv_heads * p.head_splits, p.splits, sequences);
 }
 
 }  // namespace rf::gpu

@@ -1,6 +1,7 @@
 // The host face of lane.h: kernels as fibres on the simulated device (tests/sim/fibres.h). RF_SIM_WAVE is the
 // wave's size, 32 or 64.
 #pragma once
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 
@@ -77,6 +78,10 @@ inline std::uint32_t select_bytes(std::uint32_t low, std::uint32_t high, std::ui
   return result;
 }
 
+inline float exp2(float x) {
+  return std::exp2(x);
+}
+
 inline float half_to_float(std::uint16_t bits) {
   return f16_to_f32(bits);
 }
@@ -127,9 +132,9 @@ struct MatrixUnit {
     for (int w = 0; w < words; ++w) a.w[w] = rows[operand_word(lane & 15, weight_quad(lane, w))];
     return a;
   }
-  static Activations read(const std::int8_t* rows, std::int64_t stride, int live, int lane) {
+  static Activations read(const std::int8_t* rows, int stride, int lane) {
     Activations a;
-    const int row = (lane & 15) < live ? lane & 15 : live - 1;
+    const int row = lane & 15;
     for (int w = 0; w < words; ++w)
       std::memcpy(&a.w[w], rows + row * stride + 4 * weight_quad(lane, w), sizeof a.w[w]);
     return a;

@@ -1,5 +1,4 @@
-// Attention over cache pages, as one block of 256 threads does it for up to attend_queries(size) queries of one KV
-// head: positions are taken in chunks of 64, each by itself, and the chunks' results are added up in their order, so that
+// Attention over cache pages, as one block of 256 threads does it for up to `most` queries of one KV head: positions are taken in chunks of 64, each by itself, and the chunks' results are added up in their order, so that
 // a query's result does not depend on who else is there.
 //
 // A chunk: four groups of 64 threads score a quarter of the queries each; then eight groups of 32 lanes soften and weigh
@@ -77,10 +76,9 @@ RF_DEVICE bool take_heads(const AttentionView& a, int head_splits, Share& s) {
   return skip < group;
 }
 
-template <KvKind kv, int size>
+template <KvKind kv, int size, int most>
 struct Attend {
-  static constexpr int per = unit_elements<kv>, most = attend_queries(size), own = most / 4,
-                       weighed = most / 8;
+  static constexpr int per = unit_elements<kv>, own = most / 4, weighed = most / 8;
   static constexpr int wide = (size + 127) / 128;  // times 4 elements of a value that a lane has
 
   const AttendParams& p;
@@ -98,11 +96,14 @@ struct Attend {
           visible_positions(p.attention, p.batch.positions[row_of(lane::thread())], share.length);
   }
 
-  // Element d of a query's result, from what its chunks add up to.
-  RF_DEVICE void put(int query, int d, float sum, const Partial& total) const {
+  // `count` neighbouring elements of a query's result from d on, from what its chunks add up to.
+  template <int count>
+  RF_DEVICE void put(int query, int d, const float* sums, const Partial& total) const {
     const int row = row_of(query), head = head_of(query);
-    p.out[row * p.out_stride + head * p.attention.value_dim + d] =
-        sum * inverse_of(p.attention, total, head) * gate_of(p, row, head, d);
+    const float inverse = inverse_of(p.attention, total, head);
+    float* to = p.out + row * p.out_stride + head * p.attention.value_dim + d;
+    RF_UNROLL
+    for (int i = 0; i < count; ++i) to[i] = sums[i] * inverse * gate_of(p, row, head, d + i);
   }
 
   // scores[query][64] of the chunk's positions.
@@ -239,7 +240,7 @@ struct Attend {
   }
 
   template <class Each>
-  RF_DEVICE void each_value(Each each) const {  // each(j, its query, index in acc, element)
+  RF_DEVICE void each_four(Each each) const {  // each(j, its query, index in acc, element), of four elements
     const int group = lane::thread() >> 5, in_group = lane::thread() & 31;
     RF_UNROLL
     for (int j = 0; j < weighed; ++j) {
@@ -247,13 +248,10 @@ struct Attend {
       RF_UNROLL
       for (int part = 0; part < wide; ++part) {
         const int d = 4 * in_group + 128 * part;
-        if (d >= p.attention.value_dim) continue;  // a multiple of 4
-        RF_UNROLL
-        for (int i = 0; i < 4; ++i) each(j, group + 8 * j, 4 * part + i, d + i);
+        if (d < p.attention.value_dim) each(j, group + 8 * j, 4 * part, d);  // a multiple of 4
       }
     }
   }
-
   // One chunk: what it gives under its own largest score goes to `given` and `chunks`.
   RF_DEVICE void chunk(const std::int32_t* pages, int number, float (&given)[weighed][4 * wide]) const {
     load_first_values(pages, number * attend_chunk);

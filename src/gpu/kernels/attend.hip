@@ -9,7 +9,7 @@ namespace rf::gpu {
 
 template <KvKind kv, int size>
 RF_DEVICE void attend(const AttendParams& p) {
-  using Work = Attend<kv, size>;
+  using Work = Attend<kv, size, attend_queries(size)>;
   RF_SHARED(Four, queries, attend_queries(size) * size / 4);
   RF_SHARED(Four, values, 4608 / 4);
   RF_SHARED(float, scores, attend_queries(size) * 64);
@@ -54,7 +54,7 @@ RF_DEVICE void attend(const AttendParams& p) {
     }
     lane::barrier();
   }
-  work.each_value([&](int j, int query, int i, int d) { work.put(query, d, sums[j][i], total[j]); });
+  work.each_four([&](int j, int query, int i, int d) { work.template put<4>(query, d, sums[j] + i, total[j]); });
 }
 
 #define RF_ATTEND(kv, size)                                  \

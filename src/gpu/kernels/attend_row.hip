@@ -1,6 +1,6 @@
 // rf_attend_row_KV_SIZE: attention of sequences with one row, all of it in one launch; grids stand in params.h.
 //
-// Block 256, LDS as of rf_attend_KV_SIZE and two heads more. Each block prepares its queries; the one that has the newest
+// Block 256, LDS 27 to 43 KB. Each block prepares its queries; the one that has the newest
 // position also prepares and stores its key and value. Each block has some chunks; the last of those that share queries
 // to be done adds up what all found.
 #include "gpu/kernels/attend.h"
@@ -11,10 +11,10 @@ namespace rf::gpu {
 template <KvKind kv, int size>
 class AttendRow {
  public:
-  using Work = Attend<kv, size>;
-  // What the chunks of one query add up to, by 256 threads: LDS of the scores.
+  using Work = Attend<kv, size, attend_row_heads>;
+  // What adds up the chunks' results has in LDS, in place of values.
   struct Merge {
-    Partial partials[256];
+    Partial partials[256], totals[attend_row_heads];
     Factors factors[256];
   };
   static_assert(sizeof(Merge) <= 4608 * sizeof(float));
@@ -49,27 +49,22 @@ class AttendRow {
     lane::barrier();
   }
 
-  // The only chunk there is.
-  RF_DEVICE void only(const std::int32_t* pages, int chunk) const {
-    float given[Work::weighed][4 * Work::wide];
-    work_.chunk(pages, chunk, given);
-    work_.each_value([&](int j, int query, int i, int d) {
-      Partial total{0, 0};
-      const Factors f = merge(total, work_.chunks[query]);
-      work_.put(query, d, merged(0.0f, given[j][i], f), total);
-    });
-  }
-
-  // The chunk, for whoever adds up.
-  RF_DEVICE void some(const std::int32_t* pages, int first, int chunk) const {
-    float given[Work::weighed][4 * Work::wide];
-    work_.chunk(pages, chunk, given);
-    work_.each_value([&](int j, int query, int i, int d) {
-      float* to = partial(query, chunk - first);
-      to[2 + d] = given[j][i];
-      if (d == 0) to[0] = work_.chunks[query].largest, to[1] = work_.chunks[query].weight;
-    });
-    lane::barrier();
+  // This block's chunks, for whoever adds up; the only one there is, to the output.
+  RF_DEVICE void run(const std::int32_t* pages, int first, int last, int count) const {
+    RF_NO_UNROLL
+    for (int c = first + lane::block_y(); c <= last; c += p_.splits) {
+      float given[Work::weighed][4 * Work::wide];
+      work_.chunk(pages, c, given);
+      work_.each_four([&](int j, int query, int i, int d) {
+        const Partial& own = work_.chunks[query];
+        if (count == 1) return work_.template put<4>(query, d, given[j] + i, own);
+        float* to = partial(query, c - first);
+        RF_UNROLL
+        for (int n = 0; n < 4; ++n) to[2 + d + n] = given[j][i + n];
+        if (d == 0) to[0] = own.largest, to[1] = own.weight;
+      });
+      lane::barrier();
+    }
   }
 
   // Whether all other blocks of these queries are done.
@@ -88,14 +83,15 @@ class AttendRow {
   }
 
   RF_DEVICE void add_up(int count) const {
-    constexpr int most = attend_queries(size) * size / 256;
-    const AttentionView& a = p_.attention;
-    const int heads = work_.share.heads, at_once = 256 / heads, values = heads * a.value_dim;
-    auto& merge_lds = *reinterpret_cast<Merge*>(work_.values);
+    constexpr int most = attend_row_heads * size / 256;
+    const int heads = work_.share.heads, at_once = 256 / heads, dim = p_.attention.value_dim, stride = 2 + dim;
+    auto& lds = *reinterpret_cast<Merge*>(work_.values);
     float sums[most] = {};
-    Partial totals[most] = {};
-    Partial before{0, 0};  // of the chunks before those at once
+    float largest = 0;  // before the chunks at hand
+    bool some = false;  // there was one
     const int head = lane::thread() / at_once, in_head = lane::thread() % at_once;
+    lane::barrier();
+    if (lane::thread() < heads) lds.totals[lane::thread()] = {0, 0};
     RF_NO_UNROLL
     for (int first = 0; first < count; first += at_once) {
       const int here = count - first < at_once ? count - first : at_once;
@@ -105,44 +101,50 @@ class AttendRow {
         own = {from[0], from[1]};
       }
       lane::barrier();
-      merge_lds.partials[lane::thread()] = own;
+      lds.partials[lane::thread()] = own;
       lane::barrier();
       if (head < heads) {
         // The factors of a chunk follow from the largest score before it and with it.
-        Partial so_far = before;
+        const Partial* of_head = lds.partials + head * at_once;
+        Partial before{largest, some ? 1.0f : 0.0f};
+        RF_NO_UNROLL
         for (int c = 0; c < here; ++c) {
-          const Partial next = merge_lds.partials[head * at_once + c];
-          if (c == in_head) {
-            Partial into = so_far;
-            merge_lds.factors[lane::thread()] = merge(into, own);
-          }
+          const Partial next = of_head[c];
+          if (c == in_head) before = {largest, some ? 1.0f : 0.0f};
           if (next.weight == 0) continue;
-          so_far = {so_far.weight == 0 || next.largest > so_far.largest ? next.largest : so_far.largest, 1};
+          largest = !some || next.largest > largest ? next.largest : largest;
+          some = true;
         }
-        before = so_far;
+        lds.factors[lane::thread()] = merge(before, own);
       }
       lane::barrier();
+      if (lane::thread() < heads) {
+        Partial total = lds.totals[lane::thread()];
+        RF_NO_UNROLL
+        for (int c = lane::thread() * at_once; c < lane::thread() * at_once + here; ++c) {
+          const Partial next = lds.partials[c];
+          const Factors f = lds.factors[c];
+          if (next.weight == 0) continue;
+          total.largest = total.weight == 0 || next.largest > total.largest ? next.largest : total.largest;
+          total.weight = f.into == 0 ? next.weight : total.weight * f.into + next.weight * f.next;
+        }
+        lds.totals[lane::thread()] = total;
+      }
       RF_UNROLL
       for (int i = 0; i < most; ++i) {
-        const int value = lane::thread() + 256 * i, h = value / a.value_dim, d = value % a.value_dim;
-        if (value >= values) continue;
-        RF_UNROLL_BY(8)
-        for (int c = 0; c < here; ++c) {
-          const Factors f = merge_lds.factors[h * at_once + c];
-          const Partial next = merge_lds.partials[h * at_once + c];
-          Partial& total = totals[i];
-          if (next.weight != 0) {
-            total.largest = total.weight == 0 || next.largest > total.largest ? next.largest : total.largest;
-            total.weight = f.into == 0 ? next.weight : total.weight * f.into + next.weight * f.next;
-          }
-          sums[i] = merged(sums[i], partial(h, first + c)[2 + d], f);
-        }
+        const int value = lane::thread() + 256 * i, h = value / dim;
+        if (h >= heads) continue;
+        const float* from = partial(h, first) + 2 + value % dim;
+        const Factors* factors = lds.factors + h * at_once;
+        RF_UNROLL_BY(4)
+        for (int c = 0; c < here; ++c) sums[i] = merged(sums[i], from[c * stride], factors[c]);
       }
     }
+    lane::barrier();
     RF_UNROLL
     for (int i = 0; i < most; ++i) {
-      const int value = lane::thread() + 256 * i;
-      if (value < values) work_.put(value / a.value_dim, value % a.value_dim, sums[i], totals[i]);
+      const int value = lane::thread() + 256 * i, h = value / dim;
+      if (h < heads) work_.template put<1>(h, value % dim, sums + i, lds.totals[h]);
     }
   }
 
@@ -161,13 +163,13 @@ class AttendRow {
 
 template <KvKind kv, int size>
 RF_DEVICE void attend_row(const AttendParams& p) {
-  using Work = Attend<kv, size>;
-  RF_SHARED(Four, queries, attend_queries(size) * size / 4);
+  using Work = Attend<kv, size, attend_row_heads>;
+  RF_SHARED(Four, queries, attend_row_heads * size / 4);
   RF_SHARED(Four, values, 4608 / 4);
   RF_SHARED(Four, fresh, 2 * size / 4);
-  RF_SHARED(float, scores, attend_queries(size) * 64);
-  RF_SHARED(Partial, chunks, attend_queries(size));
-  RF_SHARED(Visible, ranges, attend_queries(size));
+  RF_SHARED(float, scores, attend_row_heads * 64);
+  RF_SHARED(Partial, chunks, attend_row_heads);
+  RF_SHARED(Visible, ranges, attend_row_heads);
   RF_SHARED(std::int32_t, flag, 1);
   const AttentionView& a = p.attention;
   lane::wait_for_previous();
@@ -196,10 +198,8 @@ RF_DEVICE void attend_row(const AttendParams& p) {
   row.prepare(pages, position, (last - own) % p.splits == 0);
   work.find_ranges();
   lane::barrier();
-  if (count == 1) return row.only(pages, first);
-  RF_NO_UNROLL
-  for (int c = own; c <= last; c += p.splits) row.some(pages, first, c);
-  if (row.is_last(blocks, flag)) row.add_up(count);
+  row.run(pages, first, last, count);
+  if (count > 1 && row.is_last(blocks, flag)) row.add_up(count);
 }
 
 #define RF_ATTEND_ROW(kv, size)                                  \

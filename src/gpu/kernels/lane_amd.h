@@ -83,6 +83,10 @@ RF_DEVICE std::uint32_t select_bytes(std::uint32_t low, std::uint32_t high, std:
   return __builtin_amdgcn_perm(high, low, index);
 }
 
+RF_DEVICE float exp2(float x) {
+  return __builtin_amdgcn_exp2f(x);
+}
+
 RF_DEVICE float half_to_float(std::uint16_t bits) {
   return static_cast<float>(__builtin_bit_cast(_Float16, bits));
 }
@@ -115,10 +119,6 @@ typedef int Native4 __attribute__((ext_vector_type(4)));
 typedef int Native8 __attribute__((ext_vector_type(8)));
 typedef int Native2 __attribute__((ext_vector_type(2)));
 
-RF_DEVICE int row_within(int row, int live) {
-  return row < live ? row : live - 1;
-}
-
 // Activations are the rows of the hardware's product, weights its columns: a lane has sums of one weight row.
 #if defined(__GFX11__)
 struct MatrixUnit {
@@ -135,8 +135,8 @@ struct MatrixUnit {
     const Four a = load4(rows + operand_word(row, 0)), b = load4(rows + operand_word(row, 4));
     return {{a.w[0], a.w[1], a.w[2], a.w[3], b.w[0], b.w[1], b.w[2], b.w[3]}};
   }
-  static RF_DEVICE Activations read(const std::int8_t* rows, std::int64_t stride, int live, int lane) {
-    const std::int8_t* from = rows + row_within(lane & 15, live) * stride;
+  static RF_DEVICE Activations read(const std::int8_t* rows, int stride, int lane) {
+    const std::int8_t* from = rows + (lane & 15) * stride;
     const Four a = load4(from), b = load4(from + 16);
     return {{a.w[0], a.w[1], a.w[2], a.w[3], b.w[0], b.w[1], b.w[2], b.w[3]}};
   }
@@ -168,8 +168,8 @@ struct MatrixUnit {
     const std::uint32_t* high = rows + operand_word(lane & 15, 2 * (lane >> 4) + 4);
     return {{low[0], low[1], high[0], high[1]}};
   }
-  static RF_DEVICE Activations read(const std::int8_t* rows, std::int64_t stride, int live, int lane) {
-    const std::int8_t* from = rows + row_within(lane & 15, live) * stride + 8 * (lane >> 4);
+  static RF_DEVICE Activations read(const std::int8_t* rows, int stride, int lane) {
+    const std::int8_t* from = rows + (lane & 15) * stride + 8 * (lane >> 4);
     const Two low = load2_once(from), high = load2_once(from + 16);
     return {{low.w[0], low.w[1], high.w[0], high.w[1]}};
   }
@@ -199,8 +199,8 @@ struct MatrixUnit {
   static RF_DEVICE Activations load(const std::uint32_t* rows, int lane) {
     return {{rows[operand_word(lane & 15, lane >> 4)], rows[operand_word(lane & 15, (lane >> 4) + 4)]}};
   }
-  static RF_DEVICE Activations read(const std::int8_t* rows, std::int64_t stride, int live, int lane) {
-    const std::int8_t* from = rows + row_within(lane & 15, live) * stride + 4 * (lane >> 4);
+  static RF_DEVICE Activations read(const std::int8_t* rows, int stride, int lane) {
+    const std::int8_t* from = rows + (lane & 15) * stride + 4 * (lane >> 4);
     return {{*reinterpret_cast<const std::uint32_t*>(from), *reinterpret_cast<const std::uint32_t*>(from + 16)}};
   }
   template <int h>
@@ -225,8 +225,8 @@ struct MatrixUnit {
     const std::uint32_t* from = rows + operand_word(lane & 15, 2 * (lane >> 4));
     return {{from[0], from[1]}};
   }
-  static RF_DEVICE Activations read(const std::int8_t* rows, std::int64_t stride, int live, int lane) {
-    const Two two = load2_once(rows + row_within(lane & 15, live) * stride + 8 * (lane >> 4));
+  static RF_DEVICE Activations read(const std::int8_t* rows, int stride, int lane) {
+    const Two two = load2_once(rows + (lane & 15) * stride + 8 * (lane >> 4));
     return {{two.w[0], two.w[1]}};
   }
   static RF_DEVICE void product(int (&c)[sums], std::uint64_t x, std::uint64_t y) {
@@ -266,12 +266,12 @@ struct MatrixUnit {
     for (int h = 0; h < 2; ++h) a.halves[i][h] = load4(rows + operand_word(sum_activation(lane, i), 4 * h));
     return a;
   }
-  static RF_DEVICE Activations read(const std::int8_t* rows, std::int64_t stride, int live, int lane) {
+  static RF_DEVICE Activations read(const std::int8_t* rows, int stride, int lane) {
     Activations a;
     RF_UNROLL
     for (int i = 0; i < sums; ++i) RF_UNROLL
     for (int h = 0; h < 2; ++h)
-      a.halves[i][h] = load4(rows + row_within(sum_activation(lane, i), live) * stride + 16 * h);
+      a.halves[i][h] = load4(rows + sum_activation(lane, i) * stride + 16 * h);
     return a;
   }
   template <int h>

@@ -75,6 +75,10 @@ RF_DEVICE std::uint32_t select_bytes(std::uint32_t low, std::uint32_t high, std:
   return __nvvm_prmt(low, high, selector);
 }
 
+RF_DEVICE float exp2(float x) {
+  return __nvvm_ex2_approx_ftz_f(x);
+}
+
 RF_DEVICE float half_to_float(std::uint16_t bits) {
   return static_cast<float>(__builtin_bit_cast(_Float16, bits));
 }
@@ -128,12 +132,12 @@ struct MatrixUnit {
     const std::uint32_t* high = rows + operand_word(lane >> 2, (lane & 3) + 4);
     return {{low[0], high[0], low[64], high[64]}};
   }
-  static RF_DEVICE Activations read(const std::int8_t* rows, std::int64_t stride, int live, int lane) {
+  static RF_DEVICE Activations read(const std::int8_t* rows, int stride, int lane) {
     Activations a;
     RF_UNROLL
     for (int n = 0; n < 2; ++n) {
       const int row = (lane >> 2) + 8 * n;
-      const std::int8_t* from = rows + (row < live ? row : live - 1) * stride + 4 * (lane & 3);
+      const std::int8_t* from = rows + row * stride + 4 * (lane & 3);
       a.w[2 * n] = *reinterpret_cast<const std::uint32_t*>(from);
       a.w[2 * n + 1] = *reinterpret_cast<const std::uint32_t*>(from + 16);
     }

@@ -25,17 +25,13 @@ class Few {
 
   RF_DEVICE Few(const MatvecParams& p, std::uint32_t* lds) : p_(p), walk_(p, 1), lds_(lds) {}
 
-  // What is under way before the launch before has ended: weights of the first blocks, unless routes choose them.
-  RF_DEVICE void start() {
-    if (p_.parts != 1 || p_.routes != nullptr || !walk_.has(0)) return;
-    next_ = load({0, 0, 0}, 0);
-    started_ = true;
+  RF_DEVICE void start(int number_of_matrix) {
+    if (walk_.has(0)) next_ = load({0, 0, 0}, number_of_matrix);
   }
 
   // `in`: of the first of `rows` rows.
   RF_DEVICE void run_all(const Share& share, const Packed& in, int rows) {
     if (!walk_.has(0)) return;
-    if (!started_) next_ = load({0, 0, 0}, share.matrix);
     typename Walk::At at{0, 0, 0};
     RF_NO_UNROLL
     for (int turn = 0; walk_.has(turn); ++turn) {
@@ -121,6 +117,30 @@ class Few {
     *reinterpret_cast<Four*>(to) = four;
   }
 
+  // 32 columns of the activation rows.
+  struct In {
+    typename Unit::Activations rows[quarters];
+    float scales[quarters][Unit::sums];
+    std::int32_t totals[quarters][Unit::sums];
+  };
+  RF_DEVICE In read(const Packed& in, int block, int rows) const {
+    const int lane = lane::thread() % lane::wave;
+    In now;
+    RF_UNROLL
+    for (int q = 0; q < quarters; ++q)
+      if (16 * q < rows) {
+        const std::int64_t at = std::int64_t{block} * in.block_stride + 16 * q * in.row_stride;
+        now.rows[q] = Unit::read(in.codes + at, in.row_stride, lane);
+        RF_UNROLL
+        for (int i = 0; i < Unit::sums; ++i) {
+          const int n = Unit::sum_activation(lane, i) * in.row_stride / 32;
+          now.scales[q][i] = in.scales[at / 32 + n];
+          if constexpr (Weights::has_min) now.totals[q][i] = in.sums[at / 32 + n];
+        }
+      }
+    return now;
+  }
+
   // sums += what the strand's run of this round gives.
   RF_DEVICE void multiply(int s, int round, const Packed& in, int rows,
                           float (&sums)[quarters][Unit::sums]) const {
@@ -129,45 +149,42 @@ class Few {
     const int live = blocks - first < run ? blocks - first : run;
     const std::uint32_t* codes = strand(number);
     const auto* scales = reinterpret_cast<const float*>(codes + run * block_words);
+    if (live <= 0) return;
+    In next = read(in, first, rows);
     RF_NO_UNROLL
-    for (int b = 0; b < live; ++b) {
+    for (int b = 0; b < live; ++b, codes += block_words, scales += block_floats) {
+      const In now = next;
+      if (b + 1 < live) next = read(in, first + b + 1, rows);
       std::uint32_t words[Unit::words];
       RF_UNROLL
       for (int w = 0; w < Unit::words; ++w)
-        words[w] = codes[b * block_words + word_of(Unit::weight_row(lane, w), Unit::weight_quad(lane, w))];
+        words[w] = codes[word_of(Unit::weight_row(lane, w), Unit::weight_quad(lane, w))];
       RF_UNROLL
       for (int q = 0; q < quarters; ++q)
-        if (16 * q < rows)
-          add_block(first + b, in, 16 * q, rows - 16 * q < 16 ? rows - 16 * q : 16, words,
-                    scales + b * block_floats, sums[q]);
+        if (16 * q < rows) add_block(now, q, words, scales, sums[q]);
     }
   }
 
-  RF_DEVICE void add_block(int block, const Packed& in, int first_row, int live,
-                           const std::uint32_t (&words)[Unit::words], const float* scales,
-                           float (&sums)[Unit::sums]) const {
-    const int lane = lane::thread() % lane::wave, padded = in.padded;
-    const auto rows = Unit::read(in.codes + std::int64_t{first_row} * padded + 32 * block, padded, live, lane);
-    const float* in_scales = in.scales + first_row * (padded / 32) + block;
-    const std::int32_t* in_sums = in.sums + first_row * (padded / 32) + block;
+  static RF_DEVICE void add_block(const In& in, int q, const std::uint32_t (&words)[Unit::words], const float* scales,
+                                  float (&sums)[Unit::sums]) {
+    const int lane = lane::thread() % lane::wave;
     float given[Unit::sums];
     RF_UNROLL
     for (int g = 0; g < groups; ++g) {
       int dots[Unit::sums] = {};
       if constexpr (groups == 1)
-        Unit::multiply(dots, words, rows);
+        Unit::multiply(dots, words, in.rows[q]);
       else if (g == 0)
-        Unit::template multiply_half<0>(dots, words, rows);
+        Unit::template multiply_half<0>(dots, words, in.rows[q]);
       else
-        Unit::template multiply_half<1>(dots, words, rows);
+        Unit::template multiply_half<1>(dots, words, in.rows[q]);
       RF_UNROLL
       for (int i = 0; i < Unit::sums; ++i) {
-        const int n = Unit::sum_activation(lane, i), row = 16 * g + Unit::sum_weight(lane, i);
-        const int at = (n < live ? n : live - 1) * (padded / 32);
-        const float d = in_scales[at];
+        const int row = 16 * g + Unit::sum_weight(lane, i);
+        const float d = in.scales[q][i];
         float min = 0, offset = 0;
         if constexpr (Weights::has_min) {
-          const std::int32_t both = in_sums[at];
+          const std::int32_t both = in.totals[q][i];
           const int total = groups == 1 ? low_sum(both) + high_sum(both) : g == 0 ? low_sum(both) : high_sum(both);
           min = scales[scale_words + row];
           offset = d * static_cast<float>(total);
@@ -202,7 +219,6 @@ class Few {
   Walk walk_;
   std::uint32_t* lds_;
   Loaded next_{};
-  bool started_ = false;
 };
 
 template <class Fmt>
@@ -210,18 +226,21 @@ RF_DEVICE void matmul_few(const MatvecParams& p) {
   using Work = Few<Quantised<Fmt>>;
   RF_SHARED(Four, lds, strands* Work::strand_words / 4);
   Work work(p, reinterpret_cast<std::uint32_t*>(lds));
-  work.start();
-  lane::wait_for_previous();
-  lane::let_next_start();
+  const Turn turn(p.beside != 0);
+  // Weights that no route chooses are asked for before the launch before has ended.
   const bool by_part = p.parts > 1 || p.routes != nullptr;
+  if (by_part) turn.begin();
   const Share share = share_of(p, by_part ? lane::block_y() : matmul_few_rows * lane::block_y());
+  work.start(share.matrix);
+  if (!by_part) turn.begin();
   const int live = rows_of(p.count) - share.row;
   if (live <= 0) return;
   const std::int64_t first = p.in_parts == 1 ? share.row : share.row * p.parts + share.part;
   Packed in = p.in;
-  in.codes += first * in.padded;
-  in.scales += first * (in.padded / 32);
-  in.sums += first * (in.padded / 32);
+  in.codes += first * in.row_stride;
+  in.scales += first * (in.row_stride / 32);
+  in.sums += first * (in.row_stride / 32);
+  if (by_part) in.row_stride = 0;  // all rows are the same one
   work.run_all(share, in, by_part ? 1 : live < matmul_few_rows ? live : matmul_few_rows);
 }
 

@@ -145,13 +145,12 @@ RF_DEVICE void pack_outputs(const Packed& out, std::int64_t row, int block, floa
   out.sums[row * (out.padded / 32) + block] = sums_of(sum, other);
 }
 
-// Asks for the first tile, which depends on nothing that the launch before does.
-RF_DEVICE void ask_for_first_tile(const MatvecParams& p, const Walk& walk) {
+RF_DEVICE void ask_for_first_tile(const MatvecParams& p, const Walk& walk, int number_of_matrix) {
   const Target target = walk.target(0);
   for (int pass = 0; pass < walk.passes(); ++pass)
     for (int n = 0, at = 128 * lane::thread();
          n < 4 && static_cast<std::uint32_t>(at) < p.matrix[target.which + pass].tile_bytes; ++n, at += 128 * 256)
-      lane::prefetch(walk.base(target, pass, 0) + at);
+      lane::prefetch(walk.base(target, pass, number_of_matrix) + at);
 }
 
 template <class Weights>
@@ -159,18 +158,16 @@ class Matvec {
  public:
   RF_DEVICE Matvec(const MatvecParams& p) : p_(p), walk_(p, p.packed.codes != nullptr ? 2 : 1) {}
 
-  // What is under way before the launch before has ended: weights of the first block, unless routes choose them.
-  RF_DEVICE void start() {
-    if (p_.parts != 1 || p_.routes != nullptr || !walk_.has(0)) return;
-    ask_for_first_tile(p_, walk_);
-    next_ = load({0, 0, 0}, 0);
-    started_ = true;
+  // Asks for the first tile and loads its first block.
+  RF_DEVICE void start(int number_of_matrix) {
+    if (!walk_.has(0)) return;
+    ask_for_first_tile(p_, walk_, number_of_matrix);
+    next_ = load({0, 0, 0}, number_of_matrix);
   }
 
   // sums: LDS [4][strands][16], so that those of a tile are read while the next are made.
   RF_DEVICE void run(const Share& share, const Row& in, float* sums, float* exchange) {
     if (!walk_.has(0)) return;
-    if (!started_) next_ = load({0, 0, 0}, share.matrix);
     Strand<1> strand(exchange);
     const int together = p_.packed.codes != nullptr ? 2 : 1;
     typename Walk::At at{0, 0, 0};
@@ -225,7 +222,6 @@ class Matvec {
   const MatvecParams& p_;
   Walk walk_;
   Loaded<Weights> next_{};
-  bool started_ = false;
 };
 
 template <class Weights>
@@ -234,11 +230,13 @@ RF_DEVICE void matvec(const MatvecParams& p) {
   RF_SHARED(Four, exchange, strands* Strand<1>::exchange_floats / 4);
   RF_SHARED(float, scratch, 8);
   Matvec<Weights> work(p);
-  work.start();
-  NormedRow row(p.norm, p.matrix[0].columns);
-  lane::wait_for_previous();
-  lane::let_next_start();
+  const Turn turn(p.beside != 0);
+  // Weights that no route chooses are asked for before the launch before has ended.
+  const bool early = p.parts == 1 && p.routes == nullptr;
+  if (!early) turn.begin();
   const Share share = share_of(p, lane::block_y());
+  work.start(share.matrix);
+  if (early) turn.begin();
   if (share.row >= rows_of(p.count)) return;
   const int padded = (p.matrix[0].columns + 31) / 32 * 32;
   auto* codes = reinterpret_cast<std::int8_t*>(lane::dynamic_shared());
@@ -255,8 +253,9 @@ RF_DEVICE void matvec(const MatvecParams& p) {
     }
   } else {
     const float* x = p.x + (p.from != nullptr ? p.from[share.row] : share.row) * p.x_stride;
-    row.load(x, 1.0f, scratch);
-    quantise(row, padded, codes, scales, block_sums);
+    NormedRow row(p.norm, p.matrix[0].columns, x, 1.0f);
+    row.find_moments(scratch);
+    quantise(row, padded, 32, codes, scales, block_sums);
   }
   lane::barrier();
   work.run(share, {codes, scales, block_sums}, sums, reinterpret_cast<float*>(exchange));
@@ -292,9 +291,8 @@ RF_DEVICE void matvec_of_rows(const MatvecParams& p) {
   RF_SHARED(Four, exchange, strands* Strand<N>::exchange_floats / 4);
   RF_SHARED(float, sums, strands* Strand<N>::sum_floats);
   const Walk walk(p, 1);
-  if (p.parts == 1 && p.routes == nullptr && walk.has(0)) ask_for_first_tile(p, walk);
-  lane::wait_for_previous();
-  lane::let_next_start();
+  const Turn turn(p.beside != 0);
+  turn.begin();
   const bool by_part = p.parts > 1 || p.routes != nullptr;
   const Share share = share_of(p, by_part ? lane::block_y() : N * lane::block_y());
   const int live = rows_of(p.count) - share.row;
@@ -305,8 +303,8 @@ RF_DEVICE void matvec_of_rows(const MatvecParams& p) {
   Strand<N> strand(reinterpret_cast<float*>(exchange));
   const int n = lane::thread() / 16, row = lane::thread() & 15;  // 16 threads for each row add up
   RF_NO_UNROLL
-  for (int turn = 0; walk.has(turn); ++turn) {
-    const Target target = walk.target(turn);
+  for (int i = 0; walk.has(i); ++i) {
+    const Target target = walk.target(i);
     const int column = 16 * target.tile + row;
     const bool mine = n < rows && column < p.matrix[target.which].rows;
     float v = 0;

@@ -48,11 +48,14 @@ struct NormView {
 // nearest; sums holds the sum of codes 0..15 in its low half and of codes 16..31 in its high half, signed.
 // `padded` columns: a multiple of 32, zero beyond the row's own.
 struct Packed {
-  std::int8_t* codes;  // [rows][padded], or null
-  float* scales;       // [rows][padded / 32]
-  std::int32_t* sums;  // [rows][padded / 32]
-  float* values;       // [rows][padded], or null: for float weights, not quantised
+  std::int8_t* codes;  // or null
+  float* scales;       // a block's: at its codes' place / 32, as its sums
+  std::int32_t* sums;
+  float* values;  // [rows][padded], or null: for float weights, not quantised
   std::int32_t padded;
+  // Between the codes of rows, and of blocks: padded and 32, [rows][padded], or for the few rows of
+  // rf_matmul_few_FORMAT 32 and 32 * 32, [padded / 32][32 rows][32].
+  std::int32_t row_stride, block_stride;
 };
 
 // Those of rf::Activation.
@@ -135,6 +138,7 @@ struct MatvecParams {
   Packed packed;                         // rf_matvec_FORMAT, one matrix (or gate and up): with packed.codes
                                          // the output's rows are also quantised there, as rf_pack does it
   std::int32_t blocks;                   // grid.x; twice the multiprocessors is good
+  std::int32_t beside;                   // needs nothing of the launch before it, which does not write what it reads
 };
 
 // Bytes of dynamic LDS of rf_matvec_FORMAT.
@@ -266,7 +270,7 @@ struct PrepareParams {
 };
 
 // Attention, block 256: attend_queries(SIZE) queries of one KV head and one sequence at most, that is rows times query
-// heads. Positions are taken in chunks of attend_chunk, each by itself, and the chunks' results are added up in their
+// heads; attend_row_heads of one row. Positions are taken in chunks of attend_chunk, each by itself, and the chunks' results are added up in their
 // order: whoever does it, a query's result is the same. Grid (kv_heads * head_splits, y, sequences); a block has
 // ceil(heads / kv_heads / head_splits) heads.
 // rf_attend_KV_SIZE, after rf_attend_prepare: sequences of several rows; y = row blocks of rows_a_block rows, each with
@@ -297,6 +301,7 @@ constexpr int attend_queries(int size) {
   return size <= 128 ? 32 : size <= 256 ? 16 : 8;
 }
 inline constexpr int attend_chunk = 64;
+inline constexpr int attend_row_heads = 8;  // that a block of rf_attend_row_KV_SIZE takes
 
 // rf_route, grid (rows), block 32: from logits [rows][experts] to rows of routes (rf::Routing).
 inline constexpr int most_experts = 1024;

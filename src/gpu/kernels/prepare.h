@@ -66,45 +66,49 @@ RF_DEVICE void prepare_head(const AttentionView& a, const Head& h, int row, int 
   const bool any_centred = centred(a.q_norm) || centred(a.k_norm) || centred(a.v_norm);
   const bool whole_row = a.norm_over_row != 0 && h.kind != HeadKind::value;
   const float* own = h.own();
+  RF_UNROLL_BY(2)
   for (int k = in_32; k < h.dim; k += 32) head[k] = own[k];
   lane::wave_barrier();
-  const auto norm_head = [&](bool now) {
-    if (!any) return;  // as for all lanes
-    const int width = h.kind == HeadKind::key ? a.key_normed : h.dim, n = whole_row ? h.count * h.dim : width;
-    const Moments m = moments_of_lanes(norm, any_centred, n, [&](int k) {
-      return whole_row ? h.all[k / h.dim * h.stride + k % h.dim] : head[k];
-    });
-    lane::wave_barrier();
-    if (now && on(norm)) {
-      const bool shared =
-          (h.kind == HeadKind::query ? a.q_shared : h.kind == HeadKind::key ? a.k_shared : a.v_shared) != 0;
-      NormView at = norm;
-      const int first = whole_row ? h.number * h.dim : shared ? 0 : h.number * width;
-      if (at.weight != nullptr) at.weight += first;
-      if (at.bias != nullptr) at.bias += first;
-      for (int k = in_32; k < (whole_row ? h.dim : width); k += 32) head[k] = normed(at, m, head[k], k);
+  // Norm and rotation, or rotation and norm: values are only normed, whole rows always before.
+  const bool early = whole_row || h.kind == HeadKind::value || a.norm_after_rope == 0;
+  RF_NO_UNROLL
+  for (int phase = 0; phase < (a.norm_after_rope != 0 ? 2 : 1); ++phase) {
+    if (any) {
+      const int width = h.kind == HeadKind::key ? a.key_normed : h.dim, n = whole_row ? h.count * h.dim : width;
+      const Moments m = moments_of_lanes(norm, any_centred, n, [&](int k) {
+        return whole_row ? h.all[k / h.dim * h.stride + k % h.dim] : head[k];
+      });
+      lane::wave_barrier();
+      if (early == (phase == 0) && on(norm)) {
+        const bool shared =
+            (h.kind == HeadKind::query ? a.q_shared : h.kind == HeadKind::key ? a.k_shared : a.v_shared) != 0;
+        NormView at = norm;
+        const int first = whole_row ? h.number * h.dim : shared ? 0 : h.number * width;
+        if (at.weight != nullptr) at.weight += first;
+        if (at.bias != nullptr) at.bias += first;
+        RF_NO_UNROLL
+        for (int k = in_32; k < (whole_row ? h.dim : width); k += 32) head[k] = normed(at, m, head[k], k);
+      }
+      lane::wave_barrier();
+    }
+    if (phase == 0 && a.rope != nullptr && h.kind != HeadKind::value) {
+      const float* table = a.rope + 2 * static_cast<std::int64_t>(row) * a.rope_pairs;
+      const int apart = a.rope_halves != 0 ? a.rope_pairs : 1, step = a.rope_halves != 0 ? 1 : 2;
+      RF_NO_UNROLL
+      for (int i = in_32; i < a.rope_pairs; i += 32) {
+        float *x = head + a.rope_offset + step * i, *y = x + apart;
+        const float c = table[2 * i], s = table[2 * i + 1], u = *x, v = *y;
+        *x = u * c - v * s;
+        *y = u * s + v * c;
+      }
     }
     lane::wave_barrier();
-  };
-  norm_head(whole_row || h.kind == HeadKind::value || a.norm_after_rope == 0);
-  if (a.rope != nullptr && h.kind != HeadKind::value) {
-    const float* table = a.rope + 2 * static_cast<std::int64_t>(row) * a.rope_pairs;
-    for (int i = in_32; i < a.rope_pairs; i += 32) {
-      float& x = head[a.rope_offset + (a.rope_halves != 0 ? i : 2 * i)];
-      float& y = head[a.rope_offset + (a.rope_halves != 0 ? i + a.rope_pairs : 2 * i + 1)];
-      const float c = table[2 * i], s = table[2 * i + 1], u = x, v = y;
-      x = u * c - v * s;
-      y = u * s + v * c;
-    }
   }
-  lane::wave_barrier();
-  if (a.norm_after_rope != 0) norm_head(!whole_row && h.kind != HeadKind::value);
   if (h.kind == HeadKind::query && a.temperature != 0) {
     const float steps = static_cast<float>(
         static_cast<int>(static_cast<float>(position + a.temperature_offset) / a.temperature_length));
     const float temperature = __builtin_fmaf(a.temperature, lane::log(1.0f + steps), 1.0f);
     for (int k = in_32; k < h.dim; k += 32) head[k] *= temperature;
-    // Read by others only after a barrier of theirs.
   }
 }
 

@@ -32,6 +32,23 @@ RF_DEVICE float with_bias(const Matrix& m, const Share& share, int column, float
   return m.bias != nullptr ? v + m.bias[static_cast<std::int64_t>(share.matrix) * m.rows + column] : v;
 }
 
+// Waits for the launch before: at once, or, for one that runs beside it, at the end, so that who waits for this one has
+// waited for both.
+class Turn {
+ public:
+  explicit RF_DEVICE Turn(bool beside) : beside_(beside) {}
+  RF_DEVICE void begin() const {
+    if (!beside_) lane::wait_for_previous();
+    lane::let_next_start();
+  }
+  RF_DEVICE ~Turn() {
+    if (beside_) lane::wait_for_previous();
+  }
+
+ private:
+  bool beside_;
+};
+
 // Where a tile's products come from and go to.
 struct Target {
   int which, tile;  // matrix, and tile of it
