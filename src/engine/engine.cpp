@@ -270,7 +270,12 @@ Engine::Engine(const std::string& path, std::vector<std::unique_ptr<Backend>> ba
                const EngineOptions& options)
     : state_(std::make_unique<State>(path, std::move(backends), options)) {}
 
-Engine::~Engine() = default;
+// What finished requests have read is worth a moment.
+Engine::~Engine() {
+  const std::int64_t until = now_ns() + 1'000'000'000;
+  while (now_ns() < until && state_->save(true)) {
+  }
+}
 
 std::uint64_t Engine::submit(Request request) {
   State& s = *state_;
