@@ -26,7 +26,7 @@ class PageStore {
   };
   PageStore(CacheMemory& memory, const Options& options);
 
-  CacheMemory& memory() { return memory_; }
+  CacheMemory& memory() const { return memory_; }
   bool keeps() const { return most_bytes_ > 0 || folder_ != nullptr; }  // anything at all
   bool has(Kept kind, const Prefix& prefix);                            // counts as a use
   // Keeps what lies at `place`, a page or a state's slot, which is about to be written over. Parts of a page

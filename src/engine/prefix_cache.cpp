@@ -110,6 +110,18 @@ bool PrefixCache::restore(Sequence& s, const Known& known) {
   return store_.load(Kept::state, known.prefixes[static_cast<std::size_t>(s.published) - 1], s.state);
 }
 
+void PrefixCache::take_from_twin(Sequence& s, const Sequence& twin) {
+  const int known = static_cast<int>(s.tokens.size()) - 1;
+  if (s.read >= known || s.read / page_tokens() != known / page_tokens()) return;
+  const auto page = static_cast<std::size_t>(s.read / page_tokens());
+  CacheMemory& memory = store_.memory();
+  std::vector<std::byte> bytes(memory.page_bytes());
+  memory.read_page(twin.pages[page], bytes.data());
+  memory.write_page(s.pages[page], bytes.data());
+  s.read = known;
+  if (s.served == 0) s.cached = known;
+}
+
 void PrefixCache::publish(Sequence& s) {
   const auto size = static_cast<std::size_t>(page_tokens());
   for (; s.published < s.read / page_tokens(); ++s.published) {

@@ -26,7 +26,7 @@ class PrefixCache {
   PagePool& pages() { return pages_; }
   const PagePool& pages() const { return pages_; }
   int page_tokens() const { return pages_.page_tokens(); }
-  bool has_states() { return store_.memory().state_bytes() > 0; }
+  bool has_states() const { return store_.memory().state_bytes() > 0; }
 
   struct Known {
     std::vector<std::int32_t> held{};  // pages of the cache that stand for the beginning, held by the caller
@@ -42,6 +42,9 @@ class PrefixCache {
   // must be as many; brings its state, in the slot it has, to where it goes on. False when what was known
   // turns out to be gone: it has no pages then, and the next known() knows less.
   bool take_up(Sequence& sequence, Known known, int missing);
+  // `sequence`, which has its pages, goes on from the last token that `twin` has read like it, if what lacks
+  // up to there lies in one page: it gets a copy. Not of a model with states.
+  void take_from_twin(Sequence& sequence, const Sequence& twin);
   // Publishes the pages that it has filled.
   void publish(Sequence& sequence);
   // Of its states, at the end of the page that it published last; `answers`: it moves along with the answer.

@@ -122,6 +122,17 @@ void Scheduler::admit() {
   }
 }
 
+// A running sequence that has read all tokens of `s` but the last one, null: there is none.
+const Sequence* Scheduler::twin_of(const Sequence& s) const {
+  if (cache_.has_states() || s.whole || s.all_wanted) return nullptr;
+  const auto known = static_cast<std::ptrdiff_t>(s.tokens.size()) - 1;
+  const auto twin = std::ranges::find_if(running_, [&](const Sequence* r) {
+    return !r->whole && r->read >= known &&
+           std::equal(s.tokens.begin(), s.tokens.begin() + known, r->tokens.begin());
+  });
+  return twin == running_.end() ? nullptr : *twin;
+}
+
 // Whether a running sequence is still to read pages that `s` will then find, having the same beginning.
 bool Scheduler::follows_a_reader(const Sequence& s) {
   if (s.whole || s.all_wanted) return false;
@@ -131,7 +142,10 @@ bool Scheduler::follows_a_reader(const Sequence& s) {
     const std::size_t most = std::min(r->tokens.size(), s.tokens.size() - 1);
     const auto end = std::mismatch(r->tokens.begin(), r->tokens.begin() + static_cast<std::ptrdiff_t>(most),
                                    s.tokens.begin());
-    const int shared = static_cast<int>(end.first - r->tokens.begin()) / cache_.page_tokens();
+    const int common = static_cast<int>(end.first - r->tokens.begin());
+    const int shared = common / cache_.page_tokens();
+    if (!cache_.has_states() && common == static_cast<int>(s.tokens.size()) - 1 && common > r->read)
+      return true;
     if (shared <= r->published || shared <= cache_.known_pages(s)) continue;
     follows = true;
     const int border = shared * cache_.page_tokens();  // `s` goes on from a snapshot there
@@ -150,7 +164,9 @@ bool Scheduler::let_in(Sequence& s) {
       return false;
     }
     if (s.state < 0) s.state = take_state();
-    if (cache_.take_up(s, std::move(known), missing)) return true;
+    if (!cache_.take_up(s, std::move(known), missing)) continue;
+    if (const Sequence* twin = twin_of(s)) cache_.take_from_twin(s, *twin);
+    return true;
   }
 }
 

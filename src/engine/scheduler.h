@@ -14,7 +14,8 @@ namespace rf {
 // Sequences wait in order of priority, rank and submission; one is let in when there is room among the
 // limits.sequences that run and when all of its tokens find pages at once. A step gives each decoding
 // sequence its row and shares the rest of the token budget among the prompts, evenly, what one leaves going
-// to the others. One whose beginning another is still reading waits until it finds that. Where the budget is
+// to the others. One whose beginning another is still reading waits until it finds that, to the last token
+// where the other one reads the same prompt. Where the budget is
 // short of the sequences they take turns. When a decoding sequence finds no page, the youngest one is sent
 // back to the front of the queue; what it has read is put aside, and it goes on from there when it is let in
 // again, as far as there was room for it. A sequence to be read whole must fit a batch, and one whose rows
@@ -76,6 +77,7 @@ class Scheduler {
   void grow();
   void admit();
   bool let_in(Sequence& sequence);
+  const Sequence* twin_of(const Sequence& sequence) const;
   bool follows_a_reader(const Sequence& sequence);
   void share_rows();
   void fill_batch();

@@ -92,13 +92,35 @@ TEST(Scheduler, TakesThePrefixFromTheCacheButNeverTheLastToken) {
   world.step();
   Sequence& same = world.add(prompt(8, 1));
   Sequence& more = world.add(prompt(11, 1));
-  EXPECT_EQ(world.step(), (Rows{{1, 1}, {2, 4}, {3, 3}}));
-  EXPECT_EQ(same.cached, 4);
+  EXPECT_EQ(world.step(), (Rows{{1, 1}, {2, 1}, {3, 3}}));
+  EXPECT_EQ(same.cached, 7) << "a copy of what the other one has read";
   EXPECT_EQ(more.cached, 8);
   EXPECT_EQ(same.pages[0], first.pages[0]);
   EXPECT_EQ(same.pages[1], first.pages[1]) << "read again, found to be the same";
   EXPECT_EQ(same.tokens.back(), first.tokens[8]);
   EXPECT_EQ(more.tokens, alone(prompt(11, 1), 12));
+}
+
+// As the choices of a request with n > 1 do: they hold the prompt's full pages together, and one more each.
+TEST(Scheduler, SamePromptsAreReadOnce) {
+  for (const int length : {3, 8, 18, 41}) {
+    World world(11 + 13, 4, {.rows = 16, .wanted = 8, .sequences = 8, .pages = 16});
+    std::vector<Sequence*> choices;
+    for (int i = 0; i < 5; ++i) choices.push_back(&world.add(prompt(length, 1)));
+    int rows = 0;
+    for (int i = 0; choices.back()->read < length; ++i) {
+      ASSERT_LT(i, 20);
+      world.step();
+      rows += world.last_rows;
+    }
+    const int steps = (length + 15) / 16;
+    EXPECT_LE(rows, length + 2 * 4 + steps) << "the first one answers while the others begin";
+    EXPECT_EQ(choices[0]->cached, 0);
+    for (int i = 1; i < 5; ++i) EXPECT_EQ(choices[static_cast<std::size_t>(i)]->cached, length - 1);
+    EXPECT_LE(world.pool.count() - world.pool.available(), (length + 3) / 4 + 5);
+    for (int i = 0; i < 9; ++i) world.step();
+    for (const Sequence* s : choices) EXPECT_EQ(s->tokens, alone(prompt(length, 1), s->tokens.size()));
+  }
 }
 
 TEST(Scheduler, LetsInOnlyWhatFindsPages) {
