@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/team.h"
 #include "engine/embedder.h"
+#include "engine/pace.h"
 #include "engine/reply.h"
 #include "engine/scheduler.h"
 #include "engine/setup.h"
@@ -84,6 +85,8 @@ struct Engine::State {
                .first_snapshot = options.parallel},
               store),
         scheduler(cache, plan.limits().batch),
+        pace(options.gap > 0 ? std::optional<Pace>(std::in_place, options.gap, options.batch_rows)
+                             : std::nullopt),
         load_seconds(static_cast<double>(now_ns() - started) * 1e-9) {}
 
   // Goes on without the device that failed: everything is read again.
@@ -190,24 +193,12 @@ struct Engine::State {
   }
 
   // Learns what steps cost, and how many rows of prompts the next one may have for that.
-  void pace(std::int64_t step_ns) {
+  void learn_pace(std::int64_t step_ns) {
     const auto pieces = scheduler.pieces();
     const auto decoding =
         static_cast<int>(std::ranges::count_if(pieces, [](const auto& p) { return p.decoding; }));
-    const int prompts = scheduler.batch().rows() - decoding;
-    const auto learn = [](double& known, double seen) {
-      known = known == 0 ? seen : 0.8 * known + 0.2 * seen;
-    };
-    const auto ns = static_cast<double>(step_ns);
-    if (prompts == 0)
-      learn(decode_ns, ns);
-    else if (decode_ns > 0 && ns > decode_ns)
-      learn(prompt_row_ns, (ns - (decoding > 0 ? decode_ns : 0)) / prompts);
-    constexpr int least = 4, untried = 16;  // rows
-    int most = untried;
-    if (decode_ns > 0 && prompt_row_ns > 0)
-      most = static_cast<int>((options.gap - 1) * decode_ns / prompt_row_ns);
-    scheduler.set_prompt_rows(std::clamp(most, least, options.batch_rows));
+    pace->note(step_ns, decoding, scheduler.batch().rows() - decoding);
+    scheduler.set_prompt_rows(pace->prompt_rows());
   }
 
   // `rows`: hidden states of the batch that ran, f32 [wanted, width].
@@ -262,7 +253,7 @@ struct Engine::State {
   std::vector<Reply*> constrained;         // whose next token the batch under way gives
   std::unique_ptr<Team> mask_team;         // from the first constrained batch on
   std::uint64_t last_id = 0;
-  double decode_ns = 0, prompt_row_ns = 0;  // of a step, and of a row of a prompt beside it; 0: not known
+  std::optional<Pace> pace;  // none: as fast as can be
   double load_seconds;
 };
 
@@ -344,7 +335,7 @@ bool Engine::step(std::vector<Event>& events) {
     const std::int64_t start = now_ns();
     s.run_batch();
     logits = s.plan.logits(s.scheduler.batch().wanted());
-    if (s.options.gap > 0) s.pace(now_ns() - start);
+    if (s.pace) s.learn_pace(now_ns() - start);
     pieces = s.scheduler.advance();
   } catch (const DeviceError& error) {
     s.recover(error);

@@ -177,7 +177,8 @@ void Scheduler::share_rows() {
   auto prompts = static_cast<int>(std::ranges::count_if(order, [](auto* s) { return s->unread() > 1; }));
   int decoding = static_cast<int>(order.size()) - prompts;
   int rows = batch_.limits().rows, wanted = batch_.limits().wanted;
-  if (decoding > 0 && prompt_rows_ > 0) rows = std::min(rows, decoding + prompt_rows_);
+  const bool all_decode = rows > decoding;  // else they take turns, and prompts with them
+  if (decoding > 0 && all_decode) rows = decoding + std::min(rows - decoding, prompt_rows_);
   pieces_.clear();
   const auto most = [this](const Sequence& s) {
     const int border = next_border(s);
@@ -187,6 +188,10 @@ void Scheduler::share_rows() {
     if (rows == 0) break;
     int share = 1;
     if (s->unread() > 1) {
+      if (all_decode && rows == decoding) {  // its turn comes
+        --prompts;
+        continue;
+      }
       share = std::clamp((rows - decoding + prompts - 1) / prompts, 1, most(*s));
       --prompts;
     } else {

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -50,7 +51,7 @@ class Scheduler {
   bool next();
   const Batch& batch() const { return batch_; }
   std::span<const Piece> pieces() const { return pieces_; }  // that it was filled with
-  // The most rows of prompts in a step that others decode in; 0: no bound of its own.
+  // The most rows of prompts in a step that others decode in; 0: none.
   void set_prompt_rows(int most) { prompt_rows_ = most; }
   // To be called when the batch has run: marks its tokens as read and publishes the pages that became full.
   // Returns what was read of whom, valid until the next call of next().
@@ -88,7 +89,7 @@ class Scheduler {
   std::vector<Piece> pieces_;
   std::vector<Sequence*> running_;  // in the order in which they were let in
   std::deque<Sequence*> waiting_;   // those let in before and sent back come first
-  int prompt_rows_ = 0;
+  int prompt_rows_ = std::numeric_limits<int>::max();
   std::uint64_t turn_ = 0;  // of the last piece
   std::uint64_t sent_back_ = 0;
 };

@@ -1,0 +1,50 @@
+#include "engine/pace.h"
+
+#include <algorithm>
+
+namespace rf {
+namespace {
+
+constexpr int look_again = 16;   // mixed steps
+constexpr int untried_rows = 4;  // where nothing is known
+constexpr double margin = 0.9;   // of the time for prompts: steps scatter
+constexpr double weight = 0.25;  // of the newest step
+
+void learn(double& known, double seen) {
+  known = known == 0 ? seen : (1 - weight) * known + weight * seen;
+}
+
+}  // namespace
+
+void Pace::note(std::int64_t step_ns, int decoding, int prompts) {
+  const auto ns = static_cast<double>(step_ns);
+  if (decoding == 0) {
+    if (prompts > 0) learn(alone_row_ns_, ns / prompts);
+    return;
+  }
+  if (prompts > 0) {
+    ++since_look_;
+    // Not below what a row costs where many share the weights' way: else a slow look at decoding would open
+    // the gates.
+    const double least = std::max(alone_row_ns_ / 2, 1.0);
+    if (decode_ns_ > 0 && decoding == decoding_)
+      learn(prompt_row_ns_, std::max((ns - decode_ns_) / prompts, least));
+    if (decoding != decoding_) since_look_ = look_again;
+    return;
+  }
+  if (decoding != decoding_) decode_ns_ = 0;
+  learn(decode_ns_, ns);
+  decoding_ = decoding;
+  since_look_ = 0;
+}
+
+int Pace::prompt_rows() const {
+  if (decode_ns_ == 0 || since_look_ >= look_again) return 0;
+  // Beside few rows a row costs more than among many.
+  const double row_ns = prompt_row_ns_ > 0 ? prompt_row_ns_ : 2 * alone_row_ns_;
+  if (row_ns == 0) return untried_rows;
+  const double rows = margin * (gap_ - 1) * decode_ns_ / row_ns;
+  return static_cast<int>(std::clamp(rows, 1.0, static_cast<double>(most_rows_)));
+}
+
+}  // namespace rf
