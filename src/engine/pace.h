@@ -7,7 +7,8 @@ namespace rf {
 
 class Pace {
  public:
-  // A step with decoding rows is to take `gap` times (above 1) what it would take without prompts.
+  // A step with decoding rows is to take `gap` times (above 1) what it would take without prompts; on the
+  // average where even a few rows take longer: steps without any make up for it.
   Pace(double gap, int most_rows) : gap_(gap), most_rows_(most_rows) {}
 
   // A step took so long, with so many decoding rows and so many rows of prompts.
@@ -23,6 +24,7 @@ class Pace {
   double alone_row_ns_ = 0;   // likewise in a step of prompts alone
   int decoding_ = 0;          // rows that decode_ns_ is of
   int since_look_ = 0;        // steps with prompts since then
+  double debt_ns_ = 0;        // that they took too long
 };
 
 }  // namespace rf
