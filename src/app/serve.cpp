@@ -22,6 +22,8 @@
 namespace rf {
 namespace {
 
+constexpr double mib = 1024 * 1024;
+
 // The process of an engine: the same command line as the server's, and two words more.
 int run_engine(const ServeOptions& options) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -32,6 +34,11 @@ int run_engine(const ServeOptions& options) {
     return load_engine(options.worker_model, options.load,
                        {.parallel = options.server.service.parallel,
                         .cache_tokens = options.cache_tokens,
+                        .host_cache_bytes = options.host_cache_mib < 0
+                                                ? std::int64_t{-1}
+                                                : static_cast<std::int64_t>(options.host_cache_mib * mib),
+                        .cache_folder = options.cache_folder,
+                        .cache_folder_bytes = static_cast<std::uint64_t>(options.cache_folder_mib * mib),
                         .gap = options.gap,
                         .progress = progress});
   };
@@ -90,7 +97,7 @@ std::vector<ModelEntry> entries_of(const ServeOptions& options) {
 int serve(const ServeOptions& given) {
   if (given.worker_socket >= 0) return run_engine(given);
   ServerOptions server = given.server;
-  server.http.limits.body_bytes = static_cast<std::uint64_t>(given.body_mib * 1024 * 1024);
+  server.http.limits.body_bytes = static_cast<std::uint64_t>(given.body_mib * mib);
   server.models.memory_bytes = static_cast<std::uint64_t>(given.memory_gib * 1024 * 1024 * 1024);
   const std::vector<ModelEntry> entries = entries_of(given);
   if (given.check_config) {
