@@ -19,6 +19,18 @@ std::int64_t divided(std::int64_t n, std::int64_t by) {
   return (n + by - 1) / by;
 }
 
+// Up to 8 rows exactly, then powers of two.
+int bucket_rows(int rows, int most) {
+  if (rows <= matvec_rows) return std::max(rows, 1);
+  return std::min(static_cast<int>(std::bit_ceil(static_cast<unsigned>(rows))), most);
+}
+
+}  // namespace
+
+bool one_of_many(Op op) {
+  return op == Op::heads || op == Op::experts_up || op == Op::experts_down;
+}
+
 ActivationKind kind_of(Activation activation) {
   switch (activation) {
     case Activation::silu:
@@ -41,22 +53,6 @@ ActivationKind kind_of(Activation activation) {
       break;
   }
   return ActivationKind::identity;
-}
-
-// Up to 8 rows exactly, then powers of two.
-int bucket_rows(int rows, int most) {
-  if (rows <= matvec_rows) return std::max(rows, 1);
-  return std::min(static_cast<int>(std::bit_ceil(static_cast<unsigned>(rows))), most);
-}
-
-}  // namespace
-
-bool one_of_many(Op op) {
-  return op == Op::heads || op == Op::experts_up || op == Op::experts_down;
-}
-
-bool has_kernel(Activation activation) {
-  return activation == Activation::identity || kind_of(activation) != ActivationKind::identity;
 }
 
 Bucket bucket_of(const Batch& batch) {
@@ -100,10 +96,16 @@ void Lowering::step(const Step& step) {
       return experts_up(step);
     case Op::experts_down:
       return experts_down(step);
+    case Op::conv:
+      return conv(step);
+    case Op::shift:
+      return shift(step);
+    case Op::scan:
+      return scan(step);
+    case Op::row:
+      return row(step);
     case Op::logits:
       return logits(step);
-    default:
-      return add_launch(op_name(step.op), {}, 1, 1, 1, 0);  // a kernel that is not there
   }
 }
 

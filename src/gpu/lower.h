@@ -1,5 +1,6 @@
 // Lowering: a step made into kernel launches for batches of up to so many rows.
 #pragma once
+#include <algorithm>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -19,8 +20,8 @@ struct Bucket {
 
 // Rows go through one of a tensor's matrices each.
 bool one_of_many(Op op);
-// Whether kernels have this activation.
-bool has_kernel(Activation activation);
+// What kernels call it.
+ActivationKind kind_of(Activation activation);
 
 // The smallest bucket that holds the batch.
 Bucket bucket_of(const Batch& batch);
@@ -69,6 +70,10 @@ class Lowering {
   void experts_up(const Step& step);
   void experts_down(const Step& step);
   void attend(const Step& step);
+  void conv(const Step& step);
+  void shift(const Step& step);
+  void scan(const Step& step);
+  void row(const Step& step);
 
   Product product(const Step& step, std::initializer_list<int> linears) const;
   void multiply(Product product);
@@ -85,6 +90,7 @@ class Lowering {
 
   int few_rows() const;
   RowCount rows() const { return {layout_.batch().counts, 0, bucket_.rows}; }
+  int sequences() const { return std::min(layout_.limits().batch.sequences, bucket_.rows); }
   RowCount wanted() const { return {layout_.batch().counts, 1, bucket_.wanted}; }
   static Epilogue plain() {
     Epilogue epilogue{};
