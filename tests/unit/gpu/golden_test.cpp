@@ -78,8 +78,8 @@ TEST_P(GpuBits, AreTheSameHoweverItIsFed) {
   EXPECT_EQ(std::memcmp(other.feed_in_pieces(first, 9).data(), whole.data(), bytes), 0);
 }
 INSTANTIATE_TEST_SUITE_P(Golden, GpuBits,
-                         testing::Values("llama", "mixtral", "falcon-mamba", "mamba2", "qwen3-next", "rwkv6",
-                                         "rwkv7", "lfm2-moe", "gemma3n", "phimoe", "nemotron-h-moe"),
+                         testing::Values("llama", "mixtral", "mamba2", "qwen3-next", "rwkv6", "rwkv7",
+                                         "lfm2-moe", "phimoe"),
                          golden_test_name);
 
 // States on a device, copied there and brought to the host and back.
