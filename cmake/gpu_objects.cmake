@@ -61,6 +61,7 @@ function(rf_gpu_object source target output)
     set(version 5)
     if(target MATCHES "generic")
       set(version 6)
+      list(APPEND common -w)  # clang 19 warns of version 6; what else it has to say it says of the other targets
     endif()
     set(flags -x hip -nogpuinc -nogpulib --offload-arch=${target} --offload-device-only --no-gpu-bundle-output
       -mcode-object-version=${version})

@@ -1,6 +1,6 @@
 // Steps whose rows go through one matrix of many.
 //
-// rf_route       grid (rows), block 32, LDS 4 KB: reads a row's logits, writes 2 * used floats.
+// rf_route       grid (rows), block 32, LDS 12 KB: reads a row's logits, writes 2 * used floats.
 // rf_group       grid 1, block 256, LDS 20 KB: reads the chosen experts twice, writes 4 bytes a pair.
 // rf_heads_rest  grid (rows), block 256: reads and writes what is copied.
 #include "gpu/kernels/norm.h"
