@@ -64,6 +64,10 @@ class Gpu : public Backend {
   std::size_t page_bytes() const override { return layout_.page_bytes(); }
   void read_page(int page, std::byte* out) override;
   void write_page(int page, const std::byte* in) override;
+  std::size_t state_bytes() const override { return layout_.state_bytes(); }
+  void copy_state(int from, int to) override;
+  void read_state(int slot, std::byte* out) override;
+  void write_state(int slot, const std::byte* in) override;
 
  private:
   void release();
@@ -104,21 +108,17 @@ bool Gpu::can(const Program& program, const Step& step, std::string* why) const 
     return false;
   };
   for (int i = 0; i < linear_count(step.op); ++i) {
-    if (step.linear[i].weight == none) continue;
+    if (step.linear[i].weight == none || step.op == Op::row) continue;
     const Weight& weight = program.weights[static_cast<std::size_t>(step.linear[i].weight)];
     if (!can_tile(weight.tensor.type))
       return no(fmt::format("{}: no kernel for {}", weight.name, type_info(weight.tensor.type).name));
     if (!one_of_many(step.op) && weight.tensor.shape[2] > 1 && weight.tensor.shape[1] % tile_rows != 0)
       return no(fmt::format("{}: matrices of {} rows", weight.name, weight.tensor.shape[1]));
   }
-  if (step.op == Op::experts_up && step.linear[1].weight == none)
-    return no("no kernel has experts without gates");
-  if (!has_kernel(step.activation)) return no("an activation that kernels do not have");
-  if (step.x_columns != 0 &&
-      (step.op == Op::heads || step.op == Op::experts_up || step.op == Op::experts_down))
-    return no("a part of its input");
-  if (step.op == Op::route && step.routing.gating == Routing::Gating::sparse_mixer)
-    return no("a sparse mixer");
+  if (step.op == Op::scan && step.scan.key_dim > most_scan_keys)
+    return no(fmt::format("a recurrence with keys of {}, at most {} fit", step.scan.key_dim, most_scan_keys));
+  if (step.op == Op::row && step.row.streams > most_streams)
+    return no(fmt::format("{} streams, at most {} fit", step.row.streams, most_streams));
   if (step.routing.experts > most_experts) return no(fmt::format("{} experts", step.routing.experts));
   const Attention& a = step.attention;
   if (step.op == Op::attend && std::max(a.key_dim, a.value_dim) > 576)
@@ -331,7 +331,7 @@ void Gpu::measure(const GpuRun& run, const GpuRun::Launches& launches, const Bat
   for (int s = run.first; s < run.last; ++s) {
     const Cost cost =
         cost_of(layout_.program(), layout_.program().steps[static_cast<std::size_t>(s)], batch.rows(),
-                batch.wanted(), batch.context(), kv_element_bytes(layout_.limits().kv));
+                batch.wanted(), batch.context(), kv_element_bytes(layout_.limits().kv), batch.sequences());
     Stat& stat = stats[static_cast<std::size_t>(s)];
     ++stat.calls;
     stat.bytes += cost.bytes;
@@ -373,6 +373,24 @@ void Gpu::write_page(int page, const std::byte* in) {
                      bytes);
     in += bytes;
   }
+}
+
+void Gpu::copy_state(int from, int to) {
+  if (state_bytes() == 0) return;
+  device_->use();
+  device_->copy_within(layout_.state_slot(to), layout_.state_slot(from), state_bytes());
+}
+
+void Gpu::read_state(int slot, std::byte* out) {
+  if (state_bytes() == 0) return;
+  device_->use();
+  device_->copy_out(out, layout_.state_slot(slot), state_bytes());
+}
+
+void Gpu::write_state(int slot, const std::byte* in) {
+  if (state_bytes() == 0) return;
+  device_->use();
+  device_->copy_in(layout_.state_slot(slot), in, state_bytes());
 }
 
 }  // namespace

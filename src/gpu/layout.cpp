@@ -34,15 +34,19 @@ Layout::Layout(const Program& program, std::span<const int> steps, const RunLimi
       vector_of_(program.weights.size(), absent),
       caches_(program.caches.size()),
       cache_at_(program.caches.size(), absent),
-      slot_at_(program.slots.size(), absent) {
+      slot_at_(program.slots.size(), absent),
+      state_at_(program.states.size(), absent) {
   for (const int s : steps) {
     const Step& step = program.steps[static_cast<std::size_t>(s)];
     add_weights(step);
     if (step.op == Op::attend) add_attention(step.attention);
+    add_state(step);
     measure(step);
-    for (const SlotId slot : {step.x, step.add, step.mul, step.routes, step.out})
+    slot_at_[static_cast<std::size_t>(step.out)] = 0;
+    for (const SlotId slot : inputs(step))
       if (slot != none) slot_at_[static_cast<std::size_t>(slot)] = 0;
   }
+  states_at_ = take(need_.cache, state_bytes_ * static_cast<std::size_t>(limits.state_slots));
   lay_out_activations();
 }
 
@@ -72,16 +76,28 @@ void Layout::add_vector(WeightId id) {
 
 void Layout::add_weights(const Step& step) {
   for (int i = 0; i < linear_count(step.op); ++i) {
-    add_matrix(step.linear[i].weight);
+    // Those of row are small.
+    step.op == Op::row ? add_vector(step.linear[i].weight) : add_matrix(step.linear[i].weight);
     add_vector(step.linear[i].bias);
   }
   const Attention& a = step.attention;
-  for (const Norm* norm : {&step.norm, &step.post, &a.q_norm, &a.k_norm, &a.v_norm}) {
+  const Scan& s = step.scan;
+  for (const Norm* norm :
+       {&step.norm, &step.post, &a.q_norm, &a.k_norm, &a.v_norm, &s.norm, &s.key_norm, &s.query_norm}) {
     add_vector(norm->weight);
     add_vector(norm->bias);
   }
-  add_vector(step.routing.bias);
-  add_vector(a.sinks);
+  for (const WeightId id : {step.routing.bias, a.sinks, step.conv.weight, step.conv.bias, s.decay, s.bonus,
+                            s.step_bias, s.key_scale, s.key_mix})
+    add_vector(id);
+  for (const WeightId id : step.shift.mix) add_vector(id);
+}
+
+void Layout::add_state(const Step& step) {
+  const StateId id = state_of(step);
+  if (id == none) return;
+  const auto width = static_cast<std::size_t>(program_->states[static_cast<std::size_t>(id)].width);
+  state_at_[static_cast<std::size_t>(id)] = take(state_bytes_, width * sizeof(float));
 }
 
 void Layout::add_attention(const Attention& a) {
@@ -117,7 +133,12 @@ void Layout::measure(const Step& step) {
   const auto in = static_cast<std::size_t>(width(step.x)), out = static_cast<std::size_t>(width(step.out));
   switch (step.op) {
     case Op::embed:
+    case Op::conv:
+    case Op::scan:
+    case Op::row:
       return;
+    case Op::shift:
+      return grow(temporary_, rows * in);
     case Op::attend: {
       const Attention& a = step.attention;
       const auto all = static_cast<std::size_t>(a.heads);
@@ -170,7 +191,7 @@ void Layout::lay_out_activations() {
   order_at_ = take(all, pairs_ * sizeof(std::int32_t));
   starts_at_ = take(all, experts_ > 0 ? (experts_ + 1) * sizeof(std::int32_t) : 0);
   const auto sequences = static_cast<std::size_t>(limits_.batch.sequences);
-  batch_words_ = 8 + 3 * rows + static_cast<std::size_t>(limits_.batch.wanted) + sequences + 1 +
+  batch_words_ = 8 + 3 * rows + static_cast<std::size_t>(limits_.batch.wanted) + 2 * sequences + 1 +
                  sequences * static_cast<std::size_t>(limits_.batch.pages);
   batch_at_ = take(all, batch_bytes());
 }
@@ -232,6 +253,11 @@ CacheView Layout::cache_of(CacheId id) const {
   return view;
 }
 
+StateView Layout::state(StateId id) const {
+  return {.data = at<float>(state_slot(0) + state_at_[static_cast<std::size_t>(id)]),
+          .slot_stride = static_cast<std::int64_t>(state_bytes_ / sizeof(float))};
+}
+
 std::size_t Layout::page_bytes() const {
   std::size_t bytes = 0;
   for (const CacheView& view : caches_) bytes += view.page_bytes;
@@ -270,7 +296,8 @@ BatchView Layout::batch() const {
   view.sequences = view.positions + limits_.batch.rows;
   view.wanted = view.sequences + limits_.batch.rows;
   view.first_rows = view.wanted + limits_.batch.wanted;
-  view.pages = view.first_rows + limits_.batch.sequences + 1;
+  view.states = view.first_rows + limits_.batch.sequences + 1;
+  view.pages = view.states + limits_.batch.sequences;
   view.page_stride = limits_.batch.pages;
   return view;
 }
@@ -282,7 +309,8 @@ void Layout::write_batch(const Batch& batch, std::int32_t* block) const {
   std::int32_t* sequences = positions + limits_.batch.rows;
   std::int32_t* wanted = sequences + limits_.batch.rows;
   std::int32_t* first_rows = wanted + limits_.batch.wanted;
-  std::int32_t* pages = first_rows + limits_.batch.sequences + 1;
+  std::int32_t* states = first_rows + limits_.batch.sequences + 1;
+  std::int32_t* pages = states + limits_.batch.sequences;
   for (int r = 0; r < batch.rows(); ++r) {
     tokens[r] = batch.token(r);
     positions[r] = batch.position(r);
@@ -293,6 +321,7 @@ void Layout::write_batch(const Batch& batch, std::int32_t* block) const {
   const auto stride = static_cast<std::size_t>(limits_.batch.pages);
   for (int s = 0; s < batch.sequences(); ++s) {
     first_rows[s] = batch.first_row(s);
+    states[s] = batch.state(s);
     std::memcpy(pages + static_cast<std::size_t>(s) * stride, batch.pages(s), stride * sizeof *pages);
   }
   first_rows[batch.sequences()] = batch.rows();

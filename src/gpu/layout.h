@@ -48,6 +48,12 @@ class Layout {
   }
   std::size_t slot_bytes(SlotId id) const;  // of all its rows
   CacheView cache_of(CacheId id) const;
+  StateView state(StateId id) const;
+  // All states of a sequence lie together: those of slot s at state_slot(s).
+  Address state_slot(int slot) const {
+    return cache + states_at_ + static_cast<std::size_t>(slot) * state_bytes_;
+  }
+  std::size_t state_bytes() const { return state_bytes_; }
   std::size_t page_bytes() const;  // of all caches together
   std::span<const CacheView> caches() const { return caches_; }
   Address cache_at(CacheId id) const { return cache + cache_at_[static_cast<std::size_t>(id)]; }
@@ -89,6 +95,7 @@ class Layout {
   void add_vector(WeightId id);
   std::size_t add_values(WeightId id, std::vector<float> values);
   void add_weights(const Step& step);
+  void add_state(const Step& step);
   void add_attention(const Attention& attention);
   void measure(const Step& step);
   std::size_t take(std::size_t& arena, std::size_t bytes);
@@ -99,9 +106,10 @@ class Layout {
   MemoryNeed need_;
   std::vector<Tiles> tiles_;
   std::vector<Vector> vectors_;
-  std::vector<std::size_t> matrix_of_, vector_of_;  // by WeightId, into the two above
-  std::vector<CacheView> caches_;                   // by CacheId
-  std::vector<std::size_t> cache_at_, slot_at_;
+  std::vector<std::size_t> matrix_of_, vector_of_;          // by WeightId, into the two above
+  std::vector<CacheView> caches_;                           // by CacheId
+  std::vector<std::size_t> cache_at_, slot_at_, state_at_;  // state_at_: in a slot of states
+  std::size_t states_at_ = 0, state_bytes_ = 0;
   std::vector<Rope> ropes_;
   std::vector<std::size_t> frequencies_of_, rope_at_;  // by rope
   struct Slopes {

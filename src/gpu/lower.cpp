@@ -15,6 +15,18 @@ bool is_float(Type type) {
   return type_info(type).block_elements == 1;
 }
 
+// Up to 8 rows exactly, then powers of two.
+int bucket_rows(int rows, int most) {
+  if (rows <= matvec_rows) return std::max(rows, 1);
+  return std::min(static_cast<int>(std::bit_ceil(static_cast<unsigned>(rows))), most);
+}
+
+}  // namespace
+
+bool one_of_many(Op op) {
+  return op == Op::heads || op == Op::experts_up || op == Op::experts_down;
+}
+
 ActivationKind kind_of(Activation activation) {
   switch (activation) {
     case Activation::silu:
@@ -37,22 +49,6 @@ ActivationKind kind_of(Activation activation) {
       break;
   }
   return ActivationKind::identity;
-}
-
-// Up to 8 rows exactly, then powers of two.
-int bucket_rows(int rows, int most) {
-  if (rows <= matvec_rows) return std::max(rows, 1);
-  return std::min(static_cast<int>(std::bit_ceil(static_cast<unsigned>(rows))), most);
-}
-
-}  // namespace
-
-bool one_of_many(Op op) {
-  return op == Op::heads || op == Op::experts_up || op == Op::experts_down;
-}
-
-bool has_kernel(Activation activation) {
-  return activation == Activation::identity || kind_of(activation) != ActivationKind::identity;
 }
 
 Bucket bucket_of(const Batch& batch) {
@@ -96,10 +92,16 @@ void Lowering::step(const Step& step) {
       return experts_up(step);
     case Op::experts_down:
       return experts_down(step);
+    case Op::conv:
+      return conv(step);
+    case Op::shift:
+      return shift(step);
+    case Op::scan:
+      return scan(step);
+    case Op::row:
+      return row(step);
     case Op::logits:
       return logits(step);
-    default:
-      return add_launch(op_name(step.op), {}, 1, 1, 1, 0);  // a kernel that is not there
   }
 }
 

@@ -1,5 +1,6 @@
 // Lowering: a step made into kernel launches for batches of up to so many rows.
 #pragma once
+#include <algorithm>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -26,8 +27,8 @@ constexpr std::int64_t divided(std::int64_t n, std::int64_t by) {
 
 // Rows go through one of a tensor's matrices each.
 bool one_of_many(Op op);
-// Whether kernels have this activation.
-bool has_kernel(Activation activation);
+// What kernels call it.
+ActivationKind kind_of(Activation activation);
 
 // The smallest bucket that holds the batch.
 Bucket bucket_of(const Batch& batch);
@@ -76,6 +77,10 @@ class Lowering {
   void experts_up(const Step& step);
   void experts_down(const Step& step);
   void attend(const Step& step);
+  void conv(const Step& step);
+  void shift(const Step& step);
+  void scan(const Step& step);
+  void row(const Step& step);
 
   // Rows go through matrices of their own.
   static bool by_part(const Product& product) { return product.parts > 1 || product.routes != nullptr; }
@@ -96,6 +101,7 @@ class Lowering {
   RowCount rows() const {
     return {bucket_.rows <= matvec_rows ? nullptr : layout_.batch().counts, 0, bucket_.rows};
   }
+  int sequences() const { return std::min(layout_.limits().batch.sequences, bucket_.rows); }
   RowCount wanted() const { return {layout_.batch().counts, 1, bucket_.wanted}; }
   static Epilogue plain() {
     Epilogue epilogue{};

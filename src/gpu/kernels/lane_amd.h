@@ -70,8 +70,9 @@ RF_DEVICE float shuffle_xor(float v, int mask) {
 RF_DEVICE int dot4(int a, int b, int c) {
 #if defined(__GFX11__) || defined(__GFX12__)
   return __builtin_amdgcn_sudot4(true, a, true, b, c, false);
-#elif defined(__gfx900__) || defined(__gfx902__) || defined(__gfx904__) || defined(__gfx909__) || \
-    defined(__gfx90c__) || defined(__gfx9_generic__)
+#elif defined(__gfx900__) || defined(__gfx902__) || defined(__gfx904__) || defined(__gfx909__) ||       \
+    defined(__gfx90c__) || defined(__gfx9_generic__) || defined(__gfx1010__) || defined(__gfx1013__) || \
+    defined(__gfx10_1_generic__)
   for (int j = 0; j < 32; j += 8) c += (a << (24 - j) >> 24) * (b << (24 - j) >> 24);
   return c;
 #else

@@ -1,5 +1,5 @@
 // Every kernel. Define RF_GPU_KERNEL(name, Params, threads of a block) and write RF_GPU_KERNELS.
-// rf_matvec_FORMAT takes matvec_lds() bytes of dynamic LDS, all others none.
+// rf_matvec_FORMAT takes matvec_lds() bytes of dynamic LDS, rf_scan_KIND scan_lds(), all others none.
 #pragma once
 #include "gpu/kernels/params.h"
 #include "tensor/formats/list.h"
@@ -36,4 +36,13 @@
   RF_GPU_KERNEL(rf_attend_prepare, PrepareParams, 128) \
   RF_GPU_KERNEL(rf_route, RouteParams, 32)             \
   RF_GPU_KERNEL(rf_group, GroupParams, 256)            \
-  RF_GPU_KERNEL(rf_heads_rest, HeadsRestParams, 256)
+  RF_GPU_KERNEL(rf_heads_rest, HeadsRestParams, 256)   \
+  RF_GPU_KERNEL(rf_conv, ConvParams, 256)              \
+  RF_GPU_KERNEL(rf_shift, ShiftParams, 256)            \
+  RF_GPU_KERNEL(rf_scan_mamba, ScanParams, 128)        \
+  RF_GPU_KERNEL(rf_scan_mamba2, ScanParams, 128)       \
+  RF_GPU_KERNEL(rf_scan_delta, ScanParams, 128)        \
+  RF_GPU_KERNEL(rf_scan_rwkv6, ScanParams, 128)        \
+  RF_GPU_KERNEL(rf_scan_rwkv7, ScanParams, 128)        \
+  RF_GPU_KERNEL(rf_scan_finish, ScanParams, 128)       \
+  RF_GPU_KERNEL(rf_row, RowParams, 256)

@@ -16,6 +16,7 @@ struct BatchView {
   const std::int32_t* sequences;   // [rows]
   const std::int32_t* wanted;      // rows whose logits are wanted
   const std::int32_t* first_rows;  // [sequences + 1]
+  const std::int32_t* states;      // [sequences]: the slot where each one's recurrent states lie
   const std::int32_t* pages;       // [sequences][page_stride]
   std::int32_t page_stride;
 };
@@ -331,6 +332,84 @@ struct HeadsRestParams {
   std::int64_t x_stride, out_stride;
   std::int32_t heads, columns, made, rest;
   RowCount count;
+};
+
+// One recurrent state, an f32 array for each sequence: that of slot s begins at data + s * slot_stride.
+struct StateView {
+  float* data;
+  std::int64_t slot_stride;
+};
+// A sequence's rows are shared out to no more than one block for the same part of its state, so that a block
+// reads what is there, and writes what is left when it has done its rows.
+inline constexpr int state_columns = 32;  // of a block of 256 or 128
+
+// rf_conv, grid (ceil(channels / 32), sequences), block 256: rf::Conv. State: [kernel - 1][channels], oldest
+// first.
+struct ConvParams {
+  BatchView batch;
+  StateView state;
+  const float* x;
+  std::int64_t x_stride;
+  const float* weight;  // [channels][kernel]
+  const float* bias;    // or null
+  float* out;           // [rows][channels]
+  std::int32_t channels, kernel, gated;
+  ActivationKind activation;
+};
+
+// rf_shift, grid (ceil(width / 32), sequences), block 256: rf::Shift of rows that are normed already.
+// State: [width].
+struct ShiftParams {
+  BatchView batch;
+  StateView state;
+  const float* x;       // [rows][width]
+  const float* side;    // [rows][count][width] at side_stride apart, or null
+  const float* mix[6];  // [width] each
+  float* out;           // [rows][count][width]
+  std::int64_t side_stride;
+  std::int32_t count, width;
+};
+
+// rf_scan_KIND, grid (heads * ceil(value_dim / 32), sequences), block 128, dynamic LDS scan_lds(key_dim):
+// what the recurrence of rf::Scan gives before its norm over heads. A block takes 32 values of one head
+// through the rows of its sequence, their part of the state in LDS. State: [heads][key_dim][value_dim].
+// rf_scan_finish, grid (parts, rows), block 128: the norm over each part of a row and what follows it, in
+// place: parts are mamba2's groups and the heads of the others.
+enum class ScanKind : std::int32_t { mamba, mamba2, delta, rwkv6, rwkv7 };  // as rf::Scan::Kind
+struct ScanParams {
+  BatchView batch;
+  StateView state;
+  ScanKind kind;
+  std::int32_t heads, groups, key_dim, value_dim;
+  std::int32_t tiled, block;
+  const float *x, *side;
+  std::int64_t x_stride, side_stride;
+  const float *decay, *bonus, *step_bias, *key_scale, *key_mix;
+  NormView norm, key_norm, query_norm;
+  float* out;
+  std::int64_t out_stride;
+};
+inline constexpr int most_scan_keys = 256;  // of a head
+constexpr std::uint32_t scan_lds(std::int32_t key_dim) {
+  return static_cast<std::uint32_t>(key_dim) * state_columns * 4;
+}
+
+// rf_row, grid (rows), block 256: rf::Row, but for Row::Kind::norm, which rf_finish does.
+inline constexpr int most_streams = 8;
+struct RowParams {
+  std::int32_t kind;  // rf::Row::Kind
+  std::int32_t streams, first, columns;
+  const float *x, *add, *mul;  // [rows][columns]
+  const float* side;           // [rows][streams - 1][columns]
+  RowCount count;
+  NormView norm;
+  ActivationKind activation;
+  float scale;
+  const float *mixer, *mixer_bias;                // [streams][columns], [streams] or null
+  const float *coefficients, *coefficients_bias;  // [what there are][streams], or null
+  const float* factors;                           // [columns], or null
+  float* out;
+  std::int64_t out_stride;
 };
 
 }  // namespace rf::gpu
