@@ -88,7 +88,8 @@ class Driver {
   // A launch that may begin while the one before it ends (CUDA's programmatic dependent launch): kernels wait
   // by themselves. False: this driver has no such launches.
   bool can_overlap() const { return launch_ex_ != nullptr; }
-  // Lets a kernel run with as much LDS as there is, as all others do: changing the share drains the multiprocessors.
+  // Lets a kernel run with as much LDS as there is, as all others do: changing the share drains the
+  // multiprocessors.
   void prefer_lds(Handle function) const;
   int launch_overlapping(Handle function, const unsigned (&grid)[3], unsigned threads, unsigned lds,
                          Handle stream, void** params) const;

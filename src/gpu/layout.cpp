@@ -42,6 +42,10 @@ Layout::Layout(const Program& program, std::span<const int> steps, const RunLimi
     if (step.op == Op::attend) add_attention(step.attention);
     add_state(step);
     measure(step);
+    if (step.out == program.logits && !program.embedding) {
+      const std::int64_t parts = (width(step.out) + best_block - 1) / best_block;
+      best_parts_ = parts * best_count <= best_block ? static_cast<int>(parts) : 0;
+    }
     slot_at_[static_cast<std::size_t>(step.out)] = 0;
     for (const SlotId slot : inputs(step))
       if (slot != none) slot_at_[static_cast<std::size_t>(slot)] = 0;
@@ -181,6 +185,13 @@ void Layout::lay_out_activations() {
     slot_at_[s] = all;
     all += slot_bytes(static_cast<SlotId>(s));
   }
+  if (best_parts_ > 0) {
+    best_at_ = all;
+    all += best_bytes();
+    best_found_at_ =
+        take(all, static_cast<std::size_t>(limits_.batch.wanted) * static_cast<std::size_t>(best_parts_) *
+                      best_count * sizeof(std::uint64_t));
+  }
   for (const Rope& rope : ropes_)
     rope_at_.push_back(take(all, rows * static_cast<std::size_t>(rope.dims) * sizeof(float)));
   packed_at_ = take(all, packed_columns_ > 0 ? packed_columns_ * 5 + packed_columns_ / 4 + 4 * piece : 0);
@@ -245,6 +256,10 @@ std::size_t Layout::slot_bytes(SlotId id) const {
   const int rows = slot.wanted_rows ? limits_.batch.wanted : limits_.batch.rows;
   return round_up(static_cast<std::size_t>(slot.width) * static_cast<std::size_t>(rows) * sizeof(float),
                   page_unit);
+}
+
+std::size_t Layout::best_bytes() const {
+  return round_up(static_cast<std::size_t>(limits_.batch.wanted) * best_count * sizeof(Best), page_unit);
 }
 
 CacheView Layout::cache_of(CacheId id) const {

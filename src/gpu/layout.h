@@ -69,6 +69,11 @@ class Layout {
   float* temporary(int which) const { return at<float>(activations + temporary_at_[which]); }
   float* queries() const { return at<float>(activations + queries_at_); }
   float* partials() const { return at<float>(activations + partials_at_); }
+  // The logits' best (BestParams), and how many parts of best_block they have; 0: none are found here.
+  int best_parts() const { return best_parts_; }
+  std::uint64_t* best_found() const { return at<std::uint64_t>(activations + best_found_at_); }
+  Best* best() const { return at<Best>(activations + best_at_); }
+  std::size_t best_bytes() const;  // whole pages
   // Counters that are zero between launches, as load() has to make them.
   std::int32_t* arrived() const { return at<std::int32_t>(activations + arrived_at_); }
   std::size_t arrived_bytes() const { return arrived_ * sizeof(std::int32_t); }
@@ -119,9 +124,12 @@ class Layout {
   };
   std::vector<Slopes> slopes_;
   // Largest sizes of the scratch, elements.
-  std::size_t packed_columns_ = 0, temporary_ = 0, queries_ = 0, partials_ = 0, arrived_ = 0, pairs_ = 0, experts_ = 0;
-  std::size_t packed_at_ = 0, temporary_at_[2] = {}, queries_at_ = 0, partials_at_ = 0, arrived_at_ = 0, order_at_ = 0,
-              starts_at_ = 0, batch_at_ = 0, batch_words_ = 0;
+  std::size_t packed_columns_ = 0, temporary_ = 0, queries_ = 0, partials_ = 0, arrived_ = 0, pairs_ = 0,
+              experts_ = 0;
+  std::size_t packed_at_ = 0, temporary_at_[2] = {}, queries_at_ = 0, partials_at_ = 0, arrived_at_ = 0,
+              best_found_at_ = 0, best_at_ = 0, order_at_ = 0, starts_at_ = 0, batch_at_ = 0,
+              batch_words_ = 0;
+  int best_parts_ = 0;
 };
 
 }  // namespace rf::gpu

@@ -55,7 +55,8 @@ Bucket bucket_of(const Batch& batch) {
   Bucket bucket{.rows = bucket_rows(batch.rows(), batch.limits().rows),
                 .wanted = bucket_rows(batch.wanted(), std::max(batch.limits().wanted, 1)),
                 .single = false,
-                .several = false};
+                .several = false,
+                .best = batch.best_only()};
   for (int s = 0; s < batch.sequences(); ++s)
     (batch.row_count(s) == 1 ? bucket.single : bucket.several) = true;
   return bucket;
@@ -262,6 +263,20 @@ void Lowering::logits(const Step& step) {
   one.epilogue.scale = step.scale;
   one.epilogue.softcap = step.softcap;
   multiply(std::move(one));
+}
+
+void Lowering::best() {
+  const SlotId logits = layout_.program().logits;
+  BestParams p{};
+  p.logits = layout_.slot(logits);
+  p.stride = layout_.width(logits);
+  p.columns = static_cast<std::int32_t>(p.stride);
+  p.parts = layout_.best_parts();
+  p.count = wanted();
+  p.found = layout_.best_found();
+  p.best = layout_.best();
+  add("rf_best_of_part", p, p.parts, bucket_.wanted);
+  add("rf_best", p, bucket_.wanted);
 }
 
 void Lowering::route(const Step& step) {

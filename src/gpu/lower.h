@@ -15,6 +15,7 @@ struct Bucket {
   int rows = 1, wanted = 1;
   bool single = true;    // there may be sequences of one row
   bool several = false;  // there may be sequences of more
+  bool best = false;     // of the logits, the best will do
   // Up to 8 rows are counted exactly.
   bool one_row_each() const { return !several && rows <= matvec_rows; }
   bool operator==(const Bucket&) const = default;
@@ -43,6 +44,8 @@ class Lowering {
   void step(const Step& step);
   // What attention steps with this rope need once a batch.
   void rope(const Rope& rope);
+  // The best of the logits, after all steps.
+  void best();
 
   std::vector<Launch>& launches() { return launches_; }
 

@@ -1,8 +1,9 @@
-// Attention over cache pages, as one block of 256 threads does it for up to `most` queries of one KV head: positions are taken in chunks of 64, each by itself, and the chunks' results are added up in their order, so that
-// a query's result does not depend on who else is there.
+// Attention over cache pages, as one block of 256 threads does it for up to `most` queries of one KV head:
+// positions are taken in chunks of 64, each by itself, and the chunks' results are added up in their order,
+// so that a query's result does not depend on who else is there.
 //
-// A chunk: four groups of 64 threads score a quarter of the queries each; then eight groups of 32 lanes soften and weigh
-// the values of every eighth query.
+// A chunk: four groups of 64 threads score a quarter of the queries each; then eight groups of 32 lanes
+// soften and weigh the values of every eighth query.
 #pragma once
 #include "gpu/kernels/activation.h"
 #include "gpu/kernels/cache.h"

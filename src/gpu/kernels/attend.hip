@@ -28,7 +28,8 @@ RF_DEVICE void attend(const AttendParams& p) {
   s.rows = rows - from < p.rows_a_block ? rows - from : p.rows_a_block;
   if (!take_heads(a, p.head_splits, s)) return;
   s.length = p.batch.positions[first_row] + rows;
-  const Work work{p, s, reinterpret_cast<float*>(queries), reinterpret_cast<float*>(values), scores, chunks, ranges};
+  const Work work{p,      s,     reinterpret_cast<float*>(queries), reinterpret_cast<float*>(values), scores,
+                  chunks, ranges};
   for (int i = lane::thread(); i < s.queries() * size; i += 256) {
     const int query = i / size, d = i % size;
     const std::int64_t at = static_cast<std::int64_t>(work.row_of(query)) * a.heads + work.head_of(query);
@@ -38,7 +39,8 @@ RF_DEVICE void attend(const AttendParams& p) {
   lane::barrier();
   const std::int32_t* pages = p.batch.pages + s.sequence * p.batch.page_stride;
   const int first = visible_positions(a, p.batch.positions[s.row], s.length).first / attend_chunk;
-  const int last = (visible_positions(a, p.batch.positions[s.row + s.rows - 1], s.length).end - 1) / attend_chunk;
+  const int last =
+      (visible_positions(a, p.batch.positions[s.row + s.rows - 1], s.length).end - 1) / attend_chunk;
   float sums[Work::weighed][4 * Work::wide] = {}, given[Work::weighed][4 * Work::wide];
   Partial total[Work::weighed] = {};
   RF_NO_UNROLL
@@ -54,7 +56,8 @@ RF_DEVICE void attend(const AttendParams& p) {
     }
     lane::barrier();
   }
-  work.each_four([&](int j, int query, int i, int d) { work.template put<4>(query, d, sums[j] + i, total[j]); });
+  work.each_four(
+      [&](int j, int query, int i, int d) { work.template put<4>(query, d, sums[j] + i, total[j]); });
 }
 
 #define RF_ATTEND(kv, size)                                  \

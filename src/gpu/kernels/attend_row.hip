@@ -1,8 +1,9 @@
-// rf_attend_row_KV_SIZE: attention of sequences with one row, all of it in one launch; grids stand in params.h.
+// rf_attend_row_KV_SIZE: attention of sequences with one row, all of it in one launch; grids stand in
+// params.h.
 //
 // Block 256, LDS 27 to 43 KB. Each block prepares its queries; the one that has the newest
-// position also prepares and stores its key and value. Each block has some chunks; the last of those that share queries
-// to be done adds up what all found.
+// position also prepares and stores its key and value. Each block has some chunks; the last of those that
+// share queries to be done adds up what all found.
 #include "gpu/kernels/attend.h"
 #include "gpu/kernels/prepare.h"
 
@@ -19,7 +20,8 @@ class AttendRow {
   };
   static_assert(sizeof(Merge) <= 4608 * sizeof(float));
 
-  RF_DEVICE AttendRow(const AttendParams& p, const Work& work, float* fresh) : p_(p), work_(work), fresh_(fresh) {}
+  RF_DEVICE AttendRow(const AttendParams& p, const Work& work, float* fresh)
+      : p_(p), work_(work), fresh_(fresh) {}
 
   // Queries into LDS; with `newest`, this position's key and value into the cache.
   RF_DEVICE void prepare(const std::int32_t* pages, int position, bool newest) const {
@@ -32,8 +34,8 @@ class AttendRow {
       // Lanes beyond the last head go along with another, whose LDS they leave alone.
       const int item = first + own;
       const HeadKind kind = item < s.heads || item >= s.heads + more ? HeadKind::query
-                            : item == s.heads                       ? HeadKind::key
-                                                                    : HeadKind::value;
+                            : item == s.heads                        ? HeadKind::key
+                                                                     : HeadKind::value;
       const int number = kind != HeadKind::query ? s.kv_head : s.head + (item < s.heads ? item : 0);
       const Head h = head_of(a, x, kind, number);
       float* head = item < s.heads          ? work_.queries + item * size
@@ -71,7 +73,8 @@ class AttendRow {
   RF_DEVICE bool is_last(int blocks, std::int32_t* flag) const {
     lane::device_fence();
     lane::barrier();
-    std::int32_t* arrived = p_.arrived + (work_.share.sequence * p_.attention.kv_heads * p_.head_splits + lane::block_x());
+    std::int32_t* arrived =
+        p_.arrived + (work_.share.sequence * p_.attention.kv_heads * p_.head_splits + lane::block_x());
     if (lane::thread() == 0) {
       *flag = lane::atomic_add(arrived, 1) == blocks - 1 ? 1 : 0;
       if (*flag != 0) *arrived = 0;  // for the next launch
@@ -84,7 +87,8 @@ class AttendRow {
 
   RF_DEVICE void add_up(int count) const {
     constexpr int most = attend_row_heads * size / 256;
-    const int heads = work_.share.heads, at_once = 256 / heads, dim = p_.attention.value_dim, stride = 2 + dim;
+    const int heads = work_.share.heads, at_once = 256 / heads, dim = p_.attention.value_dim,
+              stride = 2 + dim;
     auto& lds = *reinterpret_cast<Merge*>(work_.values);
     float sums[most] = {};
     float largest = 0;  // before the chunks at hand
@@ -151,7 +155,8 @@ class AttendRow {
  private:
   RF_DEVICE float* partial(int query, int chunk) const {
     const std::int64_t number =
-        (static_cast<std::int64_t>(work_.share.sequence) * p_.attention.heads + work_.head_of(query)) * p_.max_chunks +
+        (static_cast<std::int64_t>(work_.share.sequence) * p_.attention.heads + work_.head_of(query)) *
+            p_.max_chunks +
         chunk;
     return p_.partials + number * (2 + p_.attention.value_dim);
   }
@@ -188,11 +193,13 @@ RF_DEVICE void attend_row(const AttendParams& p) {
   s.length = position + 1;
   if (!take_heads(a, p.head_splits, s)) return;
   const Visible visible = visible_positions(a, position, s.length);
-  const int first = visible.first / attend_chunk, last = (visible.end - 1) / attend_chunk, count = last - first + 1;
+  const int first = visible.first / attend_chunk, last = (visible.end - 1) / attend_chunk,
+            count = last - first + 1;
   const int own = first + lane::block_y();
   if (own > last) return;
   const int blocks = count < p.splits ? count : p.splits;
-  const Work work{p, s, reinterpret_cast<float*>(queries), reinterpret_cast<float*>(values), scores, chunks, ranges};
+  const Work work{p,      s,     reinterpret_cast<float*>(queries), reinterpret_cast<float*>(values), scores,
+                  chunks, ranges};
   const AttendRow<kv, size> row(p, work, reinterpret_cast<float*>(fresh));
   const std::int32_t* pages = p.batch.pages + s.sequence * p.batch.page_stride;
   row.prepare(pages, position, (last - own) % p.splits == 0);

@@ -9,20 +9,20 @@ namespace rf::gpu {
 
 inline constexpr float minus_infinity = -__builtin_inff();
 
-struct Best {
+struct Highest {
   float value;
   int index;
 };
 // The largest of all lanes' (of 32), ties going to the lower index.
-RF_DEVICE Best best_of_lanes(Best b) {
+RF_DEVICE Highest best_of_lanes(Highest b) {
   for (int m = 1; m < 32; m *= 2) {
-    const Best other{lane::shuffle_xor(b.value, m), lane::shuffle_xor(b.index, m)};
+    const Highest other{lane::shuffle_xor(b.value, m), lane::shuffle_xor(b.index, m)};
     if (other.value > b.value || (other.value == b.value && other.index < b.index)) b = other;
   }
   return b;
 }
-RF_DEVICE Best best_of(const float* values, int n) {
-  Best b{minus_infinity, n};
+RF_DEVICE Highest best_of(const float* values, int n) {
+  Highest b{minus_infinity, n};
   for (int i = lane::thread(); i < n; i += 32)
     if (values[i] > b.value || (values[i] == b.value && i < b.index)) b = {values[i], i};
   return best_of_lanes(b);
@@ -44,7 +44,7 @@ RF_DEVICE void keep_best_groups(const RouteParams& p, float* scores, float* grou
   }
   lane::barrier();
   for (int i = 0; i < p.groups_used; ++i) {
-    const Best best = best_of(groups, p.groups);
+    const Highest best = best_of(groups, p.groups);
     lane::barrier();
     if (lane::thread() == 0) groups[best.index] = __builtin_nanf("");  // kept: no longer compares
     lane::barrier();
@@ -60,7 +60,7 @@ RF_DEVICE void mix_sparsely(const RouteParams& p, const float* logits, float* le
   for (int e = lane::thread(); e < p.experts; e += 32) left[e] = logits[e];
   lane::barrier();
   for (int k = 0; k < p.used; ++k) {
-    const Best best = best_of(left, p.experts);
+    const Highest best = best_of(left, p.experts);
     float sum = 0;
     for (int e = lane::thread(); e < p.experts; e += 32) {
       const float magnitude = logits[e] < 0 ? -logits[e] : logits[e];
@@ -104,7 +104,7 @@ RF_KERNEL(rf_route, RouteParams, 32, 2) {
   if (p.groups_used < p.groups) keep_best_groups(p, scores, groups);
 
   for (int k = 0; k < p.used; ++k) {
-    const Best best = best_of(scores, p.experts);
+    const Highest best = best_of(scores, p.experts);
     lane::barrier();
     if (thread == 0) {
       scores[best.index] = __builtin_nanf("");

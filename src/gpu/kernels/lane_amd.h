@@ -202,7 +202,8 @@ struct MatrixUnit {
   }
   static RF_DEVICE Activations read(const std::int8_t* rows, int stride, int lane) {
     const std::int8_t* from = rows + (lane & 15) * stride + 4 * (lane >> 4);
-    return {{*reinterpret_cast<const std::uint32_t*>(from), *reinterpret_cast<const std::uint32_t*>(from + 16)}};
+    return {
+        {*reinterpret_cast<const std::uint32_t*>(from), *reinterpret_cast<const std::uint32_t*>(from + 16)}};
   }
   template <int h>
   static RF_DEVICE void multiply_half(int (&c)[sums], const std::uint32_t (&weights)[words],
@@ -271,8 +272,7 @@ struct MatrixUnit {
     Activations a;
     RF_UNROLL
     for (int i = 0; i < sums; ++i) RF_UNROLL
-    for (int h = 0; h < 2; ++h)
-      a.halves[i][h] = load4(rows + sum_activation(lane, i) * stride + 16 * h);
+    for (int h = 0; h < 2; ++h) a.halves[i][h] = load4(rows + sum_activation(lane, i) * stride + 16 * h);
     return a;
   }
   template <int h>

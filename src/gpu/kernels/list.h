@@ -32,6 +32,8 @@
   RF_GPU_KERNELS_OF_KV(q4_0)                           \
   RF_GPU_KERNEL(rf_pack, PackParams, 256)              \
   RF_GPU_KERNEL(rf_finish, FinishParams, 256)          \
+  RF_GPU_KERNEL(rf_best_of_part, BestParams, 256)      \
+  RF_GPU_KERNEL(rf_best, BestParams, 256)              \
   RF_GPU_KERNEL(rf_rope, RopeParams, 64)               \
   RF_GPU_KERNEL(rf_attend_prepare, PrepareParams, 128) \
   RF_GPU_KERNEL(rf_route, RouteParams, 32)             \

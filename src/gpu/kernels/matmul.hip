@@ -1,9 +1,9 @@
 // rf_matmul_FORMAT: products of many rows, in the canonical order of weights.h; grids stand in params.h.
 //
 // Block 256: 8 tiles of 16 weight rows times 64 activation rows; a wave has whole tiles. Weights are unpacked
-// to bytes in LDS, 128 columns at a time, and multiplied by the matrix unit while the next are on their way; each
-// block of 32 columns (or half of it) then goes through its scales. LDS: 28 to 38 KB. Reads weights once for every
-// 64 rows, activations once for every 128 weight rows.
+// to bytes in LDS, 128 columns at a time, and multiplied by the matrix unit while the next are on their way;
+// each block of 32 columns (or half of it) then goes through its scales. LDS: 28 to 38 KB. Reads weights once
+// for every 64 rows, activations once for every 128 weight rows.
 #include "gpu/kernels/activation.h"
 #include "gpu/kernels/norm.h"
 #include "gpu/kernels/weights.h"
@@ -101,7 +101,7 @@ struct Matmul {
 
   std::uint32_t *weights, *activations;  // LDS: operands [stage][128 and 64 rows]
   float *scales, *mins;                  // [stage][groups][128]
-  float *row_scales, *offsets;           // [stage][64], [stage][groups][64]: activations' scales, and times their sums
+  float *row_scales, *offsets;  // [stage][64], [stage][groups][64]: activations' scales, and times their sums
 
   // What a thread brings of a stage: two weight rows of a block, and twice half a block of an activation row.
   struct Fetched {
@@ -118,8 +118,8 @@ struct Matmul {
   RF_DEVICE static int block_of(int) { return (lane::thread() >> 1) % stage; }
   RF_DEVICE static int row_of(int n) { return (lane::thread() >> 1) / stage + n * (128 / stage); }
 
-  RF_DEVICE void fetch(const MatmulParams& p, const Matrix& m, const Share& s, const Stage& at, const std::uint8_t* tile,
-                       const int (&rows)[2], Fetched& f) const {
+  RF_DEVICE void fetch(const MatmulParams& p, const Matrix& m, const Share& s, const Stage& at,
+                       const std::uint8_t* tile, const int (&rows)[2], Fetched& f) const {
     if (own_block() < at.count) {
       const int block = at.first + own_block();
       const Tile t = Weights::at(m, tile, block, own_row() & 15);
@@ -159,7 +159,8 @@ struct Matmul {
     RF_UNROLL
     for (int n = 0; n < 2; ++n) {
       const int block = block_of(n), r = row_of(n);
-      *reinterpret_cast<Four*>(activations + 8 * matmul_rows * block + operand_word(r, 4 * half_of(n))) = f.halves[n];
+      *reinterpret_cast<Four*>(activations + 8 * matmul_rows * block + operand_word(r, 4 * half_of(n))) =
+          f.halves[n];
       if (half_of(n) != 0) continue;
       row_scales[block * matmul_rows + r] = f.row_scale[n];
       if constexpr (Weights::has_min) {
@@ -205,8 +206,8 @@ struct Matmul {
             const int column = 16 * q + Unit::sum_activation(lane, i);
             float min = 0, offset = 0;
             if constexpr (Weights::has_min) min = mins[row], offset = offsets[at * matmul_rows + column];
-            given[i] = with_group<Weights::has_min>(given[i], g == 0, dots[i],
-                                                    scales[row] * row_scales[b * matmul_rows + column], min, offset);
+            given[i] = with_group<Weights::has_min>(
+                given[i], g == 0, dots[i], scales[row] * row_scales[b * matmul_rows + column], min, offset);
           }
         }
         RF_UNROLL
@@ -307,7 +308,8 @@ RF_DEVICE void float_matmul(const MatmulParams& p) {
           const int k = i / (weight_rows / 4), r = i % (weight_rows / 4) * 4;
           Floats<4> w{};
           if (32 * block + k < m.columns)
-            w = Weights::template column<4>(tile_at(m, s.number, s.first_tile + r / 16), 32 * block + k, r & 15);
+            w = Weights::template column<4>(tile_at(m, s.number, s.first_tile + r / 16), 32 * block + k,
+                                            r & 15);
           RF_UNROLL
           for (int n = 0; n < 4; ++n) weights[k * weight_rows + r + n] = w.v[n];
         }
@@ -325,8 +327,8 @@ RF_DEVICE void float_matmul(const MatmulParams& p) {
         for (int k = 0; k < end; ++k) RF_UNROLL
         for (int i = 0; i < 8; ++i) RF_UNROLL
         for (int n = 0; n < 4; ++n)
-          given[i][n] = __builtin_fmaf(weights[k * weight_rows + row + i], values[k * matmul_rows + column + n],
-                                       given[i][n]);
+          given[i][n] = __builtin_fmaf(weights[k * weight_rows + row + i],
+                                       values[k * matmul_rows + column + n], given[i][n]);
         RF_UNROLL
         for (int i = 0; i < 8; ++i) RF_UNROLL
         for (int n = 0; n < 4; ++n) sums[i][n] += given[i][n];

@@ -1,9 +1,9 @@
 // rf_matmul_few_FORMAT: products of 2 to 32 rows with quantised weights, in the canonical order of weights.h.
 //
-// Grid (any, ceil(rows / 32) or rows * parts), block 256, LDS 45 to 48 KB. The block works on one tile of 16 weight
-// rows at a time and has 32 threads for each strand, so that small matrices too fill the device. Weights are read once
-// for each 32 rows, in 16-byte pieces, the next run of blocks while this one is multiplied; activations once for each
-// tile, from the caches.
+// Grid (any, ceil(rows / 32) or rows * parts), block 256, LDS 45 to 48 KB. The block works on one tile of 16
+// weight rows at a time and has 32 threads for each strand, so that small matrices too fill the device.
+// Weights are read once for each 32 rows, in 16-byte pieces, the next run of blocks while this one is
+// multiplied; activations once for each tile, from the caches.
 #include "gpu/kernels/norm.h"
 #include "gpu/kernels/products.h"
 
@@ -14,8 +14,8 @@ class Few {
   using Unit = lane::MatrixUnit;
   static constexpr int groups = Weights::groups, own = lane::wave / 32;  // strands of a wave
   static constexpr int quarters = matmul_few_rows / 16;                  // of 16 activation rows
-  // Words of LDS: a block's codes lie as [8 quads][16 rows]; where LDS allows, blocks lie apart so that lanes meet in
-  // no bank.
+  // Words of LDS: a block's codes lie as [8 quads][16 rows]; where LDS allows, blocks lie apart so that lanes
+  // meet in no bank.
   static constexpr int block_words = groups == 2 && Weights::has_min ? 128 : 144;
   static constexpr int scale_words = groups * 16;  // of a block, and as many of mins
   static constexpr int block_floats = scale_words * (Weights::has_min ? 2 : 1);
@@ -60,7 +60,8 @@ class Few {
           if (16 * q + n >= rows || column >= m.rows) continue;
           const float product = with_bias(m, share, column, sum_of_strands(16 * (16 * q + n) + row));
           v[q] = pass == 0 ? product : gated(p_.epilogue.activation, v[q], product);
-          if (pass + 1 == walk_.passes()) store(p_, share, target.which, share.row + 16 * q + n, column, v[q]);
+          if (pass + 1 == walk_.passes())
+            store(p_, share, target.which, share.row + 16 * q + n, column, v[q]);
         }
         lane::barrier();  // LDS is the next tile's
       }
@@ -165,8 +166,8 @@ class Few {
     }
   }
 
-  static RF_DEVICE void add_block(const In& in, int q, const std::uint32_t (&words)[Unit::words], const float* scales,
-                                  float (&sums)[Unit::sums]) {
+  static RF_DEVICE void add_block(const In& in, int q, const std::uint32_t (&words)[Unit::words],
+                                  const float* scales, float (&sums)[Unit::sums]) {
     const int lane = lane::thread() % lane::wave;
     float given[Unit::sums];
     RF_UNROLL
@@ -185,7 +186,9 @@ class Few {
         float min = 0, offset = 0;
         if constexpr (Weights::has_min) {
           const std::int32_t both = in.totals[q][i];
-          const int total = groups == 1 ? low_sum(both) + high_sum(both) : g == 0 ? low_sum(both) : high_sum(both);
+          const int total = groups == 1 ? low_sum(both) + high_sum(both)
+                            : g == 0    ? low_sum(both)
+                                        : high_sum(both);
           min = scales[scale_words + row];
           offset = d * static_cast<float>(total);
         }
@@ -224,7 +227,7 @@ class Few {
 template <class Fmt>
 RF_DEVICE void matmul_few(const MatvecParams& p) {
   using Work = Few<Quantised<Fmt>>;
-  RF_SHARED(Four, lds, strands* Work::strand_words / 4);
+  RF_SHARED(Four, lds, strands * Work::strand_words / 4);
   Work work(p, reinterpret_cast<std::uint32_t*>(lds));
   const Turn turn(p.beside != 0);
   // Weights that no route chooses are asked for before the launch before has ended.

@@ -1,12 +1,15 @@
 // Products of one row, or of few by float weights, in the canonical order of weights.h.
 //
-// rf_matvec_FORMAT       one row of quantised weights; grid (any, rows * parts), block 256, LDS matvec_lds(columns)
-//                        + 10.3 KB. Weights are read once, in 16-byte pieces; the row is normed and quantised into
-//                        LDS by each block.
-// rf_matvec_rows_FORMAT  8 rows a block of float weights, from memory; grid (any, ceil(rows / 8) or rows * parts),
+// rf_matvec_FORMAT       one row of quantised weights; grid (any, rows * parts), block 256, LDS
+// matvec_lds(columns)
+//                        + 10.3 KB. Weights are read once, in 16-byte pieces; the row is normed and quantised
+//                        into LDS by each block.
+// rf_matvec_rows_FORMAT  8 rows a block of float weights, from memory; grid (any, ceil(rows / 8) or rows *
+// parts),
 //                        block 256, LDS 40 KB. Weights are read once for each 8 rows.
 //
-// Four lanes share a block of 32 columns of a tile, four rows each; a strand has 32 lanes, for a run of 8 blocks.
+// Four lanes share a block of 32 columns of a tile, four rows each; a strand has 32 lanes, for a run of 8
+// blocks.
 #include "gpu/kernels/norm.h"
 #include "gpu/kernels/products.h"
 
@@ -20,12 +23,12 @@ RF_DEVICE int own_row() {
   return lane::thread() % 4 * 4;
 }
 
-// A strand's sums of a tile with N activation rows: what the 32 lanes find out for a run of blocks goes through LDS,
-// and 16 of them for each row add it up.
+// A strand's sums of a tile with N activation rows: what the 32 lanes find out for a run of blocks goes
+// through LDS, and 16 of them for each row add it up.
 template <int N>
 class Strand {
  public:
-  static constexpr int halves = N == 1 ? 2 : 1;  // of the exchange
+  static constexpr int halves = N == 1 ? 2 : 1;                                       // of the exchange
   static constexpr int exchange_floats = halves * run * N * 16, sum_floats = N * 16;  // of LDS, a strand
 
   // `exchange` of all strands, of 16 bytes' alignment.
@@ -114,7 +117,9 @@ RF_DEVICE void given_by_block(const Loaded<Weights>& w, int block, const Row& in
   const std::int32_t both = in.sums[block];
   RF_UNROLL
   for (int g = 0; g < Weights::groups; ++g) {
-    const int total = Weights::groups == 1 ? low_sum(both) + high_sum(both) : g == 0 ? low_sum(both) : high_sum(both);
+    const int total = Weights::groups == 1 ? low_sum(both) + high_sum(both)
+                      : g == 0             ? low_sum(both)
+                                           : high_sum(both);
     const float offset = d * static_cast<float>(total);
     RF_UNROLL
     for (int i = 0; i < 4; ++i) {
@@ -149,7 +154,8 @@ RF_DEVICE void ask_for_first_tile(const MatvecParams& p, const Walk& walk, int n
   const Target target = walk.target(0);
   for (int pass = 0; pass < walk.passes(); ++pass)
     for (int n = 0, at = 128 * lane::thread();
-         n < 4 && static_cast<std::uint32_t>(at) < p.matrix[target.which + pass].tile_bytes; ++n, at += 128 * 256)
+         n < 4 && static_cast<std::uint32_t>(at) < p.matrix[target.which + pass].tile_bytes;
+         ++n, at += 128 * 256)
       lane::prefetch(walk.base(target, pass, number_of_matrix) + at);
 }
 
@@ -176,7 +182,8 @@ class Matvec {
     for (int turn = 0; walk_.has(turn); ++turn) {
       const Target target = walk_.target(turn);
       // 16 threads add up; waves take turns.
-      const int reader = lane::thread() - 32 * (turn / together % 8) - 16 * (turn % together), row = reader & 15;
+      const int reader = lane::thread() - 32 * (turn / together % 8) - 16 * (turn % together),
+                row = reader & 15;
       const int column = 16 * target.tile + row;
       const bool mine = reader >= 0 && reader < 16 && column < p_.matrix[target.which].rows &&
                         walk_.number(turn) < walk_.tiles();
@@ -216,7 +223,8 @@ class Matvec {
     const Target target = walk_.target(at.turn);
     const Matrix& m = p_.matrix[target.which + at.pass];
     const int block = round_blocks * at.round + own_block();
-    return load_block<Weights>(m, walk_.base(target, at.pass, number_of_matrix), 32 * block < m.columns ? block : 0);
+    return load_block<Weights>(m, walk_.base(target, at.pass, number_of_matrix),
+                               32 * block < m.columns ? block : 0);
   }
 
   const MatvecParams& p_;
@@ -227,7 +235,7 @@ class Matvec {
 template <class Weights>
 RF_DEVICE void matvec(const MatvecParams& p) {
   RF_SHARED(float, sums, 4 * strands * 16);
-  RF_SHARED(Four, exchange, strands* Strand<1>::exchange_floats / 4);
+  RF_SHARED(Four, exchange, strands * Strand<1>::exchange_floats / 4);
   RF_SHARED(float, scratch, 8);
   Matvec<Weights> work(p);
   const Turn turn(p.beside != 0);
@@ -263,8 +271,8 @@ RF_DEVICE void matvec(const MatvecParams& p) {
 
 // What a block of 32 columns gives to four rows of a tile, of N activation rows.
 template <class Weights, int N>
-RF_DEVICE void given_by_columns(const Matrix& m, const std::uint8_t* base, int block, const float* in, int padded,
-                                int rows, float (&given)[N][4]) {
+RF_DEVICE void given_by_columns(const Matrix& m, const std::uint8_t* base, int block, const float* in,
+                                int padded, int rows, float (&given)[N][4]) {
   const int end = m.columns < 32 * block + 32 ? m.columns : 32 * block + 32;
   const auto add = [&](int k) {
     const Floats<4> w = Weights::template column<4>(base, k, own_row());
@@ -288,7 +296,7 @@ RF_DEVICE void given_by_columns(const Matrix& m, const std::uint8_t* base, int b
 template <class Weights>
 RF_DEVICE void matvec_of_rows(const MatvecParams& p) {
   constexpr int N = matvec_rows;
-  RF_SHARED(Four, exchange, strands* Strand<N>::exchange_floats / 4);
+  RF_SHARED(Four, exchange, strands * Strand<N>::exchange_floats / 4);
   RF_SHARED(float, sums, strands* Strand<N>::sum_floats);
   const Walk walk(p, 1);
   const Turn turn(p.beside != 0);
@@ -317,7 +325,8 @@ RF_DEVICE void matvec_of_rows(const MatvecParams& p) {
       for (int round = 0; round < walk.rounds(); ++round) {
         const int block = round_blocks * round + own_block();
         float given[N][4] = {};
-        if (32 * block < m.columns) given_by_columns<Weights, N>(m, base, block, in, p.in.padded, rows, given);
+        if (32 * block < m.columns)
+          given_by_columns<Weights, N>(m, base, block, in, p.in.padded, rows, given);
         strand.add(given);
       }
       lane::barrier();  // the sums before have been read

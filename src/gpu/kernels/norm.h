@@ -51,9 +51,9 @@ RF_DEVICE Moments moments(NormKind kind, float eps, int n, Value value, float* s
   return m;
 }
 
-// A row of x and its norm, by 256 threads, of which one has the four columns at 4 thread + 1024 i. The row is read again
-// when it is used, out of the first-level cache, rather than kept: kernels that run once are short of code, which comes
-// from memory too.
+// A row of x and its norm, by 256 threads, of which one has the four columns at 4 thread + 1024 i. The row is
+// read again when it is used, out of the first-level cache, rather than kept: kernels that run once are short
+// of code, which comes from memory too.
 class NormedRow {
  public:
   struct Quad {
@@ -61,7 +61,11 @@ class NormedRow {
   };
 
   RF_DEVICE NormedRow(const NormView& norm, int columns, const float* x, float weight)
-      : norm_(norm), columns_(columns), x_(x), weight_(weight), aligned_(is_aligned(x) && (columns & 3) == 0) {}
+      : norm_(norm),
+        columns_(columns),
+        x_(x),
+        weight_(weight),
+        aligned_(is_aligned(x) && (columns & 3) == 0) {}
 
   // Before all else. Also normed values are multiplied by `weight`.
   RF_DEVICE void find_moments(float* scratch) {
@@ -93,7 +97,8 @@ class NormedRow {
   template <class Each>
   RF_DEVICE void each_four(int end, Each each) const {
     RF_NO_UNROLL
-    for (int first = 0; first < end; first += 1024) each(normed_four(first + 4 * lane::thread()), first + 4 * lane::thread());
+    for (int first = 0; first < end; first += 1024)
+      each(normed_four(first + 4 * lane::thread()), first + 4 * lane::thread());
   }
 
  private:

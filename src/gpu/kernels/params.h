@@ -112,9 +112,8 @@ struct PackParams {
 
 // rf_matvec_FORMAT: one row for each grid.y, block 256, grid.x any (tiles are shared out), dynamic LDS
 // matvec_lds(columns): in.codes null: x is normed and quantised by every block.
-// rf_matvec_rows_FORMAT, of float formats: 8 rows for each grid.y (with routes or parts: one row and part), block 256,
-// from in.values.
-// rf_matmul_few_FORMAT, of quantised formats: likewise, 32 rows, from `in`.
+// rf_matvec_rows_FORMAT, of float formats: 8 rows for each grid.y (with routes or parts: one row and part),
+// block 256, from in.values. rf_matmul_few_FORMAT, of quantised formats: likewise, 32 rows, from `in`.
 //
 // gated: matrix[0] and matrix[1] are gate and up: out = activation(gate) * up. Otherwise `matrices` of them
 // side by side in the output.
@@ -139,7 +138,7 @@ struct MatvecParams {
   Packed packed;                         // rf_matvec_FORMAT, one matrix (or gate and up): with packed.codes
                                          // the output's rows are also quantised there, as rf_pack does it
   std::int32_t blocks;                   // grid.x; twice the multiprocessors is good
-  std::int32_t beside;                   // needs nothing of the launch before it, which does not write what it reads
+  std::int32_t beside;  // needs nothing of the launch before it, which does not write what it reads
 };
 
 // Bytes of dynamic LDS of rf_matvec_FORMAT.
@@ -270,13 +269,13 @@ struct PrepareParams {
   float* queries;  // [rows][heads][key_dim]
 };
 
-// Attention, block 256: attend_queries(SIZE) queries of one KV head and one sequence at most, that is rows times query
-// heads; attend_row_heads of one row. Positions are taken in chunks of attend_chunk, each by itself, and the chunks' results are added up in their
-// order: whoever does it, a query's result is the same. Grid (kv_heads * head_splits, y, sequences); a block has
-// ceil(heads / kv_heads / head_splits) heads.
-// rf_attend_KV_SIZE, after rf_attend_prepare: sequences of several rows; y = row blocks of rows_a_block rows, each with
-// all its chunks; rows_a_block times a block's heads fits.
-// rf_attend_row_KV_SIZE, with rf_attend_prepare's part: sequences of one row; block y < splits has chunks y, y + splits,
+// Attention, block 256: attend_queries(SIZE) queries of one KV head and one sequence at most, that is rows
+// times query heads; attend_row_heads of one row. Positions are taken in chunks of attend_chunk, each by
+// itself, and the chunks' results are added up in their order: whoever does it, a query's result is the same.
+// Grid (kv_heads * head_splits, y, sequences); a block has ceil(heads / kv_heads / head_splits) heads.
+// rf_attend_KV_SIZE, after rf_attend_prepare: sequences of several rows; y = row blocks of rows_a_block rows,
+// each with all its chunks; rows_a_block times a block's heads fits. rf_attend_row_KV_SIZE, with
+// rf_attend_prepare's part: sequences of one row; block y < splits has chunks y, y + splits,
 // ... of those that the row sees, and the last block to be done adds them up.
 struct AttendParams {
   AttentionView attention;
@@ -287,7 +286,7 @@ struct AttendParams {
   const float* queries;
   float* out;
   std::int64_t out_stride;
-  float* partials;  // [sequences][heads][max_chunks][2 + value_dim]: largest, weight, values
+  float* partials;        // [sequences][heads][max_chunks][2 + value_dim]: largest, weight, values
   std::int32_t* arrived;  // [sequences][kv_heads * head_splits]: blocks that are done; zeros between launches
   std::int32_t max_chunks;
   std::int32_t head_splits, rows_a_block, splits;
@@ -303,6 +302,23 @@ constexpr int attend_queries(int size) {
 }
 inline constexpr int attend_chunk = 64;
 inline constexpr int attend_row_heads = 8;  // that a block of rf_attend_row_KV_SIZE takes
+
+// As rf::Candidate.
+struct Best {
+  float logit;
+  std::int32_t token;  // -1: there are no more
+};
+inline constexpr int best_count = 64, best_block = 4096;
+// The best_count highest of each row. rf_best_of_part, grid (parts, rows): of best_block columns each, as
+// keys; rf_best, grid (rows): of at most best_block keys of all parts.
+struct BestParams {
+  const float* logits;
+  std::int64_t stride;
+  std::int32_t columns, parts;
+  RowCount count;
+  std::uint64_t* found;  // [rows][parts][best_count]
+  Best* best;            // [rows][best_count]
+};
 
 // rf_route, grid (rows), block 32: from logits [rows][experts] to rows of routes (rf::Routing).
 inline constexpr int most_experts = 1024;

@@ -1,5 +1,5 @@
-// What comes before attention: heads of a row, normed, rotated and stored, each by 32 neighbouring lanes. Whoever does
-// it, the result is the same to the bit.
+// What comes before attention: heads of a row, normed, rotated and stored, each by 32 neighbouring lanes.
+// Whoever does it, the result is the same to the bit.
 #pragma once
 #include "gpu/kernels/cache.h"
 #include "gpu/kernels/norm.h"
@@ -33,8 +33,8 @@ RF_DEVICE const NormView& norm_of(const AttentionView& a, HeadKind kind) {
   return kind == HeadKind::query ? a.q_norm : kind == HeadKind::key ? a.k_norm : a.v_norm;
 }
 
-// Mean and inverse deviation of value(0 .. n), by 32 lanes, four neighbours at a time. All lanes of a wave take part,
-// whatever their norm.
+// Mean and inverse deviation of value(0 .. n), by 32 lanes, four neighbours at a time. All lanes of a wave
+// take part, whatever their norm.
 template <class Value>
 RF_DEVICE Moments moments_of_lanes(const NormView& norm, bool centred, int n, Value value) {
   const int in_32 = lane::thread() & 31;
@@ -74,14 +74,16 @@ RF_DEVICE void prepare_head(const AttentionView& a, const Head& h, int row, int 
   RF_NO_UNROLL
   for (int phase = 0; phase < (a.norm_after_rope != 0 ? 2 : 1); ++phase) {
     if (any) {
-      const int width = h.kind == HeadKind::key ? a.key_normed : h.dim, n = whole_row ? h.count * h.dim : width;
+      const int width = h.kind == HeadKind::key ? a.key_normed : h.dim,
+                n = whole_row ? h.count * h.dim : width;
       const Moments m = moments_of_lanes(norm, any_centred, n, [&](int k) {
         return whole_row ? h.all[k / h.dim * h.stride + k % h.dim] : head[k];
       });
       lane::wave_barrier();
       if (early == (phase == 0) && on(norm)) {
-        const bool shared =
-            (h.kind == HeadKind::query ? a.q_shared : h.kind == HeadKind::key ? a.k_shared : a.v_shared) != 0;
+        const bool shared = (h.kind == HeadKind::query ? a.q_shared
+                             : h.kind == HeadKind::key ? a.k_shared
+                                                       : a.v_shared) != 0;
         NormView at = norm;
         const int first = whole_row ? h.number * h.dim : shared ? 0 : h.number * width;
         if (at.weight != nullptr) at.weight += first;
@@ -113,7 +115,8 @@ RF_DEVICE void prepare_head(const AttentionView& a, const Head& h, int row, int 
 }
 
 // A key or value head to its place in the cache, by 32 lanes.
-RF_DEVICE void store_head(KvKind kv, const CacheView& cache, const Place& place, const Head& h, const float* head) {
+RF_DEVICE void store_head(KvKind kv, const CacheView& cache, const Place& place, const Head& h,
+                          const float* head) {
   const int per = kv == KvKind::f32 ? 4 : kv == KvKind::f16 ? 8 : kv == KvKind::q8_0 ? 16 : 32;
   const int units = static_cast<int>(kv_units(kv, h.dim));
   const bool key = h.kind == HeadKind::key;
@@ -123,8 +126,8 @@ RF_DEVICE void store_head(KvKind kv, const CacheView& cache, const Place& place,
     const std::uint16_t* scale =
         key ? key_scale(cache, place, block)
             : reinterpret_cast<const std::uint16_t*>(value_row(cache, place) + cache.value_scales) + block;
-    store_32(kv, head + 32 * block, h.dim - 32 * block < 32 ? h.dim - 32 * block : 32, const_cast<std::uint8_t*>(to),
-             key ? 256 : 16, left, const_cast<std::uint16_t*>(scale));
+    store_32(kv, head + 32 * block, h.dim - 32 * block < 32 ? h.dim - 32 * block : 32,
+             const_cast<std::uint8_t*>(to), key ? 256 : 16, left, const_cast<std::uint16_t*>(scale));
   }
 }
 

@@ -1,7 +1,8 @@
 // What comes before attention.
 //
 // rf_rope            grid (ceil(pairs / 64), rows), block 64, no LDS. Writes 8 bytes a pair.
-// rf_attend_prepare  grid (ceil((heads + 2 * kv_heads) / 4), rows), block 128, LDS 9 KB. Reads and writes each head of
+// rf_attend_prepare  grid (ceil((heads + 2 * kv_heads) / 4), rows), block 128, LDS 9 KB. Reads and writes
+// each head of
 //                    a row once.
 #include "gpu/kernels/prepare.h"
 

@@ -1,5 +1,5 @@
-// What the kernels of MatvecParams share: which tiles of which matrices a block of the grid works on, and where
-// the products go.
+// What the kernels of MatvecParams share: which tiles of which matrices a block of the grid works on, and
+// where the products go.
 #pragma once
 #include "gpu/kernels/activation.h"
 #include "gpu/kernels/weights.h"
@@ -32,8 +32,8 @@ RF_DEVICE float with_bias(const Matrix& m, const Share& share, int column, float
   return m.bias != nullptr ? v + m.bias[static_cast<std::int64_t>(share.matrix) * m.rows + column] : v;
 }
 
-// Waits for the launch before: at once, or, for one that runs beside it, at the end, so that who waits for this one has
-// waited for both.
+// Waits for the launch before: at once, or, for one that runs beside it, at the end, so that who waits for
+// this one has waited for both.
 class Turn {
  public:
   explicit RF_DEVICE Turn(bool beside) : beside_(beside) {}
@@ -74,8 +74,8 @@ RF_DEVICE int tiles_of(const MatvecParams& p) {
   return tiles;
 }
 
-// The block's work: tiles, of each both gate and up, of each its rounds of columns. Where the output is packed, a
-// block takes two neighbouring tiles after each other, so that one wave has 32 outputs.
+// The block's work: tiles, of each both gate and up, of each its rounds of columns. Where the output is
+// packed, a block takes two neighbouring tiles after each other, so that one wave has 32 outputs.
 class Walk {
  public:
   struct At {
@@ -83,7 +83,11 @@ class Walk {
   };
 
   RF_DEVICE Walk(const MatvecParams& p, int together)
-      : p_(p), tiles_(tiles_of(p)), together_(together), passes_(p.gated != 0 ? 2 : 1), rounds_(rounds_of(p.matrix[0])) {}
+      : p_(p),
+        tiles_(tiles_of(p)),
+        together_(together),
+        passes_(p.gated != 0 ? 2 : 1),
+        rounds_(rounds_of(p.matrix[0])) {}
 
   RF_DEVICE int tiles() const { return tiles_; }
   RF_DEVICE int passes() const { return passes_; }
@@ -91,7 +95,9 @@ class Walk {
   RF_DEVICE int number(int turn) const {
     return (lane::block_x() + turn / together_ * p_.blocks) * together_ + turn % together_;
   }
-  RF_DEVICE bool has(int turn) const { return number(turn) < (tiles_ + together_ - 1) / together_ * together_; }
+  RF_DEVICE bool has(int turn) const {
+    return number(turn) < (tiles_ + together_ - 1) / together_ * together_;
+  }
   RF_DEVICE At after(At at) const {
     if (++at.round < rounds_) return at;
     at.round = 0;

@@ -108,8 +108,9 @@ RF_DEVICE Bytes<N> operator|(const Bytes<N>& a, const Bytes<N>& b) {
 }
 template <int N>
 RF_DEVICE Floats<N> to_float(const Bytes<N>& a) {  // of signed bytes
-  return Floats<N>::made(
-      [&](int i) { return static_cast<float>(static_cast<std::int8_t>(static_cast<std::uint8_t>(a.row(i)))); });
+  return Floats<N>::made([&](int i) {
+    return static_cast<float>(static_cast<std::int8_t>(static_cast<std::uint8_t>(a.row(i))));
+  });
 }
 template <int N>
 RF_DEVICE Floats<N> f16_of(const Bytes<N>& a, int shift) {  // whose bits are those of `a` shifted left

@@ -3,8 +3,8 @@
 // Canonical order of additions, the same wherever a product is computed, so that a row's result does not
 // depend on its company. Blocks of 32 columns are dealt out in runs of 8 to 8 strands: block b to strand
 // b / 8 % 8. What a block gives is summed from zero, for each of its column groups in order: integer dot *
-// (w_scale * a_scale), then fma(w_min, a_scale * a_sum, .); float weights: fma(w, a, .) by column. A strand adds
-// up what its blocks give in their order, and the strands' sums are added in theirs.
+// (w_scale * a_scale), then fma(w_min, a_scale * a_sum, .); float weights: fma(w, a, .) by column. A strand
+// adds up what its blocks give in their order, and the strands' sums are added in theirs.
 #pragma once
 #include "gpu/kernels/rows.h"
 
