@@ -116,6 +116,8 @@ inline void wait_for_previous() {}
 inline void let_next_start() {}
 
 // A unit that holds its operands spread over the wave, in a way of its own: a lane has word `w` of row
+inline constexpr bool without_matrix_unit = false;
+
 // lane % 16, quad lane / 16 + (wave / 16) w, and the sums of one activation row.
 struct MatrixUnit {
   static constexpr int parts = wave / 16, words = 8 / parts, sums = 256 / wave;

@@ -28,6 +28,7 @@
 //   atomic_add(p, n)               the old value; relaxed, of the whole device
 //   wait_for_previous(), let_next_start()   programmatic dependent launch: before the first, nothing that the launch
 //                                  before wrote may be read; without such launches both do nothing
+//   without_matrix_unit               lanes multiply by themselves
 //   MatrixUnit                     products of 16 weight rows and 16 activation rows over 32 bytes each
 //     words                        4-byte words of a lane's part of 16 weight rows x 32 bytes
 //     weight_row(lane, w), weight_quad(lane, w)   which: bytes 4 quad .. 4 quad + 3 of that row

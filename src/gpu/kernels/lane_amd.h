@@ -73,7 +73,10 @@ RF_DEVICE int dot4(int a, int b, int c) {
 #elif defined(__gfx900__) || defined(__gfx902__) || defined(__gfx904__) || defined(__gfx909__) ||       \
     defined(__gfx90c__) || defined(__gfx9_generic__) || defined(__gfx1010__) || defined(__gfx1013__) || \
     defined(__gfx10_1_generic__)
+  // Bytes are taken out anew each time: those of all operands would not stay in registers.
+  asm volatile("" : "+v"(a), "+v"(b));
   for (int j = 0; j < 32; j += 8) c += (a << (24 - j) >> 24) * (b << (24 - j) >> 24);
+  asm volatile("" : "+v"(c));
   return c;
 #else
   return __builtin_amdgcn_sdot4(a, b, c, false);
@@ -120,6 +123,18 @@ typedef int Native4 __attribute__((ext_vector_type(4)));
 typedef int Native8 __attribute__((ext_vector_type(8)));
 typedef int Native2 __attribute__((ext_vector_type(2)));
 
+// Nothing is moved across it: what products of many half blocks would load early does not stay in registers.
+RF_DEVICE void in_order() {
+  __builtin_amdgcn_sched_barrier(0);
+}
+
+#if defined(__GFX11__) || defined(__GFX12__) || defined(__gfx908__) || defined(__gfx90a__) || \
+    defined(__gfx940__) || defined(__gfx941__) || defined(__gfx942__) || defined(__gfx950__)
+inline constexpr bool without_matrix_unit = false;
+#else
+inline constexpr bool without_matrix_unit = true;
+#endif
+
 // Activations are the rows of the hardware's product, weights its columns: a lane has sums of one weight row.
 #if defined(__GFX11__)
 struct MatrixUnit {
@@ -141,9 +156,10 @@ struct MatrixUnit {
     const Four a = load4(from), b = load4(from + 16);
     return {{a.w[0], a.w[1], a.w[2], a.w[3], b.w[0], b.w[1], b.w[2], b.w[3]}};
   }
-  template <int h>
+  template <int h, bool alone = true>
   static RF_DEVICE void multiply_half(int (&c)[sums], const std::uint32_t (&weights)[words],
                                       const Activations& a) {
+    if (alone) in_order();
     Native4 x, y;
     Native8 z;
     for (int i = 0; i < 4; ++i) {
@@ -174,9 +190,10 @@ struct MatrixUnit {
     const Two low = load2_once(from), high = load2_once(from + 16);
     return {{low.w[0], low.w[1], high.w[0], high.w[1]}};
   }
-  template <int h>
+  template <int h, bool alone = true>
   static RF_DEVICE void multiply_half(int (&c)[sums], const std::uint32_t (&weights)[words],
                                       const Activations& a) {
+    if (alone) in_order();
     Native2 x, y;
     Native8 z;
     for (int i = 0; i < 2; ++i) {
@@ -205,9 +222,10 @@ struct MatrixUnit {
     return {
         {*reinterpret_cast<const std::uint32_t*>(from), *reinterpret_cast<const std::uint32_t*>(from + 16)}};
   }
-  template <int h>
+  template <int h, bool alone = true>
   static RF_DEVICE void multiply_half(int (&c)[sums], const std::uint32_t (&weights)[words],
                                       const Activations& a) {
+    if (alone) in_order();
     Native4 z = {c[0], c[1], c[2], c[3]};
     z = __builtin_amdgcn_mfma_i32_16x16x16i8(static_cast<int>(a.w[h]), static_cast<int>(weights[h]), z, 0, 0,
                                              0);
@@ -254,41 +272,47 @@ struct MatrixUnit {
 // No matrix unit: every lane has a whole weight row and reads the activation rows of its sums.
 struct MatrixUnit {
   static constexpr int words = 8, sums = 256 / wave;
+  // Where they lie: read when they are multiplied, they need no registers. Rows in LDS have halves exchanged.
   struct Activations {
-    Four halves[sums][2];  // of the sums' rows
+    const std::uint8_t* first;  // of the sums' rows
+    int stride, row, exchanged;
+    RF_DEVICE Four half(int i, int h) const {
+      int at = i * stride + 16 * (h ^ (exchanged & (row + i) >> 2));
+      asm volatile("" : "+v"(at));  // addresses of all rows are not kept
+      return load4(first + at);
+    }
   };
   static RF_DEVICE int weight_row(int lane, int) { return lane & 15; }
   static RF_DEVICE int weight_quad(int, int w) { return w; }
   static RF_DEVICE int sum_weight(int lane, int) { return lane & 15; }
   static RF_DEVICE int sum_activation(int lane, int i) { return sums * (lane >> 4) + i; }
   static RF_DEVICE Activations load(const std::uint32_t* rows, int lane) {
-    Activations a;
-    RF_UNROLL
-    for (int i = 0; i < sums; ++i) RF_UNROLL
-    for (int h = 0; h < 2; ++h) a.halves[i][h] = load4(rows + operand_word(sum_activation(lane, i), 4 * h));
-    return a;
+    const int row = sum_activation(lane, 0);
+    return {reinterpret_cast<const std::uint8_t*>(rows + 8 * row), 32, row, 1};
   }
   static RF_DEVICE Activations read(const std::int8_t* rows, int stride, int lane) {
-    Activations a;
-    RF_UNROLL
-    for (int i = 0; i < sums; ++i) RF_UNROLL
-    for (int h = 0; h < 2; ++h) a.halves[i][h] = load4(rows + sum_activation(lane, i) * stride + 16 * h);
-    return a;
+    const int row = sum_activation(lane, 0);
+    return {reinterpret_cast<const std::uint8_t*>(rows + row * stride), stride, row, 0};
   }
-  template <int h>
+  template <int h, bool alone = true>
   static RF_DEVICE void multiply_half(int (&c)[sums], const std::uint32_t (&weights)[words],
                                       const Activations& a) {
     RF_UNROLL
-    for (int i = 0; i < sums; ++i) RF_UNROLL
-    for (int j = 0; j < 4; ++j)
-      c[i] = dot4(static_cast<int>(weights[4 * h + j]), static_cast<int>(a.halves[i][h].w[j]), c[i]);
+    for (int i = 0; i < sums; ++i) {
+      in_order();
+      const Four x = a.half(i, h);
+      RF_UNROLL
+      for (int j = 0; j < 4; ++j)
+        c[i] = dot4(static_cast<int>(weights[4 * h + j]), static_cast<int>(x.w[j]), c[i]);
+      asm volatile("" : "+v"(c[i]));  // before the next row is read
+    }
   }
 #endif
 #if !(defined(__gfx940__) || defined(__gfx941__) || defined(__gfx942__) || defined(__gfx950__))
   static RF_DEVICE void multiply(int (&c)[sums], const std::uint32_t (&weights)[words],
                                  const Activations& a) {
-    multiply_half<0>(c, weights, a);
-    multiply_half<1>(c, weights, a);
+    multiply_half<0, false>(c, weights, a);
+    multiply_half<1, false>(c, weights, a);
   }
 #endif
 };

@@ -117,6 +117,8 @@ RF_DEVICE void let_next_start() {
 #endif
 }
 
+inline constexpr bool without_matrix_unit = false;
+
 // Weights are the 16 rows of mma's product, activations two times its 8 columns.
 struct MatrixUnit {
   static constexpr int words = 4, sums = 8;

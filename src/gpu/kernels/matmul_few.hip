@@ -14,6 +14,11 @@ class Few {
   using Unit = lane::MatrixUnit;
   static constexpr int groups = Weights::groups, own = lane::wave / 32;  // strands of a wave
   static constexpr int quarters = matmul_few_rows / 16;                  // of 16 activation rows
+  // Activations are read a block ahead, but where a lane of the matrix unit has whole rows: registers do not
+  // reach.
+  static constexpr bool ahead = Unit::words < 8;
+  // Nor do they for the next weights where lanes multiply by themselves.
+  static constexpr bool without_unit = lane::without_matrix_unit;
   // Words of LDS: a block's codes lie as [8 quads][16 rows]; where LDS allows, blocks lie apart so that lanes
   // meet in no bank.
   static constexpr int block_words = groups == 2 && Weights::has_min ? 128 : 144;
@@ -26,7 +31,7 @@ class Few {
   RF_DEVICE Few(const MatvecParams& p, std::uint32_t* lds) : p_(p), walk_(p, 1), lds_(lds) {}
 
   RF_DEVICE void start(int number_of_matrix) {
-    if (walk_.has(0)) next_ = load({0, 0, 0}, number_of_matrix);
+    if (!without_unit && walk_.has(0)) next_ = load({0, 0, 0}, number_of_matrix);
   }
 
   // `in`: of the first of `rows` rows.
@@ -42,9 +47,10 @@ class Few {
         float sums[own][quarters][Unit::sums] = {};
         RF_NO_UNROLL
         for (int round = 0; round < walk_.rounds(); ++round) {
+          if (without_unit) next_ = load(at, share.matrix);
           put(next_);
           at = walk_.after(at);
-          if (walk_.has(at.turn)) next_ = load(at, share.matrix);
+          if (!without_unit && walk_.has(at.turn)) next_ = load(at, share.matrix);
           lane::wave_barrier();
           RF_UNROLL
           for (int s = 0; s < own; ++s) multiply(s, round, in, rows, sums[s]);
@@ -124,22 +130,21 @@ class Few {
     float scales[quarters][Unit::sums];
     std::int32_t totals[quarters][Unit::sums];
   };
-  RF_DEVICE In read(const Packed& in, int block, int rows) const {
+  static RF_DEVICE void read_quarter(const Packed& in, int block, int q, In& to) {
     const int lane = lane::thread() % lane::wave;
-    In now;
+    const std::int64_t at = std::int64_t{block} * in.block_stride + 16 * q * in.row_stride;
+    to.rows[q] = Unit::read(in.codes + at, in.row_stride, lane);
+    RF_UNROLL
+    for (int i = 0; i < Unit::sums; ++i) {
+      const int n = Unit::sum_activation(lane, i) * in.row_stride / 32;
+      to.scales[q][i] = in.scales[at / 32 + n];
+      if constexpr (Weights::has_min) to.totals[q][i] = in.sums[at / 32 + n];
+    }
+  }
+  static RF_DEVICE void read(const Packed& in, int block, int rows, In& to) {
     RF_UNROLL
     for (int q = 0; q < quarters; ++q)
-      if (16 * q < rows) {
-        const std::int64_t at = std::int64_t{block} * in.block_stride + 16 * q * in.row_stride;
-        now.rows[q] = Unit::read(in.codes + at, in.row_stride, lane);
-        RF_UNROLL
-        for (int i = 0; i < Unit::sums; ++i) {
-          const int n = Unit::sum_activation(lane, i) * in.row_stride / 32;
-          now.scales[q][i] = in.scales[at / 32 + n];
-          if constexpr (Weights::has_min) now.totals[q][i] = in.sums[at / 32 + n];
-        }
-      }
-    return now;
+      if (16 * q < rows) read_quarter(in, block, q, to);
   }
 
   // sums += what the strand's run of this round gives.
@@ -151,18 +156,22 @@ class Few {
     const std::uint32_t* codes = strand(number);
     const auto* scales = reinterpret_cast<const float*>(codes + run * block_words);
     if (live <= 0) return;
-    In next = read(in, first, rows);
+    In next{};
+    if (ahead) read(in, first, rows, next);
     RF_NO_UNROLL
     for (int b = 0; b < live; ++b, codes += block_words, scales += block_floats) {
-      const In now = next;
-      if (b + 1 < live) next = read(in, first + b + 1, rows);
+      In now = next;
+      if (ahead && b + 1 < live) read(in, first + b + 1, rows, next);
       std::uint32_t words[Unit::words];
       RF_UNROLL
       for (int w = 0; w < Unit::words; ++w)
         words[w] = codes[word_of(Unit::weight_row(lane, w), Unit::weight_quad(lane, w))];
       RF_UNROLL
       for (int q = 0; q < quarters; ++q)
-        if (16 * q < rows) add_block(now, q, words, scales, sums[q]);
+        if (16 * q < rows) {
+          if (!ahead) read_quarter(in, first + b, q, now);
+          add_block(now, q, words, scales, sums[q]);
+        }
     }
   }
 
