@@ -151,9 +151,7 @@ bool Driver::start(std::string* why) {
 
 void Driver::prefer_lds(Handle function) const {
   constexpr int carveout = 9, all = 100;  // CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT, percent
-  if (set_attribute_ != nullptr)
-    as<int(Handle, int, int)>(set_attribute_)(
-        function, carveout, std::getenv("RF_X_CARVE") ? std::atoi(std::getenv("RF_X_CARVE")) : all);
+  if (set_attribute_ != nullptr) as<int(Handle, int, int)>(set_attribute_)(function, carveout, all);
 }
 
 int Driver::launch_overlapping(Handle function, const unsigned (&grid)[3], unsigned threads, unsigned lds,
