@@ -22,6 +22,8 @@
 namespace rf {
 namespace {
 
+constexpr int prompt_logprob_rows = 32;  // of a step, where log-probabilities of a prompt are asked for
+
 // The process of an engine: the same command line as the server's, and two words more.
 int run_engine(const ServeOptions& options) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -31,6 +33,7 @@ int run_engine(const ServeOptions& options) {
   parts.load = [&](const auto& progress) {
     return load_engine(options.worker_model, options.load,
                        {.parallel = options.server.service.parallel,
+                        .wanted_rows = std::max(options.server.service.parallel, prompt_logprob_rows),
                         .cache_tokens = options.cache_tokens,
                         .gap = options.gap,
                         .progress = progress});

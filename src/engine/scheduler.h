@@ -15,7 +15,8 @@ namespace rf {
 // limits.sequences that run and when all of its tokens find pages at once. A step gives each decoding
 // sequence its row and shares the rest of the token budget among the prompts, evenly, what one leaves going
 // to the others. One whose beginning another is still reading waits until it finds that. Where the budget is
-// short of the sequences they take turns. When a decoding sequence finds no page, the youngest one is sent
+// short of the sequences they take turns; of one whose rows are all wanted so many are read as rows can be
+// wanted beside those that decode. When a decoding sequence finds no page, the youngest one is sent
 // back to the front of the queue; what it had published it finds again, and reads the rest once more when it
 // is let in. A sequence to be read whole must fit a batch, and one whose rows are all wanted needs a batch in
 // which every row can be.

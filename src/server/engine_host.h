@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,7 @@ struct Job {
 
 struct EmbedJob {
   std::vector<std::int32_t> tokens;
+  std::optional<Pooling> pooling;  // none: as the model says
   std::function<void(std::vector<float> values)> done;
   std::function<void(int status, const std::string& what)> failed;
 };
@@ -47,6 +49,8 @@ class EngineHost {
   // Starts the engine where it is not running. Returns the job's id.
   std::uint64_t submit(Job job);
   std::uint64_t submit(EmbedJob job);
+  // Calls `then` once facts() are those of this model, or it cannot be loaded; perhaps at once.
+  void when_known(std::function<void()> then);
   void cancel(std::uint64_t id);  // its event with Finish::cancelled comes soon
   void forget(std::uint64_t id);  // cancels it; it is told nothing more
 
@@ -85,6 +89,7 @@ class EngineHost {
   std::unique_ptr<WorkerProcess> process_;
   std::map<std::uint64_t, Live> jobs_;
   std::map<std::uint64_t, EmbedJob> embeds_;
+  std::vector<std::function<void()>> waiting_to_know_;
   std::uint64_t last_id_ = 0;
   message::Ready facts_;
   EngineLoad load_;

@@ -7,6 +7,7 @@ namespace rf {
 namespace {
 
 constexpr const char* template_key = "tokenizer.chat_template";
+constexpr const char* rank_template_key = "tokenizer.chat_template.rerank";
 
 std::string source_of(const Gguf& file, const Tokenizer& tokenizer) {
   if (file.has(template_key)) return file.get<std::string>(template_key);
@@ -51,6 +52,22 @@ std::vector<std::int32_t> ModelText::encode_prompt(const std::string& text) cons
   const std::int32_t bos = tokenizer_->bos();
   if (tokenizer_->add_bos() && bos >= 0 && (ids.empty() || ids[0] != bos)) ids.insert(ids.begin(), bos);
   return ids;
+}
+
+std::vector<std::int32_t> ModelText::encode_pair(const std::string& query,
+                                                 const std::string& document) const {
+  if (!file_.has(rank_template_key)) return tokenizer_->encode_pair(query, document);
+  std::string text;
+  const auto source = file_.get<std::string>(rank_template_key);
+  for (std::size_t at = 0; at < source.size();) {
+    const std::string_view rest = std::string_view(source).substr(at);
+    const bool is_query = rest.starts_with("{query}"), is_document = rest.starts_with("{document}");
+    if (is_query) text += query;
+    if (is_document) text += document;
+    if (!is_query && !is_document) text += rest.front();
+    at += is_query ? 7 : is_document ? 10 : 1;
+  }
+  return tokenizer_->encode(text, {.add_special = false});
 }
 
 }  // namespace rf

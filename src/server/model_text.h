@@ -37,6 +37,9 @@ class ModelText {
   // The ids of such a text: BOS is added where the vocabulary asks for it and the template has not written
   // it.
   std::vector<std::int32_t> encode_prompt(const std::string& text) const;
+  // The ids of a query and a document, as a model that ranks reads them: in the file's template for that, or
+  // as a pair.
+  std::vector<std::int32_t> encode_pair(const std::string& query, const std::string& document) const;
 
  private:
   Gguf file_;

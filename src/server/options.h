@@ -31,6 +31,7 @@ struct ServiceOptions {
   int most_choices = 16;
   int request_seconds = 3600;  // that one request may take
   bool log_prompts = false;
+  bool context_shift = false;  // prompts that are too long lose their oldest part unless a request objects
 };
 
 struct ModelEntry {

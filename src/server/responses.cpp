@@ -241,15 +241,16 @@ void read_format(const Fields& fields, Generation& generation) {
   read_constraint(Fields(outer), generation);
 }
 
-Generation respond(const ModelText& text, const ServedModel&, const Json& body) {
+Generation respond(const ModelText& text, const PromptLimits& limits, const Json& body) {
   const Fields fields(body);
   Generation generation;
   if (fields.has("previous_response_id"))
     fail_field("previous_response_id", "responses are not kept here: send the whole conversation as input");
   if (fields.boolean("background").value_or(false)) fail_field("background", "expected false");
-  read_chat(text, fields, messages_of(fields), tools_of(fields), generation);
-  read_sampling(fields, generation.request);
   read_max_tokens(fields, "max_output_tokens", generation.request);
+  read_chat(text, fields, messages_of(fields), tools_of(fields), limits, generation);
+  generation.prompt_field = "input";
+  read_sampling(fields, generation.request);
   read_format(fields, generation);
   generation.stream = fields.boolean("stream").value_or(false);
   generation.shape = std::make_unique<ResponseShape>();

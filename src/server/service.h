@@ -11,6 +11,7 @@
 #include "server/keys.h"
 #include "server/metrics.h"
 #include "server/models.h"
+#include "server/prompt_limits.h"
 #include "server/running.h"
 #include "server/traces.h"
 
@@ -36,7 +37,7 @@ class Service {
   void cancel_all();
 
   // For handlers. The body is read and `make` is called beside the loop; what they throw becomes the answer.
-  using Make = std::function<Generation(const ModelText&, const ServedModel&, const Json& body)>;
+  using Make = std::function<Generation(const ModelText&, const PromptLimits&, const Json& body)>;
   void generate(const ExchangePtr& exchange, ErrorStyle errors, Make make);
   using Answer = std::function<HttpResponse(const ModelText&, const Json& body)>;
   void with_text(const ExchangePtr& exchange, ErrorStyle errors, Answer answer);
@@ -61,6 +62,9 @@ class Service {
  private:
   const Route* find_route(const HttpRequest& request, bool& path_known) const;
   bool let_in(Exchange& exchange, const Route& route);
+  bool may_truncate(const Json& body) const;
+  void prepare(const ExchangePtr& exchange, ErrorStyle errors, const Make& make, ServedModel& model,
+               const std::shared_ptr<const Json>& body);
   void begin(const ExchangePtr& exchange, ServedModel& model, Generation generation);
   void ended(const std::string& id);
   std::uint64_t next_rank(const std::string& client);
@@ -87,7 +91,9 @@ class Service {
 
 // What each API's file adds.
 void add_openai_routes(std::vector<Route>& routes);
+void add_completion_routes(std::vector<Route>& routes);
 void add_embedding_routes(std::vector<Route>& routes);
+void add_rerank_routes(std::vector<Route>& routes);
 void add_response_routes(std::vector<Route>& routes);
 void add_anthropic_routes(std::vector<Route>& routes);
 void add_ollama_routes(std::vector<Route>& routes);
