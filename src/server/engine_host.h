@@ -54,7 +54,10 @@ class EngineHost {
   void cancel(std::uint64_t id);  // its event with Finish::cancelled comes soon
   void forget(std::uint64_t id);  // cancels it; it is told nothing more
 
+  void set_watchdog(int seconds) { options_.watchdog_seconds = seconds; }
+
   State state() const { return state_; }
+  bool awaited() const { return !waiting_to_know_.empty(); }
   int jobs() const { return static_cast<int>(jobs_.size() + embeds_.size()); }
   int waiting() const;  // of them, those that have not begun
   const message::Ready& facts() const { return facts_; }
@@ -83,7 +86,7 @@ class EngineHost {
   void watch();
 
   Loop& loop_;
-  const Options options_;
+  Options options_;
   Metrics& metrics_;
   State state_ = State::stopped;
   std::unique_ptr<WorkerProcess> process_;

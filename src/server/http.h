@@ -85,7 +85,8 @@ class HttpServer {
   int port() const;  // 0 on a socket file
   int connections() const;
   void reload_certificate();  // for connections to come; throws Error and keeps the old one
-  void drain();               // accepts nothing more and closes idle connections
+  void set_limits(const HttpLimits& limits);
+  void drain();  // accepts nothing more and closes idle connections
 
  private:
   friend class HttpConnection;

@@ -120,7 +120,7 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
   void load_certificate();
 
   Loop& loop;
-  const HttpOptions options;
+  HttpOptions options;
   Handlers handlers;
   std::shared_ptr<ssl::context> tls;
   std::shared_ptr<asio::ip::tcp::acceptor> tcp;
@@ -206,7 +206,7 @@ Done HttpConnection::refuse(Stream& stream, int status, std::string_view what) {
 // False: the connection is over.
 template <class Stream>
 Kept HttpConnection::receive(Stream& stream, HttpRequest& request, bool& keep, unsigned& version) {
-  const HttpLimits& limits = server_->options.limits;
+  const HttpLimits limits = server_->options.limits;  // they may change meanwhile
   auto& lowest = beast::get_lowest_layer(stream);
   error_code error;
   if (buffer_.size() == 0) {  // idle clients keep no buffer
@@ -474,6 +474,10 @@ int HttpServer::connections() const {
 
 void HttpServer::reload_certificate() {
   state_->load_certificate();
+}
+
+void HttpServer::set_limits(const HttpLimits& limits) {
+  state_->options.limits = limits;
 }
 
 void HttpServer::drain() {

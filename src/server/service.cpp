@@ -142,6 +142,13 @@ void Service::done(const Exchange& exchange) {
                exchange.gone() && status == 499 ? " closed" : "");
 }
 
+ApiError Service::model_unknown(const std::string& name) const {
+  std::string names;
+  for (const auto& each : models_.all()) names += (names.empty() ? "" : ", ") + each->name;
+  return {404, fmt::format("model: '{}' is not served here, expected one of: {}", name, names), "model",
+          "model_not_found"};
+}
+
 void Service::with_model(const ExchangePtr& exchange, ErrorStyle errors, WithModel then) {
   if (draining_) throw ApiError(503, "the server is shutting down", "", "shutting_down");
   struct Parsed {
@@ -166,12 +173,7 @@ void Service::with_model(const ExchangePtr& exchange, ErrorStyle errors, WithMod
       if (parsed->error) throw *parsed->error;
       const std::string name = Fields(*parsed->body).text("model", 256).value_or("");
       ServedModel* model = models_.find(name);
-      if (model == nullptr) {
-        std::string names;
-        for (const auto& each : models_.all()) names += (names.empty() ? "" : ", ") + each->name;
-        throw ApiError(404, fmt::format("model: '{}' is not served here, expected one of: {}", name, names),
-                       "model", "model_not_found");
-      }
+      if (model == nullptr) throw model_unknown(name);
       models_.use(*model, [exchange, errors, then, model, body = parsed->body](const ApiError* error) {
         if (exchange->gone()) return;
         if (error != nullptr) return exchange->respond(error_response(errors, *error));
@@ -258,6 +260,7 @@ std::uint64_t Service::next_rank(const std::string& client) {
 void Service::begin(const ExchangePtr& exchange, ServedModel& model, Generation generation) {
   if (generation.choices > options_.most_choices)
     fail_field("n", "expected at most {}, found {}", options_.most_choices, generation.choices);
+  if (model.text == nullptr) throw model_unknown(model.name);  // it was taken off the list meanwhile
   std::string id = exchange->id;
   for (int i = 2; live_.contains(id); ++i) id = fmt::format("{}.{}", exchange->id, i);
   exchange->id = id;
@@ -309,8 +312,11 @@ Metrics::Gauges Service::gauges() const {
   return gauges;
 }
 
-void Service::reload_keys() {
-  keys_ = Keys(options_.api_keys, options_.key_file);
+// The engines run so many sequences as they were started with.
+void Service::reload(ServiceOptions options, Keys keys) {
+  options.parallel = options_.parallel;
+  options_ = std::move(options);
+  keys_ = std::move(keys);
 }
 
 void Service::drain(std::function<void()> drained) {

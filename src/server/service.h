@@ -31,8 +31,8 @@ class Service {
   Service(Loop& loop, Models& models, Metrics& metrics, Traces& traces, const ServiceOptions& options);
 
   void handle(ExchangePtr exchange);
-  void done(const Exchange& exchange);        // it has ended, for the log and the metrics
-  void reload_keys();                         // throws Error and keeps the old ones
+  void done(const Exchange& exchange);  // it has ended, for the log and the metrics
+  void reload(ServiceOptions options, Keys keys);
   void drain(std::function<void()> drained);  // takes no new work; `drained`: what there was is done
   void cancel_all();
 
@@ -62,6 +62,7 @@ class Service {
  private:
   const Route* find_route(const HttpRequest& request, bool& path_known) const;
   bool let_in(Exchange& exchange, const Route& route);
+  ApiError model_unknown(const std::string& name) const;
   bool may_truncate(const Json& body) const;
   void prepare(const ExchangePtr& exchange, ErrorStyle errors, const Make& make, ServedModel& model,
                const std::shared_ptr<const Json>& body);
@@ -73,7 +74,7 @@ class Service {
   Models& models_;
   Metrics& metrics_;
   Traces& traces_;
-  const ServiceOptions options_;
+  ServiceOptions options_;
   Keys keys_;
   std::vector<Route> routes_;
   struct Live {
