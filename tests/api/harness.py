@@ -48,8 +48,8 @@ class Server:
             self.wait_ready()
 
     def text(self):
-        self.log.seek(0)
-        return self.log.read().decode(errors="replace")
+        size = os.fstat(self.log.fileno()).st_size  # the server writes at the descriptor's place, which stays
+        return os.pread(self.log.fileno(), size, 0).decode(errors="replace")
 
     @property
     def url(self):
