@@ -34,8 +34,8 @@ class ResponseShape : public Shape {
   }
 
   std::string begin(const Answer& answer) override {
-    return event("response.created", {{"response", head(answer, "in_progress")}}) +
-           event("response.in_progress", {{"response", head(answer, "in_progress")}});
+    const std::string created = event("response.created", {{"response", head(answer, "in_progress")}});
+    return created + event("response.in_progress", {{"response", head(answer, "in_progress")}});
   }
   std::string piece(const Answer& answer, const Choice&, const Piece& piece) override {
     std::string lines;
@@ -111,6 +111,7 @@ class ResponseShape : public Shape {
     return (kind_ == Kind::content ? "msg_" : "rs_") + answer.id;
   }
   Json place(const Answer& answer) const { return {{"item_id", item_id(answer)}, {"output_index", item_}}; }
+  // Numbers the events, hence they are to be made in their order.
   std::string event(const std::string& type, Json body) {
     Json value = {{"type", type}, {"sequence_number", sequence_++}};
     value.update(body);
@@ -152,8 +153,8 @@ class ResponseShape : public Shape {
       body["text"] = text_;
       body["logprobs"] = Json::array();
       part["part"] = text_part(text_);
-      lines = event("response.output_text.done", std::move(body)) +
-              event("response.content_part.done", std::move(part));
+      lines = event("response.output_text.done", std::move(body));
+      lines += event("response.content_part.done", std::move(part));
     } else if (kind_ == Kind::reasoning) {
       item = reasoning_item(answer, text_);
     } else {

@@ -1,0 +1,42 @@
+// The tests of the server room, and what they start as the process of an engine: the real worker over the
+// reference backend.
+#include <gtest/gtest.h>
+#include <sys/prctl.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <string_view>
+
+#include "base/error.h"
+#include "chat/constraints.h"
+#include "engine/worker.h"
+
+namespace {
+
+int run_engine(const char* model, int socket) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  rf::WorkerParts parts;
+  parts.load = [&](const auto&) {
+    std::vector<std::unique_ptr<rf::Backend>> backends;
+    backends.push_back(rf::make_reference());
+    return std::make_unique<rf::Engine>(
+        model, std::move(backends),
+        rf::EngineOptions{.context = 128, .parallel = 4, .page_tokens = 16, .kv = rf::KvType::f32});
+  };
+  parts.constraints = [](const rf::Engine& engine) {
+    const auto all = std::make_shared<rf::Constraints>(engine.tokenizer());
+    return [all](const rf::message::ConstraintText& text) {
+      return all->get({static_cast<rf::ConstraintSource::Kind>(text.kind), text.texts});
+    };
+  };
+  return rf::run_worker(socket, parts);
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  if (count == 4 && std::string_view(words[1]) == "--engine")
+    return run_engine(words[2], std::atoi(words[3]));
+  testing::InitGoogleTest(&count, words);
+  return RUN_ALL_TESTS();
+}
