@@ -19,6 +19,7 @@
 #include "chat/constraints.h"
 #include "cpu/cpu.h"
 #include "engine/worker.h"
+#include "server/model_text.h"
 #include "server/server.h"
 
 namespace rf {
@@ -41,7 +42,9 @@ int run_engine(const ServeOptions& options) {
                         .progress = progress});
   };
   parts.constraints = [](const Engine& engine) {
-    const auto all = std::make_shared<Constraints>(engine.tokenizer());
+    const Tokenizer& tokenizer = engine.tokenizer();
+    const auto all = std::make_shared<Constraints>(
+        tokenizer, dialect_of(template_source(engine.file(), tokenizer), tokenizer));
     return [all](const message::ConstraintText& text) {
       if (text.kind > static_cast<std::uint8_t>(ConstraintSource::Kind::tool_calls))
         fail("constraint: there is no kind {}", text.kind);

@@ -232,7 +232,7 @@ void EngineHost::ended(const std::string& why) {
   spdlog::error("{}; it is started again for {} requests", trouble_, jobs());
   std::vector<std::uint64_t> hopeless;
   for (auto& [id, live] : jobs_) {
-    if (live.accepted && ++live.deaths > most_deaths) hopeless.push_back(id);
+    if (live.sent && ++live.deaths > most_deaths) hopeless.push_back(id);
     live.sent = false;
   }
   for (const std::uint64_t id : hopeless)

@@ -16,6 +16,11 @@
 
 namespace rf {
 
+// The chat template that the file has, or the one that its special tokens suggest; and how a model with such
+// a template writes calls and reasoning.
+std::string template_source(const Gguf& file, const Tokenizer& tokenizer);
+Dialect dialect_of(const std::string& template_source, const Tokenizer& tokenizer);
+
 // Immutable: any number of threads may use one.
 class ModelText {
  public:

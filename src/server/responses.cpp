@@ -144,10 +144,12 @@ class ResponseShape : public Shape {
   }
   std::string close(const Answer& answer) {
     if (!std::exchange(open_, false)) return "";
+    const bool cut = answer.choices.front().finish == Finish::length;
+    const char* status = cut ? "incomplete" : "completed";
     std::string lines;
     Json item, body = place(answer);
     if (kind_ == Kind::content) {
-      item = message_item(answer, text_, "completed");
+      item = message_item(answer, text_, status);
       body["content_index"] = 0;
       Json part = body;
       body["text"] = text_;
@@ -159,7 +161,7 @@ class ResponseShape : public Shape {
       item = reasoning_item(answer, text_);
     } else {
       item_call_.arguments = text_;
-      item = call_item(item_call_, "completed");
+      item = call_item(item_call_, status);
       body["name"] = item_call_.name;
       body["arguments"] = text_;
       lines = event("response.function_call_arguments.done", std::move(body));

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "chat/constraints.h"
 #include "engine/worker.h"
+#include "server/model_text.h"
 
 namespace {
 
@@ -24,7 +25,9 @@ int run_engine(const char* model, int socket) {
         rf::EngineOptions{.context = 128, .parallel = 4, .page_tokens = 16, .kv = rf::KvType::f32});
   };
   parts.constraints = [](const rf::Engine& engine) {
-    const auto all = std::make_shared<rf::Constraints>(engine.tokenizer());
+    const rf::Tokenizer& tokenizer = engine.tokenizer();
+    const auto all = std::make_shared<rf::Constraints>(
+        tokenizer, rf::dialect_of(rf::template_source(engine.file(), tokenizer), tokenizer));
     return [all](const rf::message::ConstraintText& text) {
       return all->get({static_cast<rf::ConstraintSource::Kind>(text.kind), text.texts});
     };
