@@ -2,6 +2,8 @@
 // reference backend.
 #include <gtest/gtest.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <cstdlib>
@@ -35,11 +37,26 @@ int run_engine(const char* model, int socket) {
   return rf::run_worker(socket, parts);
 }
 
+// An engine that dies of the first request that it is given.
+int run_mortal(int socket) {
+  const std::string ready = rf::message::encode(rf::message::Ready{.context = 128, .parallel = 4});
+  if (::write(socket, ready.data(), ready.size()) < 0) return 1;
+  std::string header(rf::message::header_bytes, '\0'), payload;
+  while (::recv(socket, header.data(), header.size(), MSG_WAITALL) == static_cast<ssize_t>(header.size())) {
+    const auto [length, kind] = rf::message::decode_header(header);
+    if (kind == rf::message::Kind::submit) return 1;
+    payload.resize(length);
+    if (length > 0 && ::recv(socket, payload.data(), length, MSG_WAITALL) <= 0) return 1;
+  }
+  return 0;
+}
+
 }  // namespace
 
 int main(int count, char** words) {
   if (count == 4 && std::string_view(words[1]) == "--engine")
     return run_engine(words[2], std::atoi(words[3]));
+  if (count == 3 && std::string_view(words[1]) == "--mortal") return run_mortal(std::atoi(words[2]));
   testing::InitGoogleTest(&count, words);
   return RUN_ALL_TESTS();
 }

@@ -12,12 +12,13 @@ namespace {
 using test::Client;
 using test::Reply;
 using test::RunningServer;
+using Engines = RunningServer::Engines;
 
 // Its engine never comes to be loaded, hence what is answered was found out before.
 class Refusals : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    server = new RunningServer({.models = {{"tiny", test::llama()}}, .engines = false});
+    server = new RunningServer({.models = {{"tiny", test::llama()}}, .engines = Engines::never_loaded});
   }
   static void TearDownTestSuite() { delete server; }
   static RunningServer* server;
@@ -162,7 +163,7 @@ TEST_F(Refusals, WhatNeedsNoEngineIsAnswered) {
 TEST(Http, LimitsAreTold) {
   HttpOptions http;
   http.limits = {.body_bytes = 2000, .header_bytes = 1024, .connections = 8};
-  RunningServer server({.models = {{"tiny", test::llama()}}, .http = http, .engines = false});
+  RunningServer server({.models = {{"tiny", test::llama()}}, .http = http, .engines = Engines::never_loaded});
   const Reply long_body = server.request("POST", "/tokenize", std::string(3000, ' '));
   EXPECT_EQ(long_body.status, 413);
   EXPECT_NE(long_body.body.find("more than 2000 bytes"), std::string::npos);
@@ -182,7 +183,7 @@ TEST(Http, LimitsAreTold) {
 TEST(Http, ConnectionsBeyondTheLimitAreToldSo) {
   HttpOptions http;
   http.limits.connections = 3;
-  RunningServer server({.models = {{"tiny", test::llama()}}, .http = http, .engines = false});
+  RunningServer server({.models = {{"tiny", test::llama()}}, .http = http, .engines = Engines::never_loaded});
   const std::string get = "GET /api/version HTTP/1.1\r\nHost: x\r\n\r\n";
   std::vector<std::unique_ptr<Client>> idle;
   for (int i = 0; i < 3; ++i) {
@@ -209,7 +210,7 @@ TEST(Http, ConnectionsBeyondTheLimitAreToldSo) {
 TEST(Access, KeysAndOrigins) {
   RunningServer server({.models = {{"tiny", test::llama()}},
                         .service = {.api_keys = {"secret"}, .cors_origins = {"https://good.example"}},
-                        .engines = false});
+                        .engines = Engines::never_loaded});
   struct Case {
     const char* headers;
     int status;
@@ -244,13 +245,13 @@ TEST(Access, KeysAndOrigins) {
 }
 
 TEST(Reload, ModelsComeAndGo) {
-  RunningServer::Setup setup{.models = {{"a", test::llama()}, {"b", test::llama()}}, .engines = false};
+  RunningServer::Setup setup{.models = {{"a", test::llama()}, {"b", test::llama()}},
+                             .engines = Engines::never_loaded};
   RunningServer server(setup);
   const auto names = [&] {
     std::string all;
     const Json listed = server.request("GET", "/v1/models").json();
-    for (const Json& each : listed["data"])
-      all += each["id"].get<std::string>();
+    for (const Json& each : listed["data"]) all += each["id"].get<std::string>();
     return all;
   };
   EXPECT_EQ(names(), "ab");
@@ -264,6 +265,14 @@ TEST(Reload, ModelsComeAndGo) {
   EXPECT_EQ(server.post("/tokenize", {{"model", "c"}, {"text", "x"}}).status, 200);
   setup.models.push_back({"b", test::llama()});
   EXPECT_TRUE(fault_of([&] { Models::check(RunningServer::entries(setup)); }));
+}
+
+TEST(Engines, DieOfARequestOnlySoOften) {
+  RunningServer server({.models = {{"tiny", test::llama()}}, .engines = Engines::mortal});
+  const Reply reply = server.post("/v1/completions", {{"prompt", "x"}});
+  EXPECT_EQ(reply.status, 500) << reply.body;
+  EXPECT_EQ(reply.json()["error"]["type"], "server_error");
+  EXPECT_EQ(server.on_loop([&] { return server.models().first().engine.jobs(); }), 0);
 }
 
 // Events as (name, data), the name "" where none stands before the data. Fails on any other line.

@@ -90,12 +90,13 @@ inline Reply parse_reply(const std::string& bytes) {
 
 class RunningServer {
  public:
-  // Models by their names and files. `engines`: they can be run; else they never come to be loaded.
+  enum class Engines : std::uint8_t { real, never_loaded, mortal };  // mortal: each dies of its first request
+  // Models by their names and files.
   struct Setup {
     std::vector<std::pair<std::string, std::string>> models;
     ServiceOptions service{};
     HttpOptions http{};
-    bool engines = true;
+    Engines engines = Engines::real;
   };
 
   static std::vector<ModelEntry> entries(const Setup& setup) {
@@ -103,7 +104,8 @@ class RunningServer {
     for (const auto& [name, path] : setup.models) {
       std::vector<std::string> command = {std::filesystem::read_symlink("/proc/self/exe"), "--engine", path,
                                           "{}"};
-      if (!setup.engines) command = {"/bin/sleep", "600"};
+      if (setup.engines == Engines::never_loaded) command = {"/bin/sleep", "600"};
+      if (setup.engines == Engines::mortal) command = {command[0], "--mortal", "{}"};
       all.push_back({name, path, command});
     }
     return all;
