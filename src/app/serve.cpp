@@ -26,8 +26,9 @@ namespace rf {
 namespace {
 
 constexpr int prompt_logprob_rows = 32;  // of a step, where log-probabilities of a prompt are asked for
+constexpr double mib = 1024 * 1024;
 
-// The process of an engine: the same command line as the server's, and two words more.
+// The process of an engine: the options of the server as words, and two words more.
 int run_engine(const ServeOptions& options) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   ::fcntl(options.worker_socket, F_SETFD, FD_CLOEXEC);
@@ -38,6 +39,11 @@ int run_engine(const ServeOptions& options) {
                        {.parallel = options.server.service.parallel,
                         .wanted_rows = std::max(options.server.service.parallel, prompt_logprob_rows),
                         .cache_tokens = options.cache_tokens,
+                        .host_cache_bytes = options.host_cache_mib < 0
+                                                ? std::int64_t{-1}
+                                                : static_cast<std::int64_t>(options.host_cache_mib * mib),
+                        .cache_folder = options.cache_folder,
+                        .cache_folder_bytes = static_cast<std::uint64_t>(options.cache_folder_mib * mib),
                         .gap = options.gap,
                         .progress = progress});
   };
@@ -91,7 +97,7 @@ std::vector<ModelEntry> entries_of(const ServeOptions& options) {
 
 ServerSettings settings_of(const ServeOptions& given) {
   ServerSettings settings{.options = given.server, .models = entries_of(given)};
-  settings.options.http.limits.body_bytes = static_cast<std::uint64_t>(given.body_mib * 1024 * 1024);
+  settings.options.http.limits.body_bytes = static_cast<std::uint64_t>(given.body_mib * mib);
   settings.options.models.memory_bytes = static_cast<std::uint64_t>(given.memory_gib * 1024 * 1024 * 1024);
   return settings;
 }

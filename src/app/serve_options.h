@@ -16,6 +16,9 @@ struct ServeOptions {
   std::string models_folder;  // all models in it
   LoadOptions load;
   int cache_tokens = 0;
+  double host_cache_mib = -1;
+  std::string cache_folder;
+  double cache_folder_mib = 10240;
   double gap = 2;
   double memory_gib = 0;
   double body_mib = 8;

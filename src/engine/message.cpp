@@ -45,7 +45,7 @@ void fields(A& a, Event& m) {
 }
 template <class A>
 void fields(A& a, EngineLoad& m) {
-  a(m.running, m.waiting, m.pages, m.pages_free);
+  a(m.running, m.waiting, m.pages, m.pages_free, m.sent_back, m.read_again, m.host_bytes);
 }
 template <class A>
 void fields(A& a, Submit& m) {

@@ -12,7 +12,7 @@
 
 namespace rf::message {
 
-inline constexpr std::uint32_t version = 1;
+inline constexpr std::uint32_t version = 2;
 inline constexpr std::size_t header_bytes = 5;         // u32 length of the rest, u8 kind
 inline constexpr std::size_t most_bytes = 256u << 20;  // of one message
 enum class Kind : std::uint8_t {

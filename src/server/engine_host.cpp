@@ -167,6 +167,7 @@ void EngineHost::take(message::Kind kind, std::string_view payload) {
     }
     case Kind::pong: {
       const auto pong = message::decode<message::Pong>(payload);
+      metrics_.gave_way(pong.load.sent_back - load_.sent_back, pong.load.read_again - load_.read_again);
       load_ = pong.load;
       if (pong.idle || pong.steps != steps_) alive_ns_ = now_ns();
       steps_ = pong.steps;

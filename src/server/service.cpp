@@ -306,6 +306,7 @@ Metrics::Gauges Service::gauges() const {
     gauges.waiting += model->engine.waiting();
     gauges.pages += load.pages;
     gauges.pages_free += load.pages_free;
+    gauges.host_cache_bytes += static_cast<double>(load.host_bytes);
     if (model->engine.state() == EngineHost::State::ready) ++gauges.models_loaded;
   }
   gauges.connections = connections ? connections() : 0;
