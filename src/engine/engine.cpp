@@ -216,6 +216,17 @@ struct Engine::State {
     event.finish = Finish::end_of_text;
   }
 
+  // `logits`: of the batch that ran, f32 [wanted, vocab]; row r of the piece foretells the token after it.
+  static void tell_prompt(const Active& request, const Scheduler::Piece& piece, std::span<const float> logits,
+                          std::size_t vocab, Event& event) {
+    const Sequence& sequence = request.sequence;
+    for (int p = sequence.read - piece.rows; p < std::min(sequence.read, request.prompt_tokens - 1); ++p) {
+      const auto row = static_cast<std::size_t>(piece.wanted + 1 - (sequence.read - p));
+      event.prompt.push_back(request.reply->logprob_of(
+          logits.subspan(row * vocab, vocab), sequence.tokens[static_cast<std::size_t>(p) + 1], p + 1));
+    }
+  }
+
   // `logits`: of the batch that ran, f32 [wanted, vocab].
   void give(const Scheduler::Piece& piece, std::span<const float> logits, std::vector<Event>& events) {
     const auto at = active.find(piece.sequence->id);
@@ -228,9 +239,11 @@ struct Engine::State {
     if (request.embedder) {
       embed(request, piece, logits, width, event);
     } else if (piece.wanted >= 0) {
-      request.reply->next(logits.subspan(static_cast<std::size_t>(piece.wanted) * width, width),
-                          sequence.tokens, event);
-      sequence.tokens.push_back(event.token);
+      if (sequence.all_wanted) tell_prompt(request, piece, logits, width, event);
+      if (sequence.unread() == 0)
+        request.reply->next(logits.subspan(static_cast<std::size_t>(piece.wanted) * width, width),
+                            sequence.tokens, event);
+      if (event.token >= 0) sequence.tokens.push_back(event.token);
     }
     if (event.finish != Finish::unfinished) finish(at);
     events.push_back(std::move(event));
@@ -274,15 +287,18 @@ std::uint64_t Engine::submit(Request request) {
   s.check_tokens("prompt", request.prompt, s.options.context - 1);
   const int prompt_tokens = static_cast<int>(request.prompt.size());
   Reply reply(request, s.usable_tokenizer(), s.options.context - prompt_tokens);
+  const bool all = request.prompt_logprobs;
   if (!request.given.empty()) {
     s.check_tokens("given", request.given, s.options.context - prompt_tokens - 1);
     reply.resume(request.given, request.surprise);
     request.prompt.insert(request.prompt.end(), request.given.begin(), request.given.end());
   }
-  return s.add(
-      {.sequence = {.tokens = std::move(request.prompt), .priority = request.priority, .rank = request.rank},
-       .reply = std::move(reply),
-       .given = static_cast<int>(request.given.size())});
+  return s.add({.sequence = {.tokens = std::move(request.prompt),
+                             .priority = request.priority,
+                             .rank = request.rank,
+                             .all_wanted = all},
+                .reply = std::move(reply),
+                .given = static_cast<int>(request.given.size())});
 }
 
 std::uint64_t Engine::submit(EmbeddingRequest request) {
