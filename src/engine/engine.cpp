@@ -182,7 +182,7 @@ struct Engine::State {
       std::optional<Reply>& reply = active.at(piece.sequence->id).reply;
       if (piece.wanted < 0) continue;
       if (reply && reply->constrained()) constrained.push_back(&*reply);
-      best_will_do = best_will_do && reply && reply->best_will_do();
+      best_will_do = best_will_do && reply && reply->best_will_do() && !piece.sequence->all_wanted;
     }
     if (best_will_do) scheduler.ask_for_best();
     if (constrained.empty()) return plan.run(batch);
@@ -234,6 +234,17 @@ struct Engine::State {
     return {.logits = plan.logits(batch.wanted())};
   }
 
+  // `logits`: of the batch that ran, f32 [wanted, vocab]; row r of the piece foretells the token after it.
+  static void tell_prompt(const Active& request, const Scheduler::Piece& piece, std::span<const float> logits,
+                          std::size_t vocab, Event& event) {
+    const Sequence& sequence = request.sequence;
+    for (int p = sequence.read - piece.rows; p < std::min(sequence.read, request.prompt_tokens - 1); ++p) {
+      const auto row = static_cast<std::size_t>(piece.wanted + 1 - (sequence.read - p));
+      event.prompt.push_back(request.reply->logprob_of(
+          logits.subspan(row * vocab, vocab), sequence.tokens[static_cast<std::size_t>(p) + 1], p + 1));
+    }
+  }
+
   void give(const Scheduler::Piece& piece, const Result& result, std::vector<Event>& events) {
     const auto at = active.find(piece.sequence->id);
     Active& request = at->second;
@@ -245,12 +256,15 @@ struct Engine::State {
     if (request.embedder) {
       embed(request, piece, result.logits, width, event);
     } else if (piece.wanted >= 0) {
+      if (sequence.all_wanted) tell_prompt(request, piece, result.logits, width, event);
       const auto row = static_cast<std::size_t>(piece.wanted);
-      if (result.best.empty())
-        request.reply->next(result.logits.subspan(row * width, width), sequence.tokens, event);
-      else
-        request.reply->next_of_best(result.best.subspan(row * best_candidates, best_candidates), event);
-      sequence.tokens.push_back(event.token);
+      if (sequence.unread() == 0) {
+        if (result.best.empty())
+          request.reply->next(result.logits.subspan(row * width, width), sequence.tokens, event);
+        else
+          request.reply->next_of_best(result.best.subspan(row * best_candidates, best_candidates), event);
+      }
+      if (event.token >= 0) sequence.tokens.push_back(event.token);
     }
     if (event.finish != Finish::unfinished) finish(at);
     events.push_back(std::move(event));
@@ -294,15 +308,18 @@ std::uint64_t Engine::submit(Request request) {
   s.check_tokens("prompt", request.prompt, s.options.context - 1);
   const int prompt_tokens = static_cast<int>(request.prompt.size());
   Reply reply(request, s.usable_tokenizer(), s.options.context - prompt_tokens);
+  const bool all = request.prompt_logprobs;
   if (!request.given.empty()) {
     s.check_tokens("given", request.given, s.options.context - prompt_tokens - 1);
     reply.resume(request.given, request.surprise);
     request.prompt.insert(request.prompt.end(), request.given.begin(), request.given.end());
   }
-  return s.add(
-      {.sequence = {.tokens = std::move(request.prompt), .priority = request.priority, .rank = request.rank},
-       .reply = std::move(reply),
-       .given = static_cast<int>(request.given.size())});
+  return s.add({.sequence = {.tokens = std::move(request.prompt),
+                             .priority = request.priority,
+                             .rank = request.rank,
+                             .all_wanted = all},
+                .reply = std::move(reply),
+                .given = static_cast<int>(request.given.size())});
 }
 
 std::uint64_t Engine::submit(EmbeddingRequest request) {
