@@ -21,8 +21,8 @@ using NameId = std::uint32_t;  // of a variable's name within one template
 
 enum class Flow { next, break_loop, continue_loop };
 
-// Whether what an expression writes is escaped for HTML: as the autoescape block around it says; `ask`: as the
-// one that runs last says, where its own condition is no literal.
+// Whether what an expression writes is escaped for HTML: as the autoescape block around it says; `ask`: as
+// the one that runs last says, where its own condition is no literal.
 enum class Escape : std::uint8_t { no, yes, ask };
 
 struct Node {

@@ -136,9 +136,10 @@ Value g_joiner(Render& r, const Bound& b) {
 
 // A paragraph of `words` Latin words in sentences.
 std::string lorem_ipsum(Render& r, std::int64_t words) {
-  static constexpr std::string_view latin[] = {
-      "lorem", "ipsum",  "dolor",  "sit",   "amet",   "consectetuer", "adipiscing", "elit",  "sed",    "diam",
-      "magna", "aliqua", "tempor", "velit", "ornare", "vivamus",      "luctus",     "porta", "mattis", "nunc"};
+  static constexpr std::string_view latin[] = {"lorem",        "ipsum",      "dolor",  "sit",    "amet",
+                                               "consectetuer", "adipiscing", "elit",   "sed",    "diam",
+                                               "magna",        "aliqua",     "tempor", "velit",  "ornare",
+                                               "vivamus",      "luctus",     "porta",  "mattis", "nunc"};
   std::string out;
   for (std::int64_t i = 0, comma = 5, end = 12; i < words; ++i) {
     std::string word(latin[r.pick(std::size(latin))]);
@@ -163,7 +164,8 @@ Value g_lipsum(Render& r, const Bound& b) {
   if (least < 1 || least >= most) fail("lipsum: expected 1 <= min < max, found {} and {}", least, most);
   std::string out;
   for (std::int64_t i = 0; i < b.integer(0, 5); ++i) {
-    const std::int64_t words = least + static_cast<std::int64_t>(r.pick(static_cast<std::size_t>(most - least)));
+    const std::int64_t words =
+        least + static_cast<std::int64_t>(r.pick(static_cast<std::size_t>(most - least)));
     r.heap().work(static_cast<std::size_t>(words));
     const std::string text = lorem_ipsum(r, words);
     out += i == 0 ? "" : html ? "\n" : "\n\n";

@@ -34,17 +34,17 @@ Value f_forceescape(Render& r, const Bound& b) {
 // The character that an entity such as &lt; or &#233; stands for, "" where it is not known.
 std::string entity(std::string_view name) {
   static const std::unordered_map<std::string_view, std::string_view> named = {
-      {"amp", "&"},     {"lt", "<"},      {"gt", ">"},      {"quot", "\""},   {"apos", "'"},   {"nbsp", "\u00a0"},
-      {"copy", "©"},    {"reg", "®"},     {"trade", "™"},   {"hellip", "…"},  {"mdash", "—"},  {"ndash", "–"},
-      {"lsquo", "‘"},   {"rsquo", "’"},   {"ldquo", "“"},   {"rdquo", "”"},   {"laquo", "«"},  {"raquo", "»"},
-      {"bull", "•"},    {"middot", "·"},  {"times", "×"},   {"deg", "°"},     {"euro", "€"},   {"pound", "£"},
-      {"yen", "¥"},     {"cent", "¢"},    {"sect", "§"},    {"para", "¶"},    {"plusmn", "±"}, {"frac12", "½"},
-      {"agrave", "à"},  {"aacute", "á"},  {"acirc", "â"},   {"atilde", "ã"},  {"auml", "ä"},   {"aring", "å"},
-      {"aelig", "æ"},   {"ccedil", "ç"},  {"egrave", "è"},  {"eacute", "é"},  {"ecirc", "ê"},  {"euml", "ë"},
-      {"igrave", "ì"},  {"iacute", "í"},  {"icirc", "î"},   {"iuml", "ï"},    {"ntilde", "ñ"}, {"ograve", "ò"},
-      {"oacute", "ó"},  {"ocirc", "ô"},   {"otilde", "õ"},  {"ouml", "ö"},    {"oslash", "ø"}, {"ugrave", "ù"},
-      {"uacute", "ú"},  {"ucirc", "û"},   {"uuml", "ü"},    {"szlig", "ß"},   {"Auml", "Ä"},   {"Ouml", "Ö"},
-      {"Uuml", "Ü"},    {"Eacute", "É"},  {"larr", "←"},    {"rarr", "→"},    {"le", "≤"},     {"ge", "≥"},
+      {"amp", "&"},    {"lt", "<"},     {"gt", ">"},     {"quot", "\""},  {"apos", "'"},   {"nbsp", "\u00a0"},
+      {"copy", "©"},   {"reg", "®"},    {"trade", "™"},  {"hellip", "…"}, {"mdash", "—"},  {"ndash", "–"},
+      {"lsquo", "‘"},  {"rsquo", "’"},  {"ldquo", "“"},  {"rdquo", "”"},  {"laquo", "«"},  {"raquo", "»"},
+      {"bull", "•"},   {"middot", "·"}, {"times", "×"},  {"deg", "°"},    {"euro", "€"},   {"pound", "£"},
+      {"yen", "¥"},    {"cent", "¢"},   {"sect", "§"},   {"para", "¶"},   {"plusmn", "±"}, {"frac12", "½"},
+      {"agrave", "à"}, {"aacute", "á"}, {"acirc", "â"},  {"atilde", "ã"}, {"auml", "ä"},   {"aring", "å"},
+      {"aelig", "æ"},  {"ccedil", "ç"}, {"egrave", "è"}, {"eacute", "é"}, {"ecirc", "ê"},  {"euml", "ë"},
+      {"igrave", "ì"}, {"iacute", "í"}, {"icirc", "î"},  {"iuml", "ï"},   {"ntilde", "ñ"}, {"ograve", "ò"},
+      {"oacute", "ó"}, {"ocirc", "ô"},  {"otilde", "õ"}, {"ouml", "ö"},   {"oslash", "ø"}, {"ugrave", "ù"},
+      {"uacute", "ú"}, {"ucirc", "û"},  {"uuml", "ü"},   {"szlig", "ß"},  {"Auml", "Ä"},   {"Ouml", "Ö"},
+      {"Uuml", "Ü"},   {"Eacute", "É"}, {"larr", "←"},   {"rarr", "→"},   {"le", "≤"},     {"ge", "≥"},
   };
   if (const auto at = named.find(name); at != named.end()) return std::string(at->second);
   if (!name.starts_with('#')) return "";
@@ -60,7 +60,8 @@ std::string without_entities(std::string_view text) {
   constexpr std::size_t longest = 10;
   std::string out;
   for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = text[at] == '&' ? text.substr(0, at + longest).find(';', at) : std::string_view::npos;
+    const std::size_t end =
+        text[at] == '&' ? text.substr(0, at + longest).find(';', at) : std::string_view::npos;
     const std::string c = end == std::string_view::npos ? "" : entity(text.substr(at + 1, end - at - 1));
     out += c.empty() ? std::string(text.substr(at, 1)) : c;
     at = c.empty() ? at + 1 : end + 1;
@@ -93,7 +94,8 @@ std::string percent_encoded(std::string_view text, bool form_field) {
   std::string out;
   for (const char c : text) {
     const bool plain = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
-                       std::string_view("_.-~").find(c) != std::string_view::npos || (c == '/' && !form_field);
+                       std::string_view("_.-~").find(c) != std::string_view::npos ||
+                       (c == '/' && !form_field);
     if (plain)
       out += c;
     else if (c == ' ' && form_field)
@@ -112,7 +114,8 @@ Value f_urlencode(Render& r, const Bound& b) {
   std::string out;
   const auto add = [&](const Value& key, const Value& value) {
     if (!out.empty()) out += '&';
-    out += percent_encoded(soft_str(heap, key).str(), true) + "=" + percent_encoded(soft_str(heap, value).str(), true);
+    out += percent_encoded(soft_str(heap, key).str(), true) + "=" +
+           percent_encoded(soft_str(heap, value).str(), true);
   };
   if (b.self.is_dict()) {
     for (const auto& [key, value] : b.self.dict().entries()) add(key, value);
@@ -134,7 +137,8 @@ bool is_scheme(std::string_view s) {
   while (s.ends_with('/')) s.remove_suffix(1);
   if (!s.ends_with(':') || s.size() < 3) return false;
   return std::ranges::all_of(s.substr(0, s.size() - 1), [](char c) {
-    return is_word(static_cast<unsigned char>(c)) || std::string_view(".+-").find(c) != std::string_view::npos;
+    return is_word(static_cast<unsigned char>(c)) ||
+           std::string_view(".+-").find(c) != std::string_view::npos;
   });
 }
 
@@ -149,7 +153,8 @@ Value f_urlize(Render& r, const Bound& b) {
     for (const std::string_view word : split_space(b.text(3), -1, false)) relations.insert(word);
   std::string rel;
   for (const std::string_view word : relations) rel.append(rel.empty() ? "" : " ").append(word);
-  style.attributes = attribute("rel", rel) + attribute("target", b.has(2) && !b.arg[2].is_none() ? b.text(2) : "");
+  style.attributes =
+      attribute("rel", rel) + attribute("target", b.has(2) && !b.arg[2].is_none() ? b.text(2) : "");
   if (b.has(4) && !b.arg[4].is_none())
     for (const Value& scheme : items_of(r.heap(), b.arg[4])) {
       if (!scheme.is_text() || !is_scheme(scheme.str()))
@@ -168,7 +173,10 @@ Value f_xmlattr(Render& r, const Bound& b) {
     if (key.str().find_first_of(" \t\n\r\f\v/>=") != std::string_view::npos)
       fail("Invalid character in attribute name: {}", quoted(key.str()));
     if (!out.empty()) out += ' ';
-    out.append(escaped(r.heap(), key).str()).append("=\"").append(escaped(r.heap(), value).str()).append("\"");
+    out.append(escaped(r.heap(), key).str())
+        .append("=\"")
+        .append(escaped(r.heap(), value).str())
+        .append("\"");
   }
   if (!out.empty() && b.flag(r.heap(), 0, true)) out.insert(0, 1, ' ');
   return html(r, std::move(out));

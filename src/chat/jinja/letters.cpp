@@ -60,8 +60,8 @@ bool ends_word(std::string_view s, std::size_t begin, std::size_t end) {
   const auto ignored = [](char32_t c) {
     const auto k = category(c);
     return k == UTF8PROC_CATEGORY_MN || k == UTF8PROC_CATEGORY_ME || k == UTF8PROC_CATEGORY_CF ||
-           k == UTF8PROC_CATEGORY_LM || k == UTF8PROC_CATEGORY_SK || c == '\'' || c == '.' || c == ':' || c == 0xB7 ||
-           c == 0x2019;
+           k == UTF8PROC_CATEGORY_LM || k == UTF8PROC_CATEGORY_SK || c == '\'' || c == '.' || c == ':' ||
+           c == 0xB7 || c == 0x2019;
   };
   bool before = false;
   for (std::size_t at = begin; at > 0;) {
@@ -105,11 +105,13 @@ bool is_decimal(char32_t c) {
 bool is_digit(char32_t c) {
   // Digits that count no places: superscripts, subscripts, circled and the like (Numeric_Type=Digit).
   static constexpr std::pair<char32_t, char32_t> others[] = {
-      {0xB2, 0xB3},     {0xB9, 0xB9},     {0x1369, 0x1371}, {0x19DA, 0x19DA}, {0x2070, 0x2070},   {0x2074, 0x2079},
-      {0x2080, 0x2089}, {0x2460, 0x2468}, {0x2474, 0x247C}, {0x2488, 0x2490}, {0x24EA, 0x24EA},   {0x24F5, 0x24FD},
-      {0x24FF, 0x24FF}, {0x2776, 0x277E}, {0x2780, 0x2788}, {0x278A, 0x2792}, {0x1F100, 0x1F10A},
+      {0xB2, 0xB3},     {0xB9, 0xB9},       {0x1369, 0x1371}, {0x19DA, 0x19DA}, {0x2070, 0x2070},
+      {0x2074, 0x2079}, {0x2080, 0x2089},   {0x2460, 0x2468}, {0x2474, 0x247C}, {0x2488, 0x2490},
+      {0x24EA, 0x24EA}, {0x24F5, 0x24FD},   {0x24FF, 0x24FF}, {0x2776, 0x277E}, {0x2780, 0x2788},
+      {0x278A, 0x2792}, {0x1F100, 0x1F10A},
   };
-  return is_decimal(c) || std::ranges::any_of(others, [&](const auto& r) { return c >= r.first && c <= r.second; });
+  return is_decimal(c) ||
+         std::ranges::any_of(others, [&](const auto& r) { return c >= r.first && c <= r.second; });
 }
 bool is_word(char32_t c) {
   return c == '_' || is_alpha(c) || is_numeric(c);

@@ -42,9 +42,9 @@ bool is_top_level(std::string_view label) {
 // Names with dots, the last of which is a top level domain.
 bool is_host(std::string_view host) {
   const auto labels = split(host, ".", -1, false);
-  return is_top_level(labels.back()) && std::all_of(labels.begin(), labels.end() - 1, [](std::string_view label) {
-           return !label.empty() && all_chars(label, in_label);
-         });
+  return is_top_level(labels.back()) &&
+         std::all_of(labels.begin(), labels.end() - 1,
+                     [](std::string_view label) { return !label.empty() && all_chars(label, in_label); });
 }
 
 // The same without a scheme before it: only domains that are well known.
@@ -113,7 +113,8 @@ bool is_mail_address(std::string_view word) {
   const std::size_t dot = host.rfind('.');
   if (dot == std::string_view::npos || dot == 0 || dot + 1 == host.size()) return false;
   std::size_t first = 0;
-  return is_word(next_char(host, first)) && all_chars(host, in_mail_host) && all_chars(host.substr(dot + 1), is_word);
+  return is_word(next_char(host, first)) && all_chars(host, in_mail_host) &&
+         all_chars(host.substr(dot + 1), is_word);
 }
 
 std::size_t one_of(std::string_view text, Names marks, bool at_end) {
@@ -124,7 +125,8 @@ std::size_t one_of(std::string_view text, Names marks, bool at_end) {
 
 // Closing brackets that a bracket within the word waits for are part of it.
 void balance(std::string_view word, std::size_t& end) {
-  static constexpr std::pair<std::string_view, std::string_view> pairs[] = {{"(", ")"}, {"<", ">"}, {"&lt;", "&gt;"}};
+  static constexpr std::pair<std::string_view, std::string_view> pairs[] = {
+      {"(", ")"}, {"<", ">"}, {"&lt;", "&gt;"}};
   for (const auto& [open, close] : pairs) {
     const std::int64_t opened = count(word.substr(0, end), open);
     if (opened <= count(word.substr(0, end), close)) continue;
@@ -176,7 +178,8 @@ std::string with_links(std::string_view html, const LinkStyle& style) {
     html.remove_prefix(size);
     std::size_t begin = 0, end = size;
     while (const std::size_t mark = one_of(word.substr(begin), {"(", "<", "&lt;"}, false)) begin += mark;
-    while (const std::size_t mark = one_of(word.substr(begin, end - begin), {")", ">", ".", ",", "&gt;"}, true))
+    while (const std::size_t mark =
+               one_of(word.substr(begin, end - begin), {")", ">", ".", ",", "&gt;"}, true))
       end -= mark;
     std::size_t middle = end - begin;
     balance(word.substr(begin), middle);

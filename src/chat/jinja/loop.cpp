@@ -24,7 +24,9 @@ class Loop final : public Object {
   }
 
   std::string_view type_name() const override { return "LoopContext"; }
-  std::string repr() const override { return fmt::format("<LoopContext {}/{}>", index0_ + 1, list_->items.size()); }
+  std::string repr() const override {
+    return fmt::format("<LoopContext {}/{}>", index0_ + 1, list_->items.size());
+  }
   bool callable() const override { return true; }
 
   // Moves to the next item; false at the end.

@@ -56,7 +56,8 @@ Value f_round(Render&, const Bound& b) {
 Value f_filesizeformat(Render& r, const Bound& b) {
   const bool binary = b.flag(r.heap(), 0, false);
   const auto text_number = b.self.is_text() ? parse_float(b.self.str()) : std::nullopt;
-  if (!b.self.is_number() && !text_number) fail("filesizeformat needs a number, found {}", b.self.type_name());
+  if (!b.self.is_number() && !text_number)
+    fail("filesizeformat needs a number, found {}", b.self.type_name());
   const double bytes = text_number ? *text_number : b.self.real(), base = binary ? 1024 : 1000;
   if (bytes == 1) return r.heap().str("1 Byte");
   if (bytes < base) return r.heap().str(fmt::format("{} Bytes", truncate(bytes)));

@@ -110,7 +110,8 @@ class PrettyWriter {
     if (top && literals.size() > 1) out += ')';
   }
 
-  void words(std::string_view line, std::int64_t room, std::int64_t after, std::vector<std::string>& literals) {
+  void words(std::string_view line, std::int64_t room, std::int64_t after,
+             std::vector<std::string>& literals) {
     std::string now;
     while (!line.empty()) {
       const std::size_t size = word_size(line);

@@ -37,7 +37,8 @@ void Render::set_global(std::string_view name, const Value& v) {
 }
 
 std::string Render::run() {
-  if (const auto self = tree_.names.find("self"); self != tree_.names.end()) globals_[self->second] = blocks();
+  if (const auto self = tree_.names.find("self"); self != tree_.names.end())
+    globals_[self->second] = blocks();
   exec(tree_.body);
   return std::move(out_);
 }

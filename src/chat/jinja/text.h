@@ -14,8 +14,9 @@ std::int64_t count_chars(std::string_view s);
 std::size_t byte_of_char(std::string_view s, std::int64_t index);
 // Decodes the character at s[at] and moves `at` behind it; an invalid byte decodes to 0xDC00 + byte.
 char32_t next_char(std::string_view s, std::size_t& at);
-std::size_t char_size(std::string_view s, std::size_t at);     // bytes of the character at s[at]
-std::size_t char_before(std::string_view s, std::size_t end);  // offset of the character that ends before `end`
+std::size_t char_size(std::string_view s, std::size_t at);  // bytes of the character at s[at]
+std::size_t char_before(std::string_view s,
+                        std::size_t end);  // offset of the character that ends before `end`
 void append_utf8(std::string& out, char32_t c);
 
 enum class Side { left, right, both };

@@ -108,9 +108,6 @@ Value f_center(Render& r, const Bound& b) {
 }
 
 Value f_truncate(Render& r, const Bound& b) {
-  if (!b.self.is_text() && !b.self.is_undefined())
-    fail("truncate needs a string, found {}", b.self.type_name());
-  const Value s = soft_str(r.heap(), b.self);
   const std::int64_t length = b.integer(0, 255),
                      leeway = b.has(3) && !b.arg[3].is_none() ? b.integer(3, 5) : 5;
   const bool kill = b.flag(r.heap(), 1, false);
@@ -118,7 +115,9 @@ Value f_truncate(Render& r, const Bound& b) {
   const std::int64_t keep = length - count_chars(end);
   if (keep < 0) fail("truncate: expected length >= {}, found {}", count_chars(end), length);
   if (leeway < 0) fail("truncate: expected leeway >= 0, found {}", leeway);
-  if (s.text().chars - leeway <= length) return s;
+  if (jinja::length(b.self) - leeway <= length) return b.self;
+  if (!b.self.is_text()) fail("truncate needs a string, found {}", b.self.type_name());
+  const Value& s = b.self;
   std::string out(s.str().substr(0, byte_of_char(s.str(), keep)));
   if (!kill) out.resize(std::min(out.rfind(' '), out.size()));
   return like(r, s, out.append(end));

@@ -14,7 +14,8 @@ bool is_letter(char32_t c) {
   return is_word(c) && !is_decimal(c);
 }
 bool ends_words(char32_t c) {  // what a dash between words may come after
-  return is_word(c) || (c < 0x80 && std::string_view("!\"'&.,?").find(static_cast<char>(c)) != std::string_view::npos);
+  return is_word(c) ||
+         (c < 0x80 && std::string_view("!\"'&.,?").find(static_cast<char>(c)) != std::string_view::npos);
 }
 
 // The pieces that may stand on different lines: runs of blanks, words, parts of words up to a hyphen, dashes.

@@ -2,15 +2,19 @@
 """Renders the snippets of snippets.json with the jinja2 package, set up as Hugging Face transformers does for chat
 templates, and writes down what it gives: `expected`, or the type of the `error`.
     record.py            renders all snippets anew (add one as {"source": ...})
-    record.py --check    fails where the installed jinja2 gives something else"""
+    record.py --check    fails where the installed jinja2 gives something else; ends with 77 where it is another version"""
 import datetime
 import json
 import pathlib
 import sys
 
-import jinja2
-from jinja2.ext import Extension, loopcontrols
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+try:
+    import jinja2
+    from jinja2.ext import Extension, loopcontrols
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+except ImportError:
+    print("no jinja2: nothing to compare with")
+    sys.exit(77)
 
 FILE = pathlib.Path(__file__).with_name("snippets.json")
 NOW = datetime.datetime(2026, 1, 5, 6, 7, 8)
@@ -54,6 +58,9 @@ def rendered(env, source, variables):
 def main():
     data = json.loads(FILE.read_text())
     env = environment()
+    if "--check" in sys.argv and data["jinja2"] != jinja2.__version__:
+        print(f"recorded with jinja2 {data['jinja2']}, not {jinja2.__version__}")
+        return 77
     fresh = [{"source": s["source"]} | rendered(env, s["source"], data["variables"]) for s in data["snippets"]]
     if "--check" in sys.argv:
         wrong = [(old, new) for old, new in zip(data["snippets"], fresh) if old != new]
