@@ -86,14 +86,16 @@ PartId SchemaWriter::body(const Schema& schema) {
       return rules_.choice(std::move(parts));
     }
   std::vector<PartId> parts;
-  for (const Schema& each : branches_.of(schema)) parts.push_back(branch(each));
+  const std::vector<Schema> branches = branches_.of(schema);
+  for (const Schema& each : branches) parts.push_back(branch(each, branches.size() == 1));
   return rules_.choice(std::move(parts));
 }
 
-PartId SchemaWriter::branch(const Schema& schema) {
+// `alone`: there is no other alternative, so that a list without a value that fits is a mistake.
+PartId SchemaWriter::branch(const Schema& schema, bool alone) {
   for (const std::string& key : unsupported)
     if (schema.json.contains(key)) wrong(schema, key, fmt::format("\"{}\" is not supported", key));
-  if (schema.json.contains("enum")) return enumerated(schema);
+  if (schema.json.contains("enum")) return enumerated(schema, alone);
   const std::set<std::string> allowed = types(schema);
   const bool plain = !has_any(schema.json, object_keys) && !has_any(schema.json, array_keys) &&
                      !has_any(schema.json, string_keys) && !has_any(schema.json, number_keys) &&
@@ -143,12 +145,12 @@ PartId SchemaWriter::word(const Schema& schema, const Json& value) {
   return text_.word(value.dump());
 }
 
-PartId SchemaWriter::enumerated(const Schema& schema) {
+PartId SchemaWriter::enumerated(const Schema& schema, bool alone) {
   const Json& values = schema.json["enum"];
   std::vector<PartId> parts;
   for (const Json& value : values)
     if (allows(schema, value)) parts.push_back(text_.exactly(value));
-  if (parts.empty() && !values.empty())
+  if (alone && parts.empty() && !values.empty())
     wrong(schema, "enum", "none of its values is what the schema asks for besides");
   return rules_.choice(std::move(parts));
 }

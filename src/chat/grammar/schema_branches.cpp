@@ -12,25 +12,35 @@
 namespace rf::grammar {
 namespace {
 
+// A name that matches a pattern of one is additional to the other, if it is neither declared there nor
+// matches.
+Json merged_patterns(const Json& a, const Json& b, const std::string& path) {
+  Json patterns = Json::object();
+  for (const auto& [x, y] : {std::pair(&a, &b), std::pair(&b, &a)}) {
+    if (!x->contains("patternProperties")) continue;
+    const Json additional = y->value("additionalProperties", Json(true));
+    const Json others = y->value("patternProperties", Json::object());
+    for (const auto& [pattern, schema] : (*x)["patternProperties"].items()) {
+      if (!others.empty() && !others.contains(pattern) && additional != Json(true))
+        fail(
+            "JSON schema, {}: \"patternProperties\" beside other ones with \"additionalProperties\" is not "
+            "supported",
+            path);
+      patterns[pattern] = all_of(schema, others.contains(pattern) ? others[pattern] : additional);
+    }
+  }
+  return patterns;
+}
+
 void merge_properties(Json& into, const Json& a, const Json& b, const std::string& path) {
-  for (const auto& [x, y] : {std::pair(&a, &b), std::pair(&b, &a)})
-    if (x->contains("patternProperties") && y->value("additionalProperties", Json(true)) != Json(true) &&
-        y->value("patternProperties", Json()) != (*x)["patternProperties"])
-      fail(
-          "JSON schema, {}: \"patternProperties\" beside additional properties of another schema is not "
-          "supported",
-          path);
-  Json properties = Json::object(), patterns = Json::object();
-  for (const Json* from : {&a, &b}) {
+  Json properties = Json::object();
+  for (const Json* from : {&a, &b})
     if (from->contains("properties"))
       for (const auto& [key, unused] : (*from)["properties"].items())
         properties[key] = all_of(property_schema(a, key, path), property_schema(b, key, path));
-    if (from->contains("patternProperties"))
-      for (const auto& [pattern, schema] : (*from)["patternProperties"].items())
-        patterns[pattern] = patterns.contains(pattern) ? all_of(patterns[pattern], schema) : schema;
-  }
   if (a.contains("properties") || b.contains("properties")) into["properties"] = std::move(properties);
-  if (!patterns.empty()) into["patternProperties"] = std::move(patterns);
+  if (a.contains("patternProperties") || b.contains("patternProperties"))
+    into["patternProperties"] = merged_patterns(a, b, path);
   if (a.contains("additionalProperties") || b.contains("additionalProperties"))
     into["additionalProperties"] =
         all_of(a.value("additionalProperties", Json(true)), b.value("additionalProperties", Json(true)));

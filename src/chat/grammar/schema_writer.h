@@ -39,10 +39,10 @@ class SchemaWriter {
   PartId finish(PartId whole);
   PartId value(const Schema& schema);
   PartId body(const Schema& schema);
-  PartId branch(const Schema& schema);
+  PartId branch(const Schema& schema, bool alone);
   std::set<std::string> types(const Schema& schema) const;
   PartId of_type(const std::string& type, const Schema& schema);
-  PartId enumerated(const Schema& schema);
+  PartId enumerated(const Schema& schema, bool alone);
   bool allows(const Schema& schema, const Json& value) const;
   PartId word(const Schema& schema, const Json& value);
   PartId string(const Schema& schema);

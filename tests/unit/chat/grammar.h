@@ -79,7 +79,7 @@ inline std::vector<std::uint64_t> brute_mask(const TokenGrammar& grammar, gramma
 inline std::string shortest_end(grammar::Machine& machine, grammar::SetId set) {
   std::map<grammar::SetId, std::string> seen{{set, ""}};
   std::deque<grammar::SetId> due{set};
-  while (!due.empty() && seen.size() < 50'000) {
+  while (!due.empty() && seen.size() < 400'000) {
     const grammar::SetId at = due.front();
     const std::string bytes = seen[at];
     due.pop_front();
