@@ -1,7 +1,6 @@
 #include "engine/engine.h"
 
 #include <algorithm>
-#include <exception>
 #include <limits>
 #include <map>
 #include <span>
@@ -10,8 +9,8 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "base/team.h"
 #include "engine/embedder.h"
+#include "engine/mask_thread.h"
 #include "engine/page_pool.h"
 #include "engine/reply.h"
 #include "engine/scheduler.h"
@@ -198,20 +197,15 @@ struct Engine::State {
       if (piece.wanted >= 0 && reply && reply->constrained()) constrained.push_back(&*reply);
     }
     if (constrained.empty()) return plan.run(batch);
-    if (mask_team == nullptr) mask_team = std::make_unique<Team>(2);
-    std::exception_ptr failure;
-    mask_team->run([&](int member) {
-      if (member != 0) {
-        for (Reply* reply : constrained) reply->prepare();
-        return;
-      }
-      try {
-        plan.run(batch);
-      } catch (const DeviceError&) {
-        failure = std::current_exception();
-      }
-    });
-    if (failure) std::rethrow_exception(failure);
+    if (mask_thread == nullptr) mask_thread = std::make_unique<MaskThread>();
+    mask_thread->start(constrained);
+    try {
+      plan.run(batch);
+    } catch (const DeviceError&) {
+      mask_thread->finish();
+      throw;
+    }
+    mask_thread->finish();
   }
 
   // Learns what steps cost, and how many rows of prompts the next one may have for that.
@@ -280,10 +274,10 @@ struct Engine::State {
   Plan plan;
   PagePool pages;
   Scheduler scheduler;
-  std::map<std::uint64_t, Active> active;  // by id; the scheduler points into it
-  std::vector<std::uint64_t> cancelled;    // their last events are due
-  std::vector<Reply*> constrained;         // whose next token the batch under way gives
-  std::unique_ptr<Team> mask_team;         // from the first constrained batch on
+  std::map<std::uint64_t, Active> active;   // by id; the scheduler points into it
+  std::vector<std::uint64_t> cancelled;     // their last events are due
+  std::vector<Reply*> constrained;          // whose next token the batch under way gives
+  std::unique_ptr<MaskThread> mask_thread;  // from the first constrained batch on
   std::uint64_t last_id = 0;
   double decode_ns = 0, prompt_row_ns = 0;  // of a step, and of a row of a prompt beside it; 0: not known
   double load_seconds;
