@@ -14,6 +14,7 @@
 #include "engine/page_pool.h"
 #include "engine/reply.h"
 #include "engine/scheduler.h"
+#include "text/textless.h"
 
 namespace rf {
 namespace {
@@ -118,6 +119,7 @@ struct Engine::State {
         options(resolve(given, spec)),
         program(checked_program(file, spec, options)),
         tokenizer(tokenizer_of(file, tokenizer_error)),
+        textless(tokenizer == nullptr ? make_textless(static_cast<std::int32_t>(program.vocab)) : nullptr),
         plan(program, std::move(backends), limits_of(options, program), preference(), options.progress),
         pages(plan.limits().cache_pages, options.page_tokens,
               program.states.empty() ? 0 : options.state_snapshots),
@@ -132,6 +134,12 @@ struct Engine::State {
   const Tokenizer& usable_tokenizer() const {
     if (tokenizer == nullptr) throw Error(tokenizer_error);
     return *tokenizer;
+  }
+
+  // What writes a reply's text: nothing at all where there is no vocabulary, and no text is asked about.
+  const Tokenizer& tokenizer_for(const Request& request) const {
+    const bool about_text = !request.stop.empty() || request.constraint != nullptr;
+    return tokenizer == nullptr && !about_text ? *textless : usable_tokenizer();
   }
 
   // Queues `active`, whose sequence has its tokens.
@@ -271,6 +279,7 @@ struct Engine::State {
   Program program;                       // its weights view `file`
   std::string tokenizer_error;           // why there is none
   std::unique_ptr<Tokenizer> tokenizer;  // may be null
+  std::unique_ptr<Tokenizer> textless;   // where it is
   Plan plan;
   PagePool pages;
   Scheduler scheduler;
@@ -294,7 +303,7 @@ std::uint64_t Engine::submit(Request request) {
   s.refuse_if(s.program.embedding.has_value(), "this model embeds text and gives no logits to generate from");
   s.check_tokens("prompt", request.prompt, s.options.context - 1);
   const int prompt_tokens = static_cast<int>(request.prompt.size());
-  Reply reply(request, s.usable_tokenizer(), s.options.context - prompt_tokens);
+  Reply reply(request, s.tokenizer_for(request), s.options.context - prompt_tokens);
   if (!request.given.empty()) {
     s.check_tokens("given", request.given, s.options.context - prompt_tokens - 1);
     reply.resume(request.given, request.surprise);
