@@ -16,9 +16,8 @@ std::string complaint(const Json& snippet, const Json& variables) {
   try {
     const std::string text = test::render(snippet["source"], variables);
     if (!snippet.contains("expected")) return "expected an error, got " + text;
-    return text == snippet["expected"]
-               ? ""
-               : "expected\n" + snippet["expected"].get<std::string>() + "\ngot\n" + text;
+    const auto& expected = snippet["expected"].get_ref<const std::string&>();
+    return text == expected ? "" : "expected\n" + expected + "\ngot\n" + text;
   } catch (const Error& error) {
     return snippet.contains("error") ? "" : error.what();
   }
