@@ -61,7 +61,7 @@ void one_row(benchmark::State& state, Type type, const Kernels& kernels) {
                       .values = values.data()};
   test::Random random("activations");
   const std::vector<float> x = random.gauss(columns);
-  kernels.pack(x.data(), columns, {.quantise = true, .keep = true}, 0, in);
+  kernels.pack(x.data(), columns, {.norm = {}, .quantise = true, .keep = true}, 0, in);
   std::vector<std::uint8_t> scratch(kernels.scratch_bytes(weights.tiles()));
   for (auto _ : state)
     for (int t = 0; t < weights.tiles().tiles(); ++t) {

@@ -70,6 +70,9 @@ void add_service(CLI::App& app, ServeOptions& o) {
   add("--drain-timeout", o.server.drain_seconds, "Seconds that requests may still take after SIGTERM")
       ->check(CLI::Range(0, 86400));
   add("--otlp-endpoint", o.server.otlp_endpoint, "Send traces to this OTLP/HTTP collector");
+  app.add_flag("--context-shift", service.context_shift,
+               "Take the oldest part out of prompts that are too long, instead of status 400")
+      ->group("Serving");
   app.add_flag("--log-prompts", service.log_prompts, "Write requests to the log, prompts included")
       ->group("Serving");
 }

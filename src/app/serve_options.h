@@ -1,6 +1,7 @@
 // What `serve` is told.
 #pragma once
 #include <CLI/App.hpp>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,10 @@ struct ServeOptions {
   double body_mib = 8;
   ServerOptions server;
   bool check_config = false;
+  std::string log_level, log_format;
+  // All options that are set, wherever, as words of a command line; and what they are by now. Throws Error.
+  std::vector<std::string> words;
+  std::function<ServeOptions()> again;
   // Of the engine's process.
   int worker_socket = -1;
   std::string worker_model;

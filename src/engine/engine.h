@@ -64,7 +64,9 @@ struct Request {
   int max_tokens = -1;      // at least 1; -1: until the context is full
   bool ignore_eos = false;  // tokens that end a generation are tokens like others
   int logprobs = -1;        // events tell the log-probability of their token and of so many best; -1: neither
-  int priority = 0;         // higher ones are let in first; within one, lower ranks, then older requests
+  bool prompt_logprobs =
+      false;         // likewise of each token of the prompt but the first; max_tokens may be 0 then
+  int priority = 0;  // higher ones are let in first; within one, lower ranks, then older requests
   std::uint64_t rank = 0;
   // Special tokens whose texts belong to the reply's, in ascending order: what its dialect marks calls with.
   std::vector<std::int32_t> shown_tokens{};
@@ -75,6 +77,13 @@ struct Request {
 struct TokenLogprob {
   std::int32_t token = -1;
   float logprob = 0;  // natural, of the model's own distribution: before penalties, masks and temperature
+};
+
+// What the model thought of a token of the prompt.
+struct PromptLogprob {
+  int position = 0;  // from 1 on
+  TokenLogprob logprob{};
+  std::vector<TokenLogprob> top{};
 };
 
 struct EmbeddingRequest {
@@ -93,9 +102,10 @@ struct Event {
   float surprise = -1.0f;           // what Mirostat has learned so far; below 0: it is off
   std::string stop{};               // the stop string that ended it
   std::vector<float>
-      embedding{};        // of an embedding request's last event; without pooling a row for each token
-  int prompt_done = 0;    // prompt tokens read so far, cached ones included
-  int prompt_cached = 0;  // of them, taken from the prefix cache
+      embedding{};  // of an embedding request's last event; without pooling a row for each token
+  std::vector<PromptLogprob> prompt{};  // in order; those of a prompt that is read again come again
+  int prompt_done = 0;                  // prompt tokens read so far, cached ones included
+  int prompt_cached = 0;                // of them, taken from the prefix cache
   Finish finish = Finish::unfinished;
 };
 

@@ -50,6 +50,7 @@ struct Ping {
 struct Embed {
   std::uint64_t id = 0;  // like that of Submit
   std::vector<std::int32_t> tokens{};
+  std::optional<Pooling> pooling{};  // none: as the model says
 };
 struct Loading {
   std::uint64_t done = 0, total = 0;  // bytes

@@ -197,6 +197,7 @@ void Scheduler::share_rows() {
     } else {
       --decoding;
     }
+    if (s->all_wanted) share = std::min(share, std::max(wanted - decoding, std::min(wanted, 1)));
     if (s->whole) share = s->unread() <= rows ? s->unread() : 0;
     if (s->all_wanted)
       wanted -= share;
@@ -207,12 +208,13 @@ void Scheduler::share_rows() {
   }
   // What short prompts left over.
   for (Piece& piece : pieces_) {
+    const bool all = piece.sequence->all_wanted;
     const int left = piece.sequence->unread() - piece.rows - (wanted > 0 ? 0 : 1);
-    const int more = std::min({rows, left, most(*piece.sequence) - piece.rows});
+    const int more = std::min({rows, left, most(*piece.sequence) - piece.rows, all ? wanted : rows});
     if (more <= 0) continue;
     piece.rows += more;
     rows -= more;
-    wanted -= piece.sequence->all_wanted ? more : piece.rows == piece.sequence->unread() ? 1 : 0;
+    wanted -= all ? more : piece.rows == piece.sequence->unread() ? 1 : 0;
   }
 }
 

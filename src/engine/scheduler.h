@@ -17,10 +17,11 @@ namespace rf {
 // sequence its row and shares the rest of the token budget among the prompts, evenly, what one leaves going
 // to the others. One whose beginning another is still reading waits until it finds that, to the last token
 // where the other one reads the same prompt. Where the budget is
-// short of the sequences they take turns. When a decoding sequence finds no page, the youngest one is sent
+// short of the sequences they take turns; of one whose rows are all wanted so many are read as rows can be
+// wanted beside those that decode. When a decoding sequence finds no page, the youngest one is sent
 // back to the front of the queue; what it has read is put aside, and it goes on from there when it is let in
 // again, as far as there was room for it. A sequence to be read whole must fit a batch, and one whose rows
-// are all wanted needs a batch in which every row can be; such ones are read anew.
+// are all wanted a batch in which a row can be; such ones are read anew.
 //
 // Of a model with recurrent states a shared beginning is used up to its last page with a snapshot of them.
 // Snapshots are taken where a sequence has read its prompt's full pages, where its beginning parts from

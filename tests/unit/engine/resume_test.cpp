@@ -65,6 +65,11 @@ TEST(Resume, RefusesAnAnswerThatWasOver) {
   EXPECT_THROW(engine.submit(request), Error);
 }
 
+TEST(Invariance, AloneAndAmongSixteenOthersToTheLastBit) {
+  test::expect_invariance(
+      [](const EngineOptions& options) { return test::load_reference("qwen3", options); });
+}
+
 TEST(Scheduling, ASharedBeginningIsReadOnce) {
   Engine engine = load({.parallel = 8, .page_tokens = 8, .batch_rows = 16});
   for (int i = 0; i < 8; ++i) {
