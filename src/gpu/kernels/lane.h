@@ -71,9 +71,10 @@ constexpr int operand_word(int row, int quad) {
 
 namespace rf::gpu::lane {
 
-// Relative error under 4e-7; 0 below -87, infinity above 89.
+// Relative error under 4e-7 from -87 on; 0 below, and above 88.7 what it is there: no infinity may meet a 0.
 RF_DEVICE float exp(float x) {
   x = x < -104.0f ? -104.0f : x > 89.0f ? 89.0f : x;
+  x = x < -104.0f ? -104.0f : x > 88.7f ? 88.7f : x;
   const float y = x * 1.44269504f, rest = __builtin_fmaf(x, 1.44269504f, -y), power = exp2(y);
   return __builtin_fmaf(power, __builtin_fmaf(x, 1.33654e-8f, 0.693147181f * rest), power);
 }
