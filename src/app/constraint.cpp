@@ -28,6 +28,11 @@ bool shows_reasoning(const AnswerOptions& options) {
   return options.reasoning.empty() ? ::isatty(STDOUT_FILENO) == 1 : options.reasoning == "show";
 }
 
+bool asks_for_form(const AnswerOptions& options) {
+  return !options.json_schema.empty() || !options.grammar.empty() || !options.regex.empty() ||
+         !options.choices.empty();
+}
+
 std::shared_ptr<const TokenConstraint> constraint_of(const AnswerOptions& options, Constraints& constraints) {
   using Kind = ConstraintSource::Kind;
   const auto get = [&](const std::string& name, Kind kind, std::vector<std::string> texts) {

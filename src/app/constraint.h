@@ -13,6 +13,8 @@ nlohmann::ordered_json read_tools(const AnswerOptions& options);
 // Whether reasoning is to be printed.
 bool shows_reasoning(const AnswerOptions& options);
 
+// Whether they hold the answer to a form.
+bool asks_for_form(const AnswerOptions& options);
 // None where any text will do. Throws Error naming the option or the file.
 std::shared_ptr<const TokenConstraint> constraint_of(const AnswerOptions& options, Constraints& constraints);
 

@@ -37,6 +37,7 @@ int exit_code(const Answer& answer) {
 
 // Goes on with a text.
 int generate_text(const GenerateOptions& options, Engine& engine, Request request) {
+  if (!options.json) engine.tokenizer();  // its error, where there is no vocabulary: ids only show in JSON
   request.prompt = options.tokens ? *options.tokens : engine.tokenizer().encode(options.prompt);
   const Interruptible guard;
   const auto show = [&](std::string_view text) {
@@ -86,8 +87,9 @@ int generate(const GenerateOptions& options) {
   request.stop = options.answer.stop;
   request.max_tokens = options.answer.max_tokens;
   request.ignore_eos = options.ignore_eos;
-  Constraints constraints(engine->tokenizer());
-  request.constraint = constraint_of(options.answer, constraints);
+  std::optional<Constraints> constraints;
+  if (asks_for_form(options.answer))
+    request.constraint = constraint_of(options.answer, constraints.emplace(engine->tokenizer()));
   return options.chat ? generate_message(options, *engine, std::move(request))
                       : generate_text(options, *engine, std::move(request));
 }

@@ -61,9 +61,10 @@ constexpr CallFormat mcp{.name = "mcp",
                          .open = "<server_name>",
                          .close = "</arguments>",
                          .name_begin = "<tool_name>",
+                         .skipped_end = "</server_name>",
                          .name_end = "</tool_name>",
                          .arguments_open = "<arguments>",
-                         .writable = false};
+                         .own_section = true};
 constexpr CallFormat hermes{
     .name = "hermes", .body = Body::json, .open = "<tool_call>", .close = "</tool_call>"};
 constexpr CallFormat tool_calls{
@@ -100,24 +101,25 @@ constexpr CallFormat llama4{.name = "llama4",
                             .open = "<|python_start|>",
                             .close = "<|python_end|>",
                             .bare = true,
-                            .writable = false};
+                            .arguments_key = "parameters"};
 constexpr CallFormat lfm2{.name = "lfm2",
                           .body = Body::json_or_python,
                           .open = "<|tool_call_start|>",
                           .close = "<|tool_call_end|>",
-                          .writable = false};
+                          .python = true,
+                          .list = true};
 constexpr CallFormat function_calls{.name = "function-calls",
                                     .body = Body::json_or_python,
                                     .open = "<function_calls>",
                                     .close = "</function_calls>",
-                                    .writable = false};
+                                    .python = true,
+                                    .lines = true};
 constexpr CallFormat gemma4{.name = "gemma4",
                             .body = Body::braces,
                             .open = "<|tool_call>",
                             .close = "<tool_call|>",
                             .name_prefix = "call:",
-                            .quote = "<|\"|>",
-                            .writable = false};
+                            .quote = "<|\"|>"};
 constexpr CallFormat glm4{
     .name = "glm4", .body = Body::named_json, .open = "<|assistant|>", .bare = true, .name_end = "\n"};
 constexpr CallFormat glm4_5{.name = "glm-4.5",
@@ -148,7 +150,8 @@ constexpr CallFormat qwen3_coder{.name = "qwen3-coder",
                                  .name_end = ">",
                                  .parameter_open = "<parameter=",
                                  .key_end = ">",
-                                 .value_close = "</parameter>"};
+                                 .value_close = "</parameter>",
+                                 .own_section = true};
 constexpr CallFormat seed{.name = "seed-oss",
                           .body = Body::parameters,
                           .section_open = "<seed:tool_call>",
@@ -158,7 +161,8 @@ constexpr CallFormat seed{.name = "seed-oss",
                           .name_end = ">",
                           .parameter_open = "<parameter=",
                           .key_end = ">",
-                          .value_close = "</parameter>"};
+                          .value_close = "</parameter>",
+                          .own_section = true};
 constexpr CallFormat minimax{.name = "minimax-m2",
                              .body = Body::parameters,
                              .section_open = "<minimax:tool_call>",

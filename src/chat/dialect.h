@@ -36,7 +36,8 @@ struct CallFormat {
   std::string_view open = {}, close = {};
   bool bare = false;  // a call may also stand without `open`, where the text begins with it
 
-  std::string_view name_begin = {};  // between `open` and the name; what stands before it is skipped
+  std::string_view name_begin = {};   // between `open` and the name; what stands before it is skipped
+  std::string_view skipped_end = {};  // what is skipped is a word and this
   std::string_view name_end =
       {};  // between the name and what follows; "": at the first parameter or at `close`
   std::string_view id_open = {};  // between the name and an id, where there is one; it ends at arguments_open
@@ -50,9 +51,11 @@ struct CallFormat {
   std::string_view quote = {};      // of `braces`
 
   // How it is written by a model that must call: of no matter for reading.
-  bool writable = true;  // false: no grammar can hold a model to it
-  bool list = false;     // objects of `json` stand in a list
-  bool fenced = false;   // JSON stands in a fence of Markdown
+  bool python = false;       // json_or_python: as Python
+  bool list = false;         // objects, or calls in Python, stand in a list
+  bool lines = false;        // calls stand on lines of their own between one `open` and one `close`
+  bool fenced = false;       // JSON stands in a fence of Markdown
+  bool own_section = false;  // every call has a section of its own
   std::string_view name_key = "name", arguments_key = "arguments";
 };
 

@@ -33,9 +33,9 @@ std::string with_content(const ChatTemplate& chat, const Json& content) {
   return rendered(chat, Json::array({{{"role", "user"}, {"content", content}}}));
 }
 
-std::string with_arguments(const ChatTemplate& chat, const Json& arguments) {
+std::string with_arguments(const ChatTemplate& chat, const Json& arguments, const char* id = "call00001") {
   const Json call = {
-      {"id", "call00001"}, {"type", "function"}, {"function", {{"name", "probe"}, {"arguments", arguments}}}};
+      {"id", id}, {"type", "function"}, {"function", {{"name", "probe"}, {"arguments", arguments}}}};
   const Json tool = {
       {"type", "function"},
       {"function",
@@ -46,7 +46,7 @@ std::string with_arguments(const ChatTemplate& chat, const Json& arguments) {
       chat,
       Json::array({{{"role", "user"}, {"content", "u"}},
                    {{"role", "assistant"}, {"content", ""}, {"tool_calls", Json::array({call})}},
-                   {{"role", "tool"}, {"tool_call_id", "call00001"}, {"name", "probe"}, {"content", "r"}}}),
+                   {{"role", "tool"}, {"tool_call_id", id}, {"name", "probe"}, {"content", "r"}}}),
       Json::array({tool}));
 }
 
@@ -61,6 +61,19 @@ void adapt_content(Json& message, const TemplateNeeds& needs) {
     text += (text.empty() ? "" : "\n") + part["text"].get<std::string>();
   }
   content = text;
+}
+
+// Nine letters and digits that stand for an id of any form.
+void adapt_id(Json& message, const char* key) {
+  constexpr std::string_view characters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+  if (!message.contains(key) || !message[key].is_string()) return;
+  const auto& id = message[key].get_ref<const std::string&>();
+  if (id.size() == 9 && id.find_first_not_of(characters) == std::string::npos) return;
+  std::uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
+  for (const char c : id) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  std::string nine;
+  for (int i = 0; i < 9; ++i, hash /= characters.size()) nine += characters[hash % characters.size()];
+  message[key] = nine;
 }
 
 void adapt_arguments(Json& call, const TemplateNeeds& needs) {
@@ -88,6 +101,9 @@ TemplateNeeds TemplateNeeds::of(const ChatTemplate& chat, std::string_view sourc
   const std::string object = with_arguments(chat, {{"key", needle}});
   const std::string text = with_arguments(chat, R"({"key": "NEEDLE"})");
   needs.text_arguments = (!has(object, needle) || has(object, "'NEEDLE'")) && has(text, R"("key": "NEEDLE")");
+  const Json probe = needs.text_arguments ? Json(R"({"key": "NEEDLE"})") : Json{{"key", needle}};
+  needs.nine_ids = has(needs.text_arguments ? text : object, needle) &&
+                   !has(with_arguments(chat, probe, "call_0000000001"), needle);
   needs.thinking = !has(source, "reasoning_content") && has(source, "thinking");
   return needs;
 }
@@ -98,7 +114,11 @@ Json adapted(Json messages, const TemplateNeeds& needs) {
     if (!message.is_object()) continue;
     adapt_content(message, needs);
     if (message.contains("tool_calls") && message["tool_calls"].is_array())
-      for (Json& call : message["tool_calls"]) adapt_arguments(call, needs);
+      for (Json& call : message["tool_calls"]) {
+        adapt_arguments(call, needs);
+        if (needs.nine_ids && call.is_object()) adapt_id(call, "id");
+      }
+    if (needs.nine_ids) adapt_id(message, "tool_call_id");
     if (needs.thinking && message.contains("reasoning_content")) {
       message["thinking"] = std::move(message["reasoning_content"]);
       message.erase("reasoning_content");

@@ -10,13 +10,12 @@
 #include "chat/grammar/code_points.h"
 #include "chat/grammar/json_schema.h"
 #include "chat/grammar/json_text.h"
-#include "text/unicode.h"
 
 namespace rf {
 namespace {
 
-using grammar::CodePoints;
 using grammar::Json;
+using grammar::Notation;
 using grammar::PartId;
 using grammar::Rules;
 using grammar::unbounded;
@@ -53,10 +52,12 @@ class CallWriter {
   PartId text(std::string_view t) { return rules_.literal(t); }
   PartId sequence(std::vector<PartId> parts) { return rules_.sequence(std::move(parts)); }
   PartId space() { return rules_.repeat(rules_.choice({rules_.byte(' '), rules_.byte('\n')}), 0, 2); }
-  PartId only(char32_t c) { return grammar::utf8_character(rules_, {{c, c}}); }
-  PartId any_but(char32_t a, char32_t b);
-  PartId until(std::string_view mark);
-  PartId schema(const Json& json);
+  PartId until(std::string_view mark) { return grammar::text_until(rules_, mark); }
+  PartId schema(const Json& json, Notation notation = Notation::json);
+  PartId word() {
+    return rules_.repeat(
+        grammar::utf8_character(rules_, {{'-', '-'}, {'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}}), 1, 64);
+  }
   PartId calls(const std::vector<Function>& functions, bool opened, bool parallel);
   PartId call(const Function& function);
   PartId object(const Function& function);
@@ -70,46 +71,18 @@ class CallWriter {
   const CallFormat& format_;
 };
 
-PartId CallWriter::any_but(char32_t a, char32_t b) {
-  return grammar::utf8_character(rules_, CodePoints::all().without({{a, a}, {b, b}}));
-}
-
-// Any text up to the first `mark`, which has two characters or more, the first of them once: a search of
-// Knuth, Morris and Pratt as a regular expression.
-PartId CallWriter::until(std::string_view mark) {
-  std::vector<char32_t> characters;
-  for_each_character(mark, [&](std::string_view c) { characters.push_back(code_point(c)); });
-  const char32_t first = characters[0];
-  std::vector<PartId> begun, again, leave;  // what matches after `first`; ways to begin anew, and to fail
-  for (std::size_t i = 1; i < characters.size(); ++i) {
-    const auto then = [&](PartId next) {
-      std::vector<PartId> parts = begun;
-      parts.push_back(next);
-      return sequence(std::move(parts));
-    };
-    again.push_back(then(only(first)));
-    leave.push_back(then(any_but(first, characters[i])));
-    begun.push_back(only(characters[i]));
-  }
-  const PartId start = sequence({only(first), rules_.repeat(rules_.choice(again), 0, unbounded)});
-  const PartId other = rules_.repeat(any_but(first, first), 0, unbounded);
-  const PartId miss = sequence({start, rules_.choice(leave), other});
-  return sequence({other, rules_.repeat(miss, 0, unbounded), start, sequence(std::move(begun))});
-}
-
-PartId CallWriter::schema(const Json& json) {
+PartId CallWriter::schema(const Json& json, Notation notation) {
   try {
     Rules alone;  // so that one that fails leaves nothing behind
-    grammar::add_json_schema(alone, json.dump());
+    grammar::add_json_schema(alone, json.dump(), notation);
   } catch (const Error&) {
-    return grammar::add_json_schema(rules_, R"({"type": "object"})");
+    return grammar::add_json_schema(rules_, R"({"type": "object"})", notation);
   }
-  return grammar::add_json_schema(rules_, json.dump());
+  return grammar::add_json_schema(rules_, json.dump(), notation);
 }
 
 PartId CallWriter::reply(const std::vector<Function>& functions, std::string_view state, bool parallel) {
-  if (format_.body == Body::no_calls || !format_.writable)
-    fail("tool choice: the model's dialect of calls ({}) has no grammar", format_.name);
+  if (format_.body == Body::no_calls) fail("tool choice: the model has no calls of tools");
   if (format_.body == Body::channels) return channels(functions);
   const PartId calls = this->calls(functions, state == "call", parallel);
   if (dialect_.reasoning == nullptr || state == "call") return calls;
@@ -131,14 +104,17 @@ PartId CallWriter::calls(const std::vector<Function>& functions, bool opened, bo
                      space(), one, rules_.repeat(more, 0, parallel ? unbounded : 0), space(),
                      rules_.byte(']'), close});
   }
+  if (format_.lines) {
+    const PartId more = sequence({rules_.byte('\n'), one});
+    return sequence({opened ? space() : open, one, rules_.repeat(more, 0, parallel ? unbounded : 0), close});
+  }
   const PartId next = sequence({open, one, close});
   const PartId more = rules_.repeat(sequence({space(), next}), 0, parallel && !format_.bare ? unbounded : 0);
   const PartId first = opened ? sequence({one, close}) : next;
   if (format_.section_open.empty()) return sequence({space(), first, more});
-  // Qwen3-Coder's calls have a section each, others' share one.
   const PartId end = sequence({space(), text(format_.section_close)});
   const PartId begin = sequence({space(), text(format_.section_open), space()});
-  const bool own = format_.name_end == ">";
+  const bool own = format_.own_section;
   const PartId section = sequence({begin, first, own ? sequence({}) : more, end});
   return rules_.repeat(section, 1, own && parallel ? unbounded : 1);
 }
@@ -149,6 +125,13 @@ PartId CallWriter::call(const Function& function) {
       return named(function);
     case Body::parameters:
       return parameters(function);
+    case Body::braces:
+      return sequence({text(std::string(format_.name_prefix) + function.name),
+                       schema(function.parameters, Notation::gemma)});
+    case Body::json_or_python:
+      if (format_.python)
+        return sequence({text(function.name), schema(function.parameters, Notation::keywords)});
+      return object(function);
     default:
       return object(function);
   }
@@ -162,15 +145,19 @@ PartId CallWriter::object(const Function& function) {
 }
 
 PartId CallWriter::named(const Function& function) {
+  std::vector<PartId> parts;
+  if (!format_.skipped_end.empty()) parts = {word(), text(format_.skipped_end), space()};
   std::string head(format_.name_begin);
   head += format_.name_prefix;
   head += function.name;
-  std::vector<PartId> parts{text(head)};
+  parts.push_back(text(head));
   if (format_.name_is_id) {
     parts.push_back(rules_.byte(':'));
     parts.push_back(rules_.repeat(rules_.range('0', '9'), 1, 2));
   }
   parts.push_back(text(format_.name_end));
+  if (!format_.arguments_open.empty() && format_.arguments_open != format_.name_end)
+    parts.insert(parts.end(), {space(), text(format_.arguments_open), space()});
   if (format_.fenced) parts.push_back(text("```json\n"));
   parts.push_back(schema(function.parameters));
   if (format_.fenced) parts.push_back(text("\n```"));

@@ -1,19 +1,19 @@
 #include "engine/engine.h"
 
 #include <algorithm>
-#include <exception>
 #include <map>
 #include <span>
 #include <utility>
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/team.h"
 #include "engine/embedder.h"
+#include "engine/mask_thread.h"
 #include "engine/pace.h"
 #include "engine/reply.h"
 #include "engine/scheduler.h"
 #include "engine/setup.h"
+#include "text/textless.h"
 
 namespace rf {
 namespace {
@@ -76,6 +76,7 @@ struct Engine::State {
         options(resolve(given, spec)),
         program(checked_program(file, spec, options)),
         tokenizer(tokenizer_of(file, tokenizer_error)),
+        textless(tokenizer == nullptr ? make_textless(static_cast<std::int32_t>(program.vocab)) : nullptr),
         plan(program, std::move(backends), limits_of(options, program), preference(), options.progress),
         memory(plan),
         store(memory, store_options(options, file, plan)),
@@ -111,6 +112,12 @@ struct Engine::State {
   const Tokenizer& usable_tokenizer() const {
     if (tokenizer == nullptr) throw Error(tokenizer_error);
     return *tokenizer;
+  }
+
+  // What writes a reply's text: nothing at all where there is no vocabulary, and no text is asked about.
+  const Tokenizer& tokenizer_for(const Request& request) const {
+    const bool about_text = !request.stop.empty() || request.constraint != nullptr;
+    return tokenizer == nullptr && !about_text ? *textless : usable_tokenizer();
   }
 
   // Queues `active`, whose sequence has its tokens.
@@ -176,20 +183,15 @@ struct Engine::State {
       if (piece.wanted >= 0 && reply && reply->constrained()) constrained.push_back(&*reply);
     }
     if (constrained.empty()) return plan.run(batch);
-    if (mask_team == nullptr) mask_team = std::make_unique<Team>(2);
-    std::exception_ptr failure;
-    mask_team->run([&](int member) {
-      if (member != 0) {
-        for (Reply* reply : constrained) reply->prepare();
-        return;
-      }
-      try {
-        plan.run(batch);
-      } catch (const DeviceError&) {
-        failure = std::current_exception();
-      }
-    });
-    if (failure) std::rethrow_exception(failure);
+    if (mask_thread == nullptr) mask_thread = std::make_unique<MaskThread>();
+    mask_thread->start(constrained);
+    try {
+      plan.run(batch);
+    } catch (const DeviceError&) {
+      mask_thread->finish();
+      throw;
+    }
+    mask_thread->finish();
   }
 
   // Learns what steps cost, and how many rows of prompts the next one may have for that.
@@ -256,15 +258,16 @@ struct Engine::State {
   Program program;                       // its weights view `file`
   std::string tokenizer_error;           // why there is none
   std::unique_ptr<Tokenizer> tokenizer;  // may be null
+  std::unique_ptr<Tokenizer> textless;   // where it is
   Plan plan;
   PlanMemory memory;
   PageStore store;
   PrefixCache cache;
   Scheduler scheduler;
-  std::map<std::uint64_t, Active> active;  // by id; the scheduler points into it
-  std::vector<std::uint64_t> cancelled;    // their last events are due
-  std::vector<Reply*> constrained;         // whose next token the batch under way gives
-  std::unique_ptr<Team> mask_team;         // from the first constrained batch on
+  std::map<std::uint64_t, Active> active;   // by id; the scheduler points into it
+  std::vector<std::uint64_t> cancelled;     // their last events are due
+  std::vector<Reply*> constrained;          // whose next token the batch under way gives
+  std::unique_ptr<MaskThread> mask_thread;  // from the first constrained batch on
   std::uint64_t last_id = 0;
   std::optional<Pace> pace;  // none: as fast as can be
   double load_seconds;
@@ -286,7 +289,7 @@ std::uint64_t Engine::submit(Request request) {
   s.refuse_if(s.program.embedding.has_value(), "this model embeds text and gives no logits to generate from");
   s.check_tokens("prompt", request.prompt, s.options.context - 1);
   const int prompt_tokens = static_cast<int>(request.prompt.size());
-  Reply reply(request, s.usable_tokenizer(), s.options.context - prompt_tokens);
+  Reply reply(request, s.tokenizer_for(request), s.options.context - prompt_tokens);
   const bool all = request.prompt_logprobs;
   if (!request.given.empty()) {
     s.check_tokens("given", request.given, s.options.context - prompt_tokens - 1);

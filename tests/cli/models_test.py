@@ -31,6 +31,15 @@ class Models(CliTest):
                 self.assertEqual(answer["finish"], "length")
                 self.assertIsInstance(answer["text"], str)
 
+    def test_tokens_need_no_vocabulary(self):
+        folder = golden("arch/olmo/logits.bin").parent
+        model, case = folder / "model.gguf", json.loads((folder / "tokens.json").read_text())["greedy"][0]
+        arguments = ["generate", "-m", model, "--tokens", csv(case["prompt"]), "-n", len(case["ids"]), "--temperature", 0]
+        answer = self.json(*arguments, "--json")
+        self.assertEqual((answer["ids"], answer["text"]), (case["ids"], ""))
+        for options in ([], ["--json", "--stop", "x"], ["--json", "--regex", "x"]):
+            self.assertIn("tokenizer.ggml.model", self.failure(*arguments, *options))
+
     def check_logits(self, model, truth, folder, *options, **env):
         out = self.folder / "logits"
         for sequence in truth["sequences"]:

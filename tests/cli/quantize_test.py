@@ -233,6 +233,24 @@ class Imatrix(ModelFiles):
                     for a, b in zip(exact, near):
                         self.assertLess(abs(a - b), 1e-3 * most + 1e-12)
 
+    def test_encoders(self):
+        for family in ("bert-mean", "nomic-bert", "qwen3-embed"):
+            model = golden(f"arch/{family}/model.gguf")
+            if model is None:
+                continue
+            with self.subTest(family=family):
+                found = self.entries(self.measure(model, self.TEXT, "--chunks", 2))
+                weights = {t["name"] for t in self.json("inspect", model, "--json")["tensors"]}
+                self.assertTrue(found.keys() <= weights)
+                self.assertTrue(any("ffn_down" in name for name in found), found.keys())
+                for name, (sums, counts) in found.items():
+                    self.assertEqual(list(counts), [64.0], name)
+                    self.assertGreater(min(sums), 0, name)
+        no_words = golden("arch/bert-rank/model.gguf")
+        if no_words is not None:
+            text = self.put("text", self.TEXT)
+            self.assertIn("tokenizer.ggml.model", self.failure("imatrix", "-m", no_words, "--file", text, "--ctx", 32))
+
     def test_file_and_use(self):
         model = golden("arch/llama/model.gguf")
         imatrix = self.measure(model, self.TEXT, "--chunks", 3)

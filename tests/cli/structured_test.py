@@ -88,7 +88,8 @@ class Structured(CliTest):
         self.assertEqual(done.stdout.decode().strip(), "maybe")
 
     def test_errors(self):
-        for arguments, words in ((("--json-schema", '{"properties": {"a": {"not": {}}}}'), ["--json-schema", "#/properties/a/not"]),
+        for arguments, words in ((("--json-schema", '{"properties": {"a": {"not": {"pattern": "x"}}}}'),
+                                  ["--json-schema", "#/properties/a/not/pattern"]),
                                  (("--json-schema", "/nowhere.json"), ["/nowhere.json"]),
                                  (("--grammar", self.put("bad.gbnf", "root ::= [a")), ["bad.gbnf", "line 1"]),
                                  (("--regex", "(?=a)"), ["--regex", "lookahead"])):

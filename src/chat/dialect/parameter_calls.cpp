@@ -19,7 +19,11 @@ std::string_view trimmed(std::string_view text) {
 
 class ParameterCall : public CallReader {
  public:
-  ParameterCall(const CallFormat& format, MessageBuilder& builder) : CallReader(format, builder, false) {}
+  ParameterCall(const CallFormat& format, MessageBuilder& builder) : CallReader(format, builder, false) {
+    if (!format.value_open.empty()) return;
+    next_ = "\n" + std::string(format.parameter_open);
+    close_ = "\n" + std::string(format.close);
+  }
   Read read(std::string_view& text, bool last) override;
 
  private:
@@ -35,6 +39,7 @@ class ParameterCall : public CallReader {
 
   At at_ = At::name;
   std::string name_, key_, captured_;
+  std::string next_, close_;  // marks that end a value that was not closed
   bool first_ = true, text_ = false;
   bool begun_ = false, line_ = false;  // of a value: its first byte was seen; that was the end of a line
 };
@@ -117,17 +122,19 @@ Read ParameterCall::value(std::string_view& text, bool last) {
     line_ = text[0] == '\n';
     if (line_) take(text, 1);
   }
-  const MarkMatch match = find_mark(text, {&format_.value_close, 1}, last);
+  // A value that is not closed ends where the next parameter, or the call's end, stands on a line of its own.
+  const std::string_view marks[] = {format_.value_close, next_, close_};
+  const MarkMatch match = find_mark(text, marks, last);
   std::string_view part = text.substr(0, match.begin);
+  const bool whole = match.mark >= 0, closed = match.mark == 0;
   // A value that begins on a line of its own ends with one.
-  const bool line_end = line_ && part.ends_with('\n') && (match.mark >= 0 || !last);
+  const bool line_end = line_ && part.ends_with('\n') && (closed || (!whole && !last));
   if (line_end) part.remove_suffix(1);
   if (text_)
     builder_.arguments(json_escaped(part));
   else
     captured_ += part;
-  const bool whole = match.mark >= 0;
-  take(text, part.size() + (whole ? (line_end ? 1 : 0) + format_.value_close.size() : 0));
+  take(text, part.size() + (closed ? (line_end ? 1 : 0) + format_.value_close.size() : 0));
   if (!whole) return Read::more;
   builder_.arguments(text_ ? "\"" : value_of(captured_, builder_.tools().parameter(name_, key_)));
   at_ = At::between;

@@ -113,6 +113,31 @@ PartId json_character(Rules& rules, const CodePoints& points) {
   return rules.choice(std::move(parts));
 }
 
+PartId text_until(Rules& rules, std::string_view mark) {
+  const auto only = [&](char32_t c) { return utf8_character(rules, {{c, c}}); };
+  const auto any_but = [&](char32_t a, char32_t b) {
+    return utf8_character(rules, CodePoints::all().without({{a, a}, {b, b}}));
+  };
+  std::vector<char32_t> characters;
+  for_each_character(mark, [&](std::string_view c) { characters.push_back(code_point(c)); });
+  const char32_t first = characters[0];
+  std::vector<PartId> begun, again, leave;  // what matches after `first`; ways to begin anew, and to fail
+  for (std::size_t i = 1; i < characters.size(); ++i) {
+    const auto then = [&](PartId next) {
+      std::vector<PartId> parts = begun;
+      parts.push_back(next);
+      return rules.sequence(std::move(parts));
+    };
+    again.push_back(then(only(first)));
+    leave.push_back(then(any_but(first, characters[i])));
+    begun.push_back(only(characters[i]));
+  }
+  const PartId start = rules.sequence({only(first), rules.repeat(rules.choice(again), 0, unbounded)});
+  const PartId other = rules.repeat(any_but(first, first), 0, unbounded);
+  const PartId miss = rules.sequence({start, rules.choice(leave), other});
+  return rules.sequence({other, rules.repeat(miss, 0, unbounded), start, rules.sequence(std::move(begun))});
+}
+
 PartId any_json_character(Rules& rules) {
   const CodePoints plain = CodePoints{{0, 0x1F}, {'"', '"'}, {'\\', '\\'}}.complement();
   const PartId digit = hex(rules, "0123456789abcdefABCDEF");

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -42,6 +43,9 @@ using CharacterWriter = std::function<PartId(Rules&, const CodePoints&)>;
 PartId utf8_character(Rules& rules, const CodePoints& points);
 // As inside a JSON string: what must be escaped is (RFC 8259), the rest is UTF-8.
 PartId json_character(Rules& rules, const CodePoints& points);
+// Any text up to the first `mark`, and the mark: two characters or more, the first of them once. A search of
+// Knuth, Morris and Pratt as a regular expression.
+PartId text_until(Rules& rules, std::string_view mark);
 // The same in every spelling that JSON has, less halves of surrogate pairs: any character at all.
 PartId any_json_character(Rules& rules);
 

@@ -54,7 +54,12 @@ class Determinizer {
   bool same_callee(const NfaNode& a, const NfaNode& b) const {
     return a.kind == b.kind && a.value == b.value;
   }
-  ByteSet bytes_of(std::int32_t id) const { return rules_.part(node(id).value).bytes & alphabet_; }
+  ByteSet bytes_of(std::int32_t id) const {
+    if (node(id).value >= 0) return rules_.part(node(id).value).bytes & alphabet_;
+    ByteSet range;
+    for (unsigned b = node(id).low; b <= node(id).high; ++b) range.set(b);
+    return range & alphabet_;
+  }
 
   const std::vector<NfaNode>& nodes_;
   const Rules& rules_;

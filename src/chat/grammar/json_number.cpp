@@ -206,4 +206,39 @@ PartId number(Rules& rules, std::optional<NumberBound> least, std::optional<Numb
   return rules.choice(std::move(parts));
 }
 
+// Digits are read one by one, keeping the rest that they leave and how many of them came after the point.
+PartId multiples(Rules& rules, double of) {
+  constexpr std::int64_t most = 2000;
+  const Decimal decimal = decimal_of(of);
+  std::string digits = std::to_string(decimal.whole) + decimal.fraction;
+  digits.erase(0, std::min(digits.find_first_not_of('0'), digits.size() - 1));
+  std::int32_t zeros = 0;
+  for (; digits.ends_with('0') && decimal.fraction.empty(); digits.pop_back()) ++zeros;
+  const std::int64_t factor = digits.size() > 4 ? most + 1 : std::stoll(digits);
+  if (factor > most) fail("expected at most {} apart from zeros at the end, found {}", most, of);
+  const auto places = static_cast<std::int64_t>(decimal.fraction.size());
+  // States by rest and by place: 0 before the point, 1 right after it, 2 after one digit more, ...
+  const auto state = [&](std::int64_t rest, std::int64_t place) {
+    return static_cast<std::int32_t>(place * factor + rest);
+  };
+  Graph graph;
+  graph.states.resize(static_cast<std::size_t>(factor * (places + 2)));
+  for (std::int64_t place = 0; place <= places + 1; ++place)
+    for (std::int64_t rest = 0; rest < factor; ++rest) {
+      Graph::State& at = graph.states[static_cast<std::size_t>(state(rest, place))];
+      std::int64_t whole = rest;
+      for (std::int64_t i = place == 0 ? 0 : place - 1; i < places; ++i) whole = whole * 10 % factor;
+      at.accepting = place != 1 && whole == 0;
+      if (place == 0 && places > 0) at.edges.push_back({'.', '.', state(rest, 1)});
+      if (place == places + 1) continue;
+      for (std::int64_t d = 0; d < 10; ++d) {
+        const auto byte = static_cast<std::uint8_t>('0' + d);
+        at.edges.push_back({byte, byte, state((rest * 10 + d) % factor, place == 0 ? 0 : place + 1)});
+      }
+    }
+  const PartId number = rules.sequence(
+      {rules.graph(std::move(graph)), rules.literal(std::string(static_cast<std::size_t>(zeros), '0'))});
+  return rules.sequence({rules.optional(rules.byte('-')), rules.choice({number, rules.byte('0')})});
+}
+
 }  // namespace rf::grammar

@@ -17,4 +17,8 @@ PartId integer(Rules& rules, std::optional<NumberBound> least, std::optional<Num
 // there is no bound; of at most 15 digits in all and no exponent where there is one.
 PartId number(Rules& rules, std::optional<NumberBound> least, std::optional<NumberBound> most);
 
+// The multiples of a number above 0, without exponents; also with zeros before them. Throws Error where its
+// digits, less zeros at their end, are more than 2000.
+PartId multiples(Rules& rules, double of);
+
 }  // namespace rf::grammar

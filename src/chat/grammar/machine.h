@@ -22,6 +22,7 @@ class Machine {
   SetId open() { return single({Automaton::open}, StackSets::none); }
 
   std::span<const StackEntry> entries(SetId set) const { return sets_.entries(set); }
+  const SetMark& mark(SetId set) const { return sets_.mark(set); }
   bool has(SetId set, StateId top) const;  // bottom or open, which sort before all others
   ByteSet first_bytes(SetId closed);
   // Whether the frame's state takes bytes, which that of a loop whose rounds are over does not.

@@ -6,7 +6,8 @@
 namespace rf::grammar {
 namespace {
 
-constexpr std::size_t most_local_bytes = 64u << 20;
+constexpr std::size_t most_local_bytes = 64u << 20, most_mask_bytes = 32u << 20;
+constexpr std::int64_t cheap = 1000;      // steps of a mask that is not worth keeping
 constexpr std::size_t most_exits = 4096;  // that are kept whatever may follow
 constexpr std::int32_t no_limit = std::numeric_limits<std::int32_t>::max();
 
@@ -56,9 +57,22 @@ void Masks::walk(Machine& machine, SetId set, std::uint32_t root, Work& work, Vi
   }
 }
 
-void Masks::add(Machine& machine, SetId set, std::span<std::uint64_t> allowed) const {
+std::shared_ptr<const Masks::Mask> Masks::mask(Machine& machine, SetId set) const {
   const std::lock_guard lock(mutex_);
+  const SetMark& mark = machine.mark(set);
+  if (const auto at = masks_.find(mark); at != masks_.end()) return at->second;
   Work work;
+  const std::int64_t before = work.left;
+  auto made = std::make_shared<Mask>((static_cast<std::size_t>(trie_->vocab_size()) + 63) / 64, 0);
+  add(machine, set, work, *made);
+  if (before - work.left > cheap) {
+    if (masks_.size() * made->size() * sizeof(std::uint64_t) > most_mask_bytes) masks_.clear();
+    masks_.emplace(machine.mark(set), made);
+  }
+  return made;
+}
+
+void Masks::add(Machine& machine, SetId set, Work& work, std::span<std::uint64_t> allowed) const {
   const auto span = machine.entries(set);
   const std::vector<StackEntry> entries(span.begin(), span.end());
   for (const auto& [top, below] : entries) {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 #include "chat/grammar/machine.h"
@@ -14,15 +15,18 @@ namespace rf::grammar {
 
 // Most of a mask depends on the top frame alone: which tokens stay within it, and where in the trie it may be
 // left (the context-independent tokens of XGrammar, Dong et al. 2024). That part is kept for each state; what
-// follows after a frame has been left is walked in its context.
+// follows after a frame has been left is walked in its context. Masks that took long are kept as they are,
+// for other replies under the same grammar.
 class Masks {
  public:
   Masks(const Automaton& automaton, std::shared_ptr<const TokenTrie> trie)
       : automaton_(automaton), trie_(std::move(trie)) {}
 
-  // Sets the bits of tokens that `set` allows, of a machine of the same automaton. Spends a bounded time: a
-  // grammar that is ambiguous beyond measure gets a part of its tokens, at least one.
-  void add(Machine& machine, SetId set, std::span<std::uint64_t> allowed) const;
+  using Mask = std::vector<std::uint64_t>;  // a bit a token
+
+  // The tokens that `set` allows, of a machine of the same automaton. Spends a bounded time: a grammar that
+  // is ambiguous beyond measure gets a part of its tokens, at least one.
+  std::shared_ptr<const Mask> mask(Machine& machine, SetId set) const;
 
  private:
   struct Exit {
@@ -45,6 +49,11 @@ class Masks {
     auto operator<=>(const Key&) const = default;
   };
   struct Work;  // left to spend
+  struct MarkHash {
+    std::size_t operator()(const SetMark& mark) const { return mark.a; }
+  };
+
+  void add(Machine& machine, SetId set, Work& work, std::span<std::uint64_t> allowed) const;
 
   std::shared_ptr<const Local> local(Machine& machine, const Frame& frame, SetId below, Work& work) const;
   Local of_frame(Machine& machine, StateId state, const ByteSet& follow, bool all, Work& work) const;
@@ -59,6 +68,7 @@ class Masks {
   mutable std::mutex mutex_;
   mutable std::map<Key, std::shared_ptr<const Local>> locals_;
   mutable std::size_t locals_bytes_ = 0;
+  mutable std::unordered_map<SetMark, std::shared_ptr<const Mask>, MarkHash> masks_;
 };
 
 }  // namespace rf::grammar

@@ -54,8 +54,32 @@ std::int32_t NfaWriter::write(PartId id, std::int32_t next) {
     case Part::Kind::call:
       if (inlined(part.ids[0])) return write(rules_.body(part.ids[0]), next);
       return add({.kind = NfaNode::Kind::call, .a = next, .value = part.ids[0]});
+    case Part::Kind::graph:
+      return write_graph(rules_.graph_of(part), next);
   }
   return -1;
+}
+
+// A state is a chain of splits over its edges, and the way on where it accepts.
+std::int32_t NfaWriter::write_graph(const Graph& graph, std::int32_t next) {
+  std::vector<std::int32_t> begins;
+  for (const Graph::State& state : graph.states) {
+    if ((work_ += 1 + state.edges.size()) > max_work)
+      fail("the grammar is too large: its repetitions take more than {} parts", max_work);
+    begins.push_back(add({.kind = NfaNode::Kind::split, .b = state.accepting ? next : -1}));
+  }
+  for (std::size_t i = 0; i < graph.states.size(); ++i)
+    for (const Graph::Edge& edge : graph.states[i].edges) {
+      const std::int32_t taken = add({.kind = NfaNode::Kind::bytes,
+                                      .a = begins[static_cast<std::size_t>(edge.next)],
+                                      .low = edge.low,
+                                      .high = edge.high});
+      const std::int32_t rest = nodes_[static_cast<std::size_t>(begins[i])].a;
+      const std::int32_t other =
+          rest < 0 ? taken : add({.kind = NfaNode::Kind::split, .a = taken, .b = rest});
+      nodes_[static_cast<std::size_t>(begins[i])].a = other;
+    }
+  return begins[0];
 }
 
 std::int32_t NfaWriter::write_repeat(PartId id, std::int32_t next) {
@@ -82,7 +106,7 @@ bool NfaWriter::has_calls(PartId id) const {
   const Part& part = rules_.part(id);
   if (part.kind == Part::Kind::call) return true;
   if (part.kind == Part::Kind::repeat && is_long(part)) return true;
-  if (part.kind == Part::Kind::bytes) return false;
+  if (part.kind == Part::Kind::bytes || part.kind == Part::Kind::graph) return false;
   return std::ranges::any_of(part.ids, [&](PartId each) { return has_calls(each); });
 }
 
@@ -91,6 +115,8 @@ int NfaWriter::weight(PartId id) {
   switch (part.kind) {
     case Part::Kind::bytes:
       return 1;
+    case Part::Kind::graph:
+      return heavy;
     case Part::Kind::call:
       if (weights_[static_cast<std::size_t>(part.ids[0])] == under_way) return heavy;  // it calls itself
       return inlined(part.ids[0]) ? rule_weight(part.ids[0]) : 1;

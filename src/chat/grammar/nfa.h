@@ -11,8 +11,9 @@ namespace rf::grammar {
 struct NfaNode {
   enum class Kind : std::uint8_t { accept, split, bytes, call, loop };
   Kind kind;
-  std::int32_t a = -1, b = -1;  // where to go on; -1: nowhere. split: both
-  std::int32_t value = -1;      // bytes: a part; call: a rule; loop: a repeat part
+  std::int32_t a = -1, b = -1;     // where to go on; -1: nowhere. split: both
+  std::int32_t value = -1;         // bytes: a part, or -1; call: a rule; loop: a repeat part
+  std::uint8_t low = 0, high = 0;  // bytes where `value` is -1
 };
 
 // Writes rule after rule as nodes. Small rules without loops are written out where they are called.
@@ -32,6 +33,7 @@ class NfaWriter {
   std::int32_t add(NfaNode node);
   std::int32_t write(PartId part, std::int32_t next);
   std::int32_t write_repeat(PartId part, std::int32_t next);
+  std::int32_t write_graph(const Graph& graph, std::int32_t next);
   bool has_calls(PartId part) const;
   static bool is_long(const Part& repeat);  // too long to be written out where it can be counted
   int weight(PartId part);

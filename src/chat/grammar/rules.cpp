@@ -55,6 +55,13 @@ PartId Rules::repeat(PartId part, std::int32_t min, std::int32_t max) {
   return add({.kind = Part::Kind::repeat, .ids = {part}, .min = min, .max = max});
 }
 
+PartId Rules::graph(Graph graph) {
+  if (graph.states.empty()) return choice({});
+  size_ += graph.states.size();
+  graphs_.push_back(std::move(graph));
+  return add({.kind = Part::Kind::graph, .ids = {static_cast<std::int32_t>(graphs_.size()) - 1}});
+}
+
 RuleId Rules::add_rule(std::string name, bool shared) {
   if (++size_ > max_parts) fail("the grammar is too large: expected at most {} parts", max_parts);
   rules_.push_back({std::move(name), shared});

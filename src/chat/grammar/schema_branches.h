@@ -1,4 +1,5 @@
-// SchemaBranches: what a schema says without $ref, allOf, anyOf and oneOf, as alternatives of plain keywords.
+// SchemaBranches: what a schema says without $ref, allOf, anyOf, oneOf, not, if and dependencies, as
+// alternatives of plain keywords.
 #pragma once
 #include <nlohmann/json.hpp>
 #include <string>
@@ -13,6 +14,10 @@ struct Schema {
   Json json;
   std::string path;
 };
+
+// Beside the keywords of JSON Schema, plain schemas have a list of values under this key that are not meant;
+// and `pattern` and `format` may be lists, all of which hold.
+inline constexpr const char* excluded_key = "\x01not";
 
 class SchemaBranches {
  public:
@@ -29,6 +34,8 @@ class SchemaBranches {
   static constexpr std::size_t most_branches = 500;
 
   std::vector<Schema> both(const std::vector<Schema>& a, const std::vector<Schema>& b) const;
+  std::vector<Schema> referred(const Schema& schema);
+  std::vector<Schema> combined(const Schema& schema, const std::string& key);
 
   const Json& root_;
   std::vector<std::string> active_;  // references being followed
@@ -36,6 +43,10 @@ class SchemaBranches {
 
 // Both schemas at once. Throws Error for keywords that cannot be combined.
 Json merged(const Json& a, const Json& b, const std::string& path);
+
+// What one of two schemas of an object says about a property, and both of two schemas.
+Json property_schema(const Json& schema, const std::string& key, const std::string& path);
+Json all_of(const Json& a, const Json& b);
 
 // A JSON pointer's next step.
 std::string step(const std::string& path, const std::string& key);

@@ -21,6 +21,23 @@ std::size_t hash_of(std::span<const StackEntry> entries) {
   return hash;
 }
 
+// Of an entry, whose place among the others says nothing.
+SetMark mark_of(const Frame& top, const SetMark& below) {
+  SetMark mark{0x243f6a8885a308d3u, 0x13198a2e03707344u};
+  const auto mix = [&](std::uint64_t value) {
+    mark.a = (mark.a ^ value) * 0x9e3779b97f4a7c15u;
+    mark.a ^= mark.a >> 29;
+    mark.b = (mark.b + value) * 0xd6e8feb86659fd93u;
+    mark.b ^= mark.b >> 32;
+  };
+  mix(static_cast<std::uint32_t>(top.state));
+  mix(static_cast<std::uint32_t>(top.loop));
+  mix(static_cast<std::uint32_t>(top.round));
+  mix(below.a);
+  mix(below.b);
+  return mark;
+}
+
 constexpr int deepest_merge = 64;  // beyond it, stacks with equal tops stay side by side
 
 }  // namespace
@@ -32,6 +49,13 @@ SetId StackSets::intern(std::vector<StackEntry> entries) {
   if (table_[slot] >= 0) return table_[slot];
   const auto id = static_cast<SetId>(size());
   table_[slot] = id;
+  SetMark mark{entries.size(), 0};
+  for (const StackEntry& entry : entries) {
+    const SetMark one = mark_of(entry.top, marks_[static_cast<std::size_t>(entry.below)]);
+    mark.a += one.a;
+    mark.b += one.b;
+  }
+  marks_.push_back(mark);
   entries_.insert(entries_.end(), entries.begin(), entries.end());
   begins_.push_back(entries_.size());
   if (size() * 2 > table_.size()) grow_table();

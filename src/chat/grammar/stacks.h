@@ -26,6 +26,12 @@ struct StackEntry {
   auto operator<=>(const StackEntry&) const = default;
 };
 
+// What a set is, whatever its number: equal for equal sets of different StackSets.
+struct SetMark {
+  std::uint64_t a = 0, b = 0;
+  bool operator==(const SetMark&) const = default;
+};
+
 class StackSets {
  public:
   static constexpr SetId none = 0;  // the set of no stack
@@ -37,6 +43,7 @@ class StackSets {
     const auto i = static_cast<std::size_t>(set);
     return {entries_.data() + begins_[i], begins_[i + 1] - begins_[i]};
   }
+  const SetMark& mark(SetId set) const { return marks_[static_cast<std::size_t>(set)]; }
   SetId unite(SetId a, SetId b) { return unite(a, b, 0); }
   std::size_t size() const { return begins_.size() - 1; }
 
@@ -51,6 +58,7 @@ class StackSets {
 
   std::vector<StackEntry> entries_;
   std::vector<std::size_t> begins_{0};
+  std::vector<SetMark> marks_;
   std::vector<SetId> table_ = std::vector<SetId>(64, -1);  // open addressing
 };
 

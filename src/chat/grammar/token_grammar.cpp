@@ -16,16 +16,15 @@ class Matcher : public TokenMatcher {
   bool ended() const override;
 
  private:
-  static constexpr std::size_t most_masks = 32, most_sets = 100'000;
+  static constexpr std::size_t most_masks = 64, most_sets = 100'000;
 
-  std::vector<std::uint64_t> make_mask();
   bool complete() const { return machine_.has(set_, Automaton::bottom); }
 
   std::shared_ptr<const TokenGrammar> grammar_;
   Machine machine_;
   SetId set_;
   bool ended_ = false;
-  std::unordered_map<SetId, std::vector<std::uint64_t>> masks_;  // of sets seen lately
+  std::unordered_map<SetId, std::shared_ptr<const Masks::Mask>> masks_;  // of sets seen lately
 };
 
 void Matcher::mask(std::span<std::uint64_t> allowed) {
@@ -38,18 +37,12 @@ void Matcher::mask(std::span<std::uint64_t> allowed) {
   auto at = masks_.find(set_);
   if (at == masks_.end()) {
     if (masks_.size() >= most_masks) masks_.clear();
-    at = masks_.emplace(set_, make_mask()).first;
+    at = masks_.emplace(set_, grammar_->masks().mask(machine_, set_)).first;
   }
-  std::ranges::copy(at->second, allowed.begin());
-}
-
-std::vector<std::uint64_t> Matcher::make_mask() {
-  std::vector<std::uint64_t> mask((static_cast<std::size_t>(grammar_->trie().vocab_size()) + 63) / 64, 0);
-  grammar_->masks().add(machine_, set_, mask);
-  if (complete())
-    for (const std::int32_t token : grammar_->trie().ends())
-      mask[static_cast<std::size_t>(token) / 64] |= std::uint64_t{1} << (token % 64);
-  return mask;
+  std::ranges::copy(*at->second, allowed.begin());
+  if (!complete()) return;
+  for (const std::int32_t token : grammar_->trie().ends())
+    allowed[static_cast<std::size_t>(token) / 64] |= std::uint64_t{1} << (token % 64);
 }
 
 bool Matcher::accept(std::int32_t token) {

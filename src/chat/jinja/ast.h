@@ -21,6 +21,10 @@ using NameId = std::uint32_t;  // of a variable's name within one template
 
 enum class Flow { next, break_loop, continue_loop };
 
+// Whether what an expression writes is escaped for HTML: as the autoescape block around it says; `ask`: as
+// the one that runs last says, where its own condition is no literal.
+enum class Escape : std::uint8_t { no, yes, ask };
+
 struct Node {
   Node() = default;
   virtual ~Node() = default;
@@ -80,7 +84,9 @@ struct Compare final : Expr {  // a < b <= c: each operand is evaluated once
 bool compare(Heap& heap, Compare::Op op, const Value& a, const Value& b);
 struct Concat final : Expr {  // a ~ b ~ c
   std::vector<const Expr*> parts;
+  Escape escape = Escape::no;
   Value eval(Render& render) const override;
+  Value escaped_concat(Render& render) const;
 };
 struct Conditional final : Expr {
   const Expr *test = nullptr, *then = nullptr, *otherwise = nullptr;  // without otherwise: undefined
@@ -144,6 +150,7 @@ struct Data final : Stmt {
 };
 struct Output final : Stmt {
   const Expr* value = nullptr;
+  Escape escape = Escape::no;
   Flow exec(Render& render) const override;
 };
 struct If final : Stmt {
@@ -155,6 +162,7 @@ struct For final : Stmt {
   Target target;
   const Expr *iterable = nullptr, *test = nullptr;  // test: of {% for x in xs if test %}, or null
   bool recursive = false, uses_loop = false;
+  Escape escape = Escape::no;  // of what loop(...) gives
   Body body, otherwise;
   Flow exec(Render& render) const override;
 };
@@ -171,6 +179,7 @@ struct SetBlock final : Stmt {
 };
 struct FilterBlock final : Stmt {
   const Filter* filter = nullptr;
+  Escape escape = Escape::no;
   Body body;
   Flow exec(Render& render) const override;
 };
@@ -195,9 +204,25 @@ struct CallBlock final : Stmt {
   MacroCode code;
   Flow exec(Render& render) const override;
 };
-struct With final : Stmt {  // also `generation` and `block`, which only open a scope
+struct With final : Stmt {  // also `generation`, which only opens a scope
   std::vector<std::pair<Target, const Expr*>> variables;
   Body body;
+  Flow exec(Render& render) const override;
+};
+struct Autoescape final : Stmt {
+  const Expr* enabled = nullptr;
+  Body body;
+  Flow exec(Render& render) const override;
+};
+struct Block final : Stmt {  // of a name, by which `self` knows it too
+  const Text* name = nullptr;
+  bool scoped = false;    // sees the variables around it; others see the template's only
+  bool required = false;  // is to be given by a template that extends this one, which none does
+  Body body;
+  Flow exec(Render& render) const override;
+};
+struct OtherTemplate final : Stmt {  // include and the like
+  std::string_view word;
   Flow exec(Render& render) const override;
 };
 struct LoopControl final : Stmt {
@@ -213,6 +238,7 @@ struct Tree {
   std::map<std::string_view, NameId> names;
   std::vector<const Text*> name_texts;  // by id
   NameId caller = 0, kwargs = 0, varargs = 0, loop = 0;
+  std::map<std::string_view, const Block*> blocks;
   Body body;
 
   NameId intern(std::string_view name);

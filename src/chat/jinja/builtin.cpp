@@ -75,8 +75,8 @@ Value call(Render& render, const Builtin& builtin, const Value& self, const Args
 }
 
 const Builtin* find_filter(std::string_view name) {
-  static const Table t =
-      table({text_filters(), sequence_filters(), selection_filters(), number_filters(), json_filters()});
+  static const Table t = table({text_filters(), html_filters(), sequence_filters(), selection_filters(),
+                                number_filters(), json_filters()});
   return find(t, name);
 }
 

@@ -44,6 +44,7 @@ Value call(Render& render, const Builtin& builtin, const Value& self, const Args
 
 // The tables, one a file.
 std::span<const Builtin> text_filters();
+std::span<const Builtin> html_filters();
 std::span<const Builtin> sequence_filters();
 std::span<const Builtin> selection_filters();
 std::span<const Builtin> number_filters();

@@ -1,4 +1,6 @@
 // How expressions evaluate.
+#include <algorithm>
+
 #include "base/error.h"
 #include "chat/jinja/ast.h"
 #include "chat/jinja/builtin.h"
@@ -88,6 +90,7 @@ Value Compare::eval(Render& render) const {
 }
 
 Value Concat::eval(Render& render) const {
+  if (render.escapes(escape)) return escaped_concat(render);
   std::string text;
   for (const Expr* part : parts) {
     const Value v = render.eval(*part);
@@ -95,6 +98,19 @@ Value Concat::eval(Render& render) const {
     text += v.is_text() ? v.str() : to_str(render.heap(), v);
   }
   return render.heap().str(std::move(text));
+}
+
+// Escaped as soon as one part is markup.
+Value Concat::escaped_concat(Render& render) const {
+  std::vector<Value> values;
+  for (const Expr* part : parts) values.push_back(soft_str(render.heap(), render.eval(*part)));
+  const bool markup = std::ranges::any_of(values, &Value::is_markup);
+  std::string text;
+  for (const Value& v : values) {
+    render.heap().reserve(v.str().size());
+    text += markup ? escaped(render.heap(), v).str() : v.str();
+  }
+  return Value(render.heap().text(std::move(text), markup));
 }
 
 Value Conditional::eval(Render& render) const {

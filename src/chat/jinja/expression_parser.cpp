@@ -122,6 +122,7 @@ const Expr* ExpressionParser::concatenation() {
   if (!tokens_.is_op("~")) return first;
   auto* node = make<Concat>(line);
   node->parts.push_back(first);
+  node->escape = escape_ == Escape::yes ? Escape::yes : Escape::no;  // as jinja does
   while (tokens_.skip_op("~")) node->parts.push_back(product());
   return node;
 }

@@ -47,6 +47,7 @@ class ExpressionParser {
   struct {
     int caller = 0, kwargs = 0, varargs = 0, loop = 0;
   } reads_;
+  Escape escape_ = Escape::no;  // of the autoescape block around
 
  private:
   const Expr* and_expression();

@@ -6,6 +6,7 @@
 #include "chat/jinja/operators.h"
 #include "chat/jinja/print.h"
 #include "chat/jinja/render.h"
+#include "chat/jinja/text.h"
 
 namespace rf::jinja {
 namespace {
@@ -133,12 +134,66 @@ Value g_joiner(Render& r, const Bound& b) {
   return Value(static_cast<Object*>(r.heap().make<Joiner>(b.get(0, r.heap().str(", ")))));
 }
 
+// A paragraph of `words` Latin words in sentences.
+std::string lorem_ipsum(Render& r, std::int64_t words) {
+  static constexpr std::string_view latin[] = {"lorem",        "ipsum",      "dolor",  "sit",    "amet",
+                                               "consectetuer", "adipiscing", "elit",   "sed",    "diam",
+                                               "magna",        "aliqua",     "tempor", "velit",  "ornare",
+                                               "vivamus",      "luctus",     "porta",  "mattis", "nunc"};
+  std::string out;
+  for (std::int64_t i = 0, comma = 5, end = 12; i < words; ++i) {
+    std::string word(latin[r.pick(std::size(latin))]);
+    r.heap().reserve(word.size() + 2);
+    if (out.empty() || out.ends_with('.')) word = capitalize(word);
+    out.append(out.empty() ? "" : " ").append(word);
+    if (i + 1 == words || i == end) {
+      out += '.';
+      end = i + 10 + static_cast<std::int64_t>(r.pick(10));
+      comma = i + 3 + static_cast<std::int64_t>(r.pick(5));
+    } else if (i == comma) {
+      out += ',';
+      comma = i + 3 + static_cast<std::int64_t>(r.pick(5));
+    }
+  }
+  return out;
+}
+
+Value g_lipsum(Render& r, const Bound& b) {
+  const bool html = b.flag(r.heap(), 1, true);
+  const std::int64_t least = b.integer(2, 20), most = b.integer(3, 100);
+  if (least < 1 || least >= most) fail("lipsum: expected 1 <= min < max, found {} and {}", least, most);
+  std::string out;
+  for (std::int64_t i = 0; i < b.integer(0, 5); ++i) {
+    const std::int64_t words =
+        least + static_cast<std::int64_t>(r.pick(static_cast<std::size_t>(most - least)));
+    r.heap().work(static_cast<std::size_t>(words));
+    const std::string text = lorem_ipsum(r, words);
+    out += i == 0 ? "" : html ? "\n" : "\n\n";
+    out += html ? "<p>" + text + "</p>" : text;
+  }
+  return Value(r.heap().text(std::move(out), html));
+}
+
 Value g_raise_exception(Render& r, const Bound& b) {
   throw Refusal(to_str(r.heap(), b.arg[0]));
 }
 
+// `code` but where its % belongs to a %%.
+void replace_code(std::string& format, std::string_view code, std::string_view value) {
+  for (std::size_t at = 0; (at = format.find('%', at)) != std::string::npos;) {
+    if (format.compare(at, code.size(), code) == 0)
+      format.replace(at, code.size(), value);
+    else
+      at += 2;
+  }
+}
+
 Value g_strftime_now(Render& r, const Bound& b) {
-  const std::string format = std::string(b.text(0)) + "|";  // so that an empty result is no failure
+  // Time zones and parts of a second are none of this clock's; the last makes no empty result a failure.
+  std::string format(b.text(0));
+  for (const auto& [code, value] : {std::pair("%f", "000000"), {"%z", ""}, {"%:z", ""}, {"%Z", ""}})
+    replace_code(format, code, value);
+  format += '|';
   std::string out(1024 + 8 * format.size(), '\0');
   out.resize(std::strftime(out.data(), out.size(), format.c_str(), &r.now()));
   if (out.empty()) fail("strftime_now: the result is too long");
@@ -153,6 +208,7 @@ std::span<const Builtin> globals() {
       {"cycler", g_cycler, "*"},
       {"dict", g_dict, "*"},
       {"joiner", g_joiner, "sep"},
+      {"lipsum", g_lipsum, "n,html,min,max"},
       {"namespace", g_namespace, "*"},
       {"raise_exception", g_raise_exception, "message", 1},
       {"range", g_range, "start,stop,step", 1},

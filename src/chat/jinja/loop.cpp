@@ -24,6 +24,9 @@ class Loop final : public Object {
   }
 
   std::string_view type_name() const override { return "LoopContext"; }
+  std::string repr() const override {
+    return fmt::format("<LoopContext {}/{}>", index0_ + 1, list_->items.size());
+  }
   bool callable() const override { return true; }
 
   // Moves to the next item; false at the end.
@@ -149,8 +152,9 @@ Flow run_loop(Render& render, const For& node, Scope* outside, const Value& iter
 Value Loop::call(Render& render, const Args& args) {
   if (!node_.recursive) fail("the loop must have the 'recursive' marker to be called recursively");
   if (args.positional.size() != 1) fail("loop() takes 1 argument, found {}", args.positional.size());
-  return render.heap().str(
-      render.capture([&] { run_loop(render, node_, outside_, args.positional[0], depth0_ + 1); }));
+  return render.written(
+      render.capture([&] { run_loop(render, node_, outside_, args.positional[0], depth0_ + 1); }),
+      render.escapes(node_.escape));
 }
 
 }  // namespace

@@ -21,6 +21,9 @@ class Macro final : public Object {
 
   Value attribute(Render& render, std::string_view name) override {
     if (name == "name") return Value(code_.name);
+    if (name == "caller") return Value(code_.uses_caller);
+    if (name == "catch_kwargs") return Value(code_.uses_kwargs);
+    if (name == "catch_varargs") return Value(code_.uses_varargs);
     if (name != "arguments") return Value::absent();
     std::vector<Value> names;
     for (const Parameter& p : code_.parameters) names.emplace_back(p.name);
@@ -30,7 +33,7 @@ class Macro final : public Object {
   Value call(Render& render, const Args& args) override {
     const Render::Inside inside(render, scope_);
     bind(render, args);
-    return render.heap().str(render.capture(code_.body));
+    return render.written(render.capture(code_.body), render.autoescape());
   }
 
  private:

@@ -52,6 +52,23 @@ Value f_round(Render&, const Bound& b) {
   return Value((method == "ceil" ? std::ceil(scaled) : std::floor(scaled)) / scale);
 }
 
+// In decimal units, or in binary ones.
+Value f_filesizeformat(Render& r, const Bound& b) {
+  const bool binary = b.flag(r.heap(), 0, false);
+  const auto text_number = b.self.is_text() ? parse_float(b.self.str()) : std::nullopt;
+  if (!b.self.is_number() && !text_number)
+    fail("filesizeformat needs a number, found {}", b.self.type_name());
+  const double bytes = text_number ? *text_number : b.self.real(), base = binary ? 1024 : 1000;
+  if (bytes == 1) return r.heap().str("1 Byte");
+  if (bytes < base) return r.heap().str(fmt::format("{} Bytes", truncate(bytes)));
+  constexpr std::string_view prefixes = "kMGTPEZY";
+  double unit = base;
+  std::size_t i = 0;
+  for (; i + 1 < prefixes.size() && bytes >= unit * base; ++i) unit *= base;
+  const std::string prefix = binary && i == 0 ? "K" : std::string(1, prefixes[i]);
+  return r.heap().str(fmt::format("{:.1f} {}{}", bytes / unit, prefix, binary ? "iB" : "B"));
+}
+
 Value f_default(Render& r, const Bound& b) {
   const bool missing = b.self.is_undefined() || (b.flag(r.heap(), 1, false) && !truth(r.heap(), b.self));
   return missing ? b.get(0, r.heap().str("")) : b.self;
@@ -73,6 +90,7 @@ std::span<const Builtin> number_filters() {
       {"attr", f_attr, "name", 1},
       {"d", f_default, "default_value,boolean"},
       {"default", f_default, "default_value,boolean"},
+      {"filesizeformat", f_filesizeformat, "binary"},
       {"float", f_float, "default"},
       {"int", f_int, "default,base"},
       {"round", f_round, "precision,method"},

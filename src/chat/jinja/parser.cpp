@@ -34,6 +34,7 @@ class Parser : ExpressionParser {
         tokens_.next();
         auto* node = make<Output>(line);
         node->value = tuple(true);
+        node->escape = escape_of(node->value);
         tokens_.expect(Type::variable_end, "'}}'");
         out.push_back(node);
       } else {
@@ -86,12 +87,14 @@ class Parser : ExpressionParser {
       out.push_back(scope(line, "endgeneration"));
     else if (s == "block")
       out.push_back(named_block(line));
+    else if (s == "autoescape")
+      out.push_back(autoescape(line));
     else if (s == "print")
       print(line, out);
     else if (s == "break" || s == "continue")
       out.push_back(loop_control(line, s == "break"));
     else if (s == "include" || s == "import" || s == "from" || s == "extends")
-      fail("line {}: '{}' needs other templates, and a chat template has none", line, s);
+      out.push_back(other_template(word));
     else
       fail("line {}: unknown statement '{}'", line, s);
   }
@@ -111,6 +114,9 @@ class Parser : ExpressionParser {
   const Stmt* for_statement(int line) {
     auto* node = make<For>(line);
     node->target = target(false);
+    if (node->target.parts.empty() && node->target.id == tree_.loop)
+      fail("line {}: can't assign to the special variable 'loop'", line);
+    node->escape = escape_;
     tokens_.expect_word("in");
     node->iterable = tuple(false);
     if (tokens_.skip_word("if")) node->test = expression();
@@ -235,6 +241,7 @@ class Parser : ExpressionParser {
   const Stmt* filter_block(int line) {
     auto* node = make<FilterBlock>(line);
     node->filter = filter_chain(nullptr, true);
+    node->escape = escape_;
     node->body = whole_block("endfilter");
     return node;
   }
@@ -258,18 +265,52 @@ class Parser : ExpressionParser {
   }
 
   const Stmt* named_block(int line) {
-    const std::string_view name = tokens_.expect(Type::name, "a block's name").source;
-    tokens_.skip_word("scoped");
-    tokens_.skip_word("required");
-    const Stmt* node = scope(line, "endblock");
+    auto* node = make<Block>(line);
+    node->name = constant(tokens_.expect(Type::name, "a block's name").source);
+    const std::string_view name = node->name->bytes;
+    if (!tree_.blocks.emplace(name, node).second) fail("line {}: block '{}' defined twice", line, name);
+    node->scoped = tokens_.skip_word("scoped");
+    node->required = tokens_.skip_word("required");
+    const Escape outside = std::exchange(escape_, Escape::no);
+    const int loops = std::exchange(loops_, 0);
+    node->body = whole_block("endblock");
+    escape_ = outside;
+    loops_ = loops;
     tokens_.skip_word(name);
     return node;
+  }
+
+  const Stmt* autoescape(int line) {
+    auto* node = make<Autoescape>(line);
+    node->enabled = expression();
+    const auto* literal = dynamic_cast<const Literal*>(node->enabled);
+    const bool known = literal != nullptr && literal->value.is(Kind::boolean);
+    const Escape inside = !known ? Escape::ask : literal->value.boolean() ? Escape::yes : Escape::no;
+    const Escape outside = std::exchange(escape_, inside);
+    node->body = whole_block("endautoescape");
+    escape_ = outside;
+    return node;
+  }
+
+  // Its words mean nothing here: it fails where it runs, as jinja does without a loader.
+  const Stmt* other_template(const Token& word) {
+    auto* node = make<OtherTemplate>(word.line);
+    node->word = word.source;
+    while (!tokens_.is(Type::block_end) && !tokens_.is(Type::end)) tokens_.next();
+    return node;
+  }
+
+  // jinja writes literals out before it knows a condition that is none.
+  Escape escape_of(const Expr* value) const {
+    const bool literal = dynamic_cast<const Literal*>(value) != nullptr;
+    return literal && escape_ == Escape::ask ? Escape::no : escape_;
   }
 
   void print(int line, Body& out) {
     do {
       auto* node = make<Output>(line);
       node->value = expression();
+      node->escape = escape_of(node->value);
       out.push_back(node);
     } while (tokens_.skip_op(","));
   }

@@ -87,6 +87,8 @@ Arguments ExpressionParser::arguments() {
       a.star_star = expression();
     } else if (named) {
       const Text* name = constant(tokens_.next().source);
+      for (const auto& [other, value] : a.named)
+        if (other->bytes == name->bytes) fail("line {}: the argument '{}' is given twice", line, name->bytes);
       tokens_.next();
       a.named.emplace_back(name, expression());
     } else {

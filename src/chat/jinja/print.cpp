@@ -260,6 +260,16 @@ std::string to_repr(Heap& heap, const Value& v) {
   return std::move(writer.out);
 }
 
+Value soft_str(Heap& heap, const Value& v) {
+  return v.is_text() ? v : heap.str(to_str(heap, v));
+}
+
+Value escaped(Heap& heap, const Value& v) {
+  if (v.is_markup()) return v;
+  std::string html = v.is_text() ? html_escaped(v.str()) : html_escaped(to_str(heap, v));
+  return Value(heap.text(std::move(html), true));
+}
+
 std::string to_json(Heap& heap, const Value& v, const JsonStyle& style) {
   JsonWriter writer(heap, style);
   writer.write(v);

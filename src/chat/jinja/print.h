@@ -9,6 +9,8 @@ namespace rf::jinja {
 // Each charges its work to `heap` and throws Error on values nested too deeply.
 std::string to_str(Heap& heap, const Value& v);
 std::string to_repr(Heap& heap, const Value& v);
+Value soft_str(Heap& heap, const Value& v);  // as text that stays markup where it is
+Value escaped(Heap& heap, const Value& v);   // as markup
 
 struct JsonStyle {
   bool ascii = false;  // non-ASCII characters as \uXXXX

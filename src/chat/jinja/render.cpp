@@ -2,6 +2,7 @@
 
 #include "chat/jinja/builtin.h"
 #include "chat/jinja/operators.h"
+#include "chat/jinja/print.h"
 #include "chat/jinja/text.h"
 
 namespace rf::jinja {
@@ -36,6 +37,8 @@ void Render::set_global(std::string_view name, const Value& v) {
 }
 
 std::string Render::run() {
+  if (const auto self = tree_.names.find("self"); self != tree_.names.end())
+    globals_[self->second] = blocks();
   exec(tree_.body);
   return std::move(out_);
 }
@@ -66,6 +69,15 @@ void Render::write(std::string_view text) {
   if (captured_ + out_.size() + text.size() > heap_.limits().output)
     fail("the template writes more than {} bytes", heap_.limits().output);
   out_ += text;
+}
+
+void Render::write(const Value& v, Escape escape) {
+  if (escapes(escape))
+    write(escaped(heap_, v).str());
+  else if (v.is_text())
+    write(v.str());
+  else
+    write(to_str(heap_, v));
 }
 
 Render::Capture::Capture(Render& render) : render_(render), outer_(std::move(render.out_)) {

@@ -2,6 +2,7 @@
 #pragma once
 #include <ctime>
 #include <deque>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -37,12 +38,22 @@ class Render {
 
   // Sets a global variable, if the template mentions it.
   void set_global(std::string_view name, const Value& v);
+  Value blocks();  // what the template sees as `self`
   // The whole template's text.
   std::string run();
 
   Value eval(const Expr& e);
   Flow exec(const Body& body);
   void write(std::string_view text);
+  void write(const Value& v, Escape escape);
+  // As the autoescape block that runs last says.
+  bool autoescape() const { return autoescape_; }
+  void set_autoescape(bool on) { autoescape_ = on; }
+  bool escapes(Escape e) const { return e == Escape::yes || (e == Escape::ask && autoescape_); }
+  // A place among `size`: at random, but the same in every rendering, as prompts should be.
+  std::size_t pick(std::size_t size) { return static_cast<std::size_t>(random_() % size); }
+  // Text that the template wrote itself: markup where it was escaped.
+  Value written(std::string text, bool escaped) { return Value(heap_.text(std::move(text), escaped)); }
   // The text that `body` (which may be any function) writes.
   template <class Run>
   std::string capture(Run&& run) {
@@ -120,6 +131,8 @@ class Render {
   std::string out_;
   std::size_t captured_ = 0;  // bytes of output that outer captures hold
   int depth_ = 0, line_ = 1;
+  bool autoescape_ = false;
+  std::minstd_rand random_;
 };
 
 }  // namespace rf::jinja

@@ -66,6 +66,9 @@ Value f_map(Render& r, const Bound& b) {
   if (args.positional.empty()) {
     const Value attribute = named(args, "attribute");
     if (attribute.is_none()) fail("map requires a filter argument");
+    for (const auto& [key, value] : args.named)
+      if (key->bytes != "attribute" && key->bytes != "default")
+        fail("Unexpected keyword argument '{}'", key->bytes);
     const AttributePath path(r, attribute, named(args, "default"));
     for (const Value& v : items) out.push_back(path.get(r, v));
   } else {

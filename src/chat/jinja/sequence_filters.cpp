@@ -50,18 +50,32 @@ Value f_list(Render& r, const Bound& b) {
   return list_of(r, items_of(r.heap(), b.self));
 }
 
+// In an autoescape block all is escaped as soon as the separator or an item is markup.
 Value f_join(Render& r, const Bound& b) {
-  const std::string separator = b.has(0) ? to_str(r.heap(), b.arg[0]) : "";
+  Heap& heap = r.heap();
   const AttributePath path(r, b.has(1) ? b.arg[1] : Value::none());
+  Value separator = b.has(0) ? soft_str(heap, b.arg[0]) : heap.str("");
+  std::vector<Value> parts;
+  for (const Value& item : items_of(heap, b.self)) parts.push_back(soft_str(heap, path.get(r, item)));
+  const bool markup =
+      r.autoescape() && (separator.is_markup() || std::ranges::any_of(parts, &Value::is_markup));
+  if (markup) separator = escaped(heap, separator);
   std::string out;
-  bool first = true;
-  for (const Value& item : items_of(r.heap(), b.self)) {
-    const Value v = path.get(r, item);
-    r.heap().reserve(separator.size() + (v.is_text() ? v.str().size() : 0));
-    if (!std::exchange(first, false)) out += separator;
-    out += v.is_text() ? v.str() : to_str(r.heap(), v);
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const std::string_view part = markup ? escaped(heap, parts[i]).str() : parts[i].str();
+    heap.reserve(separator.str().size() + part.size());
+    if (i > 0) out += separator.str();
+    out += part;
   }
-  return r.heap().str(std::move(out));
+  return Value(heap.text(std::move(out), markup));
+}
+
+Value f_random(Render& r, const Bound& b) {
+  static const Text none{.bytes = "No random item, sequence was empty.", .own = {}};
+  if (!b.self.is_text() && !b.self.is_sequence() && !b.self.is_undefined())
+    fail("random needs a sequence, found {}", b.self.type_name());
+  const std::vector<Value> items = items_of(r.heap(), b.self);
+  return items.empty() ? hint(none) : items[r.pick(items.size())];
 }
 
 Value f_reverse(Render& r, const Bound& b) {
@@ -262,6 +276,7 @@ std::span<const Builtin> sequence_filters() {
       {"list", f_list, ""},
       {"max", f_max, "case_sensitive,attribute"},
       {"min", f_min, "case_sensitive,attribute"},
+      {"random", f_random, ""},
       {"reverse", f_reverse, ""},
       {"slice", f_slice, "slices,fill_with", 1},
       {"sort", f_sort, "reverse,case_sensitive,attribute"},

@@ -1,5 +1,6 @@
 // "...".format(...): replacement fields {name.attribute[key]!conversion:spec}.
 #include <algorithm>
+#include <utility>
 
 #include "base/error.h"
 #include "chat/jinja/format.h"
@@ -109,6 +110,8 @@ class BraceFormatter {
 
   Value base(std::string_view name) {
     const auto number = name.empty() ? std::optional(next_++) : parse_int(name, 10);
+    if (number && std::exchange(numbering_, name.empty() ? 'a' : 'm') == (name.empty() ? 'm' : 'a'))
+      fail("cannot switch between automatic field numbering and manual field specification");
     if (!number) {
       for (const auto& [key, value] : args_.named)
         if (key->bytes == name) return value;
@@ -165,6 +168,7 @@ class BraceFormatter {
   bool escape_;
   const Args& args_;
   std::int64_t next_ = 0;
+  char numbering_ = 0;  // 'a': fields without numbers were seen, 'm': such with
 };
 
 }  // namespace

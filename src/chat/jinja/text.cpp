@@ -14,34 +14,8 @@ bool is_tail(char c) {
   return (static_cast<unsigned char>(c) & 0xC0) == 0x80;
 }
 
-utf8proc_category_t category(char32_t c) {
-  return utf8proc_category(static_cast<utf8proc_int32_t>(c));
-}
-
-void append_upper(std::string& out, char32_t c) {
-  if (c == 0xDF)
-    out += "SS";  // the one common letter whose upper case is longer
-  else
-    append_utf8(out, static_cast<char32_t>(utf8proc_toupper(static_cast<utf8proc_int32_t>(c))));
-}
-void append_lower(std::string& out, char32_t c) {
-  append_utf8(out, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))));
-}
-
-bool is_cased(char32_t c) {
-  const auto k = category(c);
-  return k == UTF8PROC_CATEGORY_LU || k == UTF8PROC_CATEGORY_LL || k == UTF8PROC_CATEGORY_LT;
-}
-
 bool is_ascii(std::string_view s) {
   return std::all_of(s.begin(), s.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-}
-
-// Offset of the character that ends before `end`.
-std::size_t previous(std::string_view s, std::size_t end) {
-  std::size_t at = end - 1;
-  for (int i = 0; i < 3 && at > 0 && is_tail(s[at]); ++i) --at;
-  return char_size(s, at) == end - at ? at : end - 1;
 }
 
 template <class Test>
@@ -53,7 +27,7 @@ std::string_view strip_if(std::string_view s, Side side, Test&& test) {
     begin = at;
   }
   while (side != Side::left && begin < end) {
-    const std::size_t start = previous(s, end);
+    const std::size_t start = char_before(s, end);
     std::size_t at = start;
     if (!test(next_char(s, at))) break;
     end = start;
@@ -62,6 +36,12 @@ std::string_view strip_if(std::string_view s, Side side, Test&& test) {
 }
 
 }  // namespace
+
+std::size_t char_before(std::string_view s, std::size_t end) {
+  std::size_t at = end - 1;
+  for (int i = 0; i < 3 && at > 0 && is_tail(s[at]); ++i) --at;
+  return char_size(s, at) == end - at ? at : end - 1;
+}
 
 std::size_t char_size(std::string_view s, std::size_t at) {
   std::size_t end = at;
@@ -110,102 +90,6 @@ void append_utf8(std::string& out, char32_t c) {
   out.append(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(n));
 }
 
-bool is_space(char32_t c) {
-  if (c < 0x80) return c == ' ' || (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x1F);
-  return c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 ||
-         c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
-}
-
-bool is_line_break(char32_t c) {
-  return (c >= 0x0A && c <= 0x0D) || (c >= 0x1C && c <= 0x1E) || c == 0x85 || c == 0x2028 || c == 0x2029;
-}
-
-bool is_alpha(char32_t c) {
-  const auto k = category(c);
-  return k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_LO;
-}
-bool is_numeric(char32_t c) {
-  const auto k = category(c);
-  return k >= UTF8PROC_CATEGORY_ND && k <= UTF8PROC_CATEGORY_NO;
-}
-bool is_digit(char32_t c) {
-  return category(c) == UTF8PROC_CATEGORY_ND;
-}
-bool is_word(char32_t c) {
-  return c == '_' || is_alpha(c) || is_numeric(c);
-}
-bool is_upper(char32_t c) {
-  return category(c) == UTF8PROC_CATEGORY_LU;
-}
-bool is_lower(char32_t c) {
-  return category(c) == UTF8PROC_CATEGORY_LL;
-}
-bool is_printable(char32_t c) {
-  if (c < 0x80) return c >= 0x20 && c < 0x7F;
-  switch (category(c)) {
-    case UTF8PROC_CATEGORY_CC:
-    case UTF8PROC_CATEGORY_CF:
-    case UTF8PROC_CATEGORY_CS:
-    case UTF8PROC_CATEGORY_CO:
-    case UTF8PROC_CATEGORY_CN:
-    case UTF8PROC_CATEGORY_ZL:
-    case UTF8PROC_CATEGORY_ZP:
-    case UTF8PROC_CATEGORY_ZS:
-      return false;
-    default:
-      return true;
-  }
-}
-
-std::string to_upper(std::string_view s) {
-  std::string out;
-  out.reserve(s.size());
-  for (std::size_t at = 0; at < s.size();) append_upper(out, next_char(s, at));
-  return out;
-}
-
-std::string to_lower(std::string_view s) {
-  std::string out;
-  out.reserve(s.size());
-  for (std::size_t at = 0; at < s.size();) append_lower(out, next_char(s, at));
-  return out;
-}
-
-std::string capitalize(std::string_view s) {
-  if (s.empty()) return "";
-  std::size_t at = 0;
-  std::string out;
-  const char32_t first = next_char(s, at);
-  if (first == 0xDF)
-    out = "Ss";
-  else
-    append_utf8(out, static_cast<char32_t>(utf8proc_totitle(static_cast<utf8proc_int32_t>(first))));
-  return out + to_lower(s.substr(at));
-}
-
-std::string title_case(std::string_view s) {
-  std::string out;
-  bool in_word = false;
-  for (std::size_t at = 0; at < s.size();) {
-    const char32_t c = next_char(s, at);
-    if (in_word)
-      append_lower(out, c);
-    else
-      append_utf8(out, static_cast<char32_t>(utf8proc_totitle(static_cast<utf8proc_int32_t>(c))));
-    in_word = is_cased(c);
-  }
-  return out;
-}
-
-std::string swap_case(std::string_view s) {
-  std::string out;
-  for (std::size_t at = 0; at < s.size();) {
-    const char32_t c = next_char(s, at);
-    is_upper(c) ? append_lower(out, c) : append_upper(out, c);
-  }
-  return out;
-}
-
 std::string_view strip(std::string_view s, Side side) {
   return strip_if(s, side, is_space);
 }
@@ -227,7 +111,7 @@ std::vector<std::string_view> split_space(std::string_view s, std::int64_t max, 
     }
     std::size_t cut = from_right ? rest.size() : 0;
     while (from_right ? cut > 0 : cut < rest.size()) {
-      std::size_t at = from_right ? previous(rest, cut) : cut;
+      std::size_t at = from_right ? char_before(rest, cut) : cut;
       const std::size_t start = at;
       if (is_space(next_char(rest, at))) break;
       cut = from_right ? start : at;

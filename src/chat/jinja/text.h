@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "chat/jinja/letters.h"
+
 namespace rf::jinja {
 
 std::int64_t count_chars(std::string_view s);
@@ -13,23 +15,9 @@ std::size_t byte_of_char(std::string_view s, std::int64_t index);
 // Decodes the character at s[at] and moves `at` behind it; an invalid byte decodes to 0xDC00 + byte.
 char32_t next_char(std::string_view s, std::size_t& at);
 std::size_t char_size(std::string_view s, std::size_t at);  // bytes of the character at s[at]
+std::size_t char_before(std::string_view s,
+                        std::size_t end);  // offset of the character that ends before `end`
 void append_utf8(std::string& out, char32_t c);
-
-bool is_space(char32_t c);  // str.isspace, also what strip, split and \s take
-bool is_line_break(char32_t c);
-bool is_word(char32_t c);  // \w
-bool is_alpha(char32_t c);
-bool is_numeric(char32_t c);
-bool is_digit(char32_t c);
-bool is_upper(char32_t c);
-bool is_lower(char32_t c);
-bool is_printable(char32_t c);
-
-std::string to_upper(std::string_view s);
-std::string to_lower(std::string_view s);
-std::string capitalize(std::string_view s);
-std::string title_case(std::string_view s);  // str.title
-std::string swap_case(std::string_view s);
 
 enum class Side { left, right, both };
 std::string_view strip(std::string_view s, Side side = Side::both);

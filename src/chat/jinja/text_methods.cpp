@@ -175,7 +175,7 @@ Value m_format_map(Render& r, const Bound& b) {
 std::span<const Builtin> text_methods() {
   static constexpr Builtin table[] = {
       {"capitalize", changed<capitalize>, ""},
-      {"casefold", changed<to_lower>, ""},
+      {"casefold", changed<case_folded>, ""},
       {"center", m_center, "width,fillchar", 1},
       {"expandtabs", m_expandtabs, "tabsize"},
       {"format", m_format, "*"},

@@ -131,7 +131,7 @@ std::span<const Builtin> text_query_methods() {
       {"isalnum", all<is_alnum>, ""},
       {"isalpha", all<is_alpha>, ""},
       {"isascii", m_isascii, ""},
-      {"isdecimal", all<is_digit>, ""},
+      {"isdecimal", all<is_decimal>, ""},
       {"isdigit", all<is_digit>, ""},
       {"isidentifier", m_isidentifier, ""},
       {"islower", all_cased<is_lower, is_upper>, ""},

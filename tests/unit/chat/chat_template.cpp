@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "chat/template_needs.h"
 
 namespace rf {
 namespace {
@@ -71,6 +72,32 @@ std::string default_prompt(const std::set<std::string, std::less<>>& tokens) {
   const ChatTemplateInput input{
       .messages = talk, .tools = {}, .variables = {}, .bos = "<s>", .eos = "</s>", .now = {}};
   return prompt(default_chat_template([&](std::string_view t) { return tokens.contains(t); }), input);
+}
+
+TEST(TemplateNeeds, OlderMistralTemplatesGetIdsOfNineCharacters) {
+  const std::string source =
+      "{% for m in messages %}{% for c in m.tool_calls %}{% if c.id|length != 9 %}{{ raise_exception('nine') "
+      "}}{% endif %}"
+      "{{ c.id }}{{ c.function.arguments|tojson }}{% endfor %}{% if m.role == 'tool' %}|{{ m.tool_call_id "
+      "}}{% endif %}"
+      "{% endfor %}";
+  const auto ids = [&](const char* id) {
+    const ChatTemplate chat(source);
+    const Json call = {{"id", id}, {"type", "function"}, {"function", {{"name", "f"}, {"arguments", "{}"}}}};
+    const Json messages = {{{"role", "assistant"}, {"content", nullptr}, {"tool_calls", Json::array({call})}},
+                           {{"role", "tool"}, {"tool_call_id", id}, {"content", "r"}}};
+    return prompt(source, {.messages = adapted(messages, TemplateNeeds::of(chat, source)),
+                           .tools = {},
+                           .variables = {},
+                           .bos = "",
+                           .eos = "",
+                           .now = {}});
+  };
+  EXPECT_EQ(ids("abcdef123"), "abcdef123{}|abcdef123");
+  const std::string mapped = ids("call_00_x9f8e7d6c5b4a");
+  ASSERT_EQ(mapped.size(), 9u + 2 + 1 + 9) << mapped;
+  EXPECT_EQ(mapped.substr(0, 9), mapped.substr(12));
+  EXPECT_NE(mapped.substr(0, 9), ids("call_01_x9f8e7d6c5b4a").substr(0, 9));
 }
 
 TEST(DefaultTemplate, IsTheFamilysFormat) {

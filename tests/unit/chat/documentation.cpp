@@ -37,18 +37,24 @@ std::vector<Block> blocks_of(const std::string& page) {
   return blocks;
 }
 
-TEST(TemplatesPage, TemplateExampleGivesItsPrompt) {
+TEST(TemplatesPage, TemplateExamplesGiveTheirPrompts) {
   const auto blocks = blocks_of(page());
-  const auto at = std::ranges::find(blocks, "jinja", &Block::kind);
-  ASSERT_GE(blocks.end() - at, 3);
-  const ChatTemplate chat(at[0].text);
-  EXPECT_EQ(chat.render({.messages = Json::parse(at[1].text),
-                         .tools = {},
-                         .variables = {},
-                         .bos = "",
-                         .eos = "",
-                         .now = {}}),
-            at[2].text);
+  int examples = 0;
+  for (auto at = blocks.begin();
+       (at = std::find_if(at, blocks.end(), [](const Block& b) { return b.kind == "jinja"; })) !=
+       blocks.end();
+       ++at, ++examples) {
+    ASSERT_GE(blocks.end() - at, 3);
+    const ChatTemplate chat(at[0].text);
+    EXPECT_EQ(chat.render({.messages = Json::parse(at[1].text),
+                           .tools = {},
+                           .variables = {},
+                           .bos = "",
+                           .eos = "",
+                           .now = {}}),
+              at[2].text);
+  }
+  EXPECT_EQ(examples, 2);
 }
 
 TEST(TemplatesPage, MessageExamplesAreParsedSo) {

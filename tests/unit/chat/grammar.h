@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <deque>
 #include <map>
 #include <memory>
 #include <random>
@@ -75,26 +74,37 @@ inline std::vector<std::uint64_t> brute_mask(const TokenGrammar& grammar, gramma
   return mask;
 }
 
-// The shortest bytes after which `set` is complete.
-inline std::string shortest_end(grammar::Machine& machine, grammar::SetId set) {
+// How many frames lie between a set's lowest top and the bottom.
+inline int depth_of(grammar::Machine& machine, grammar::SetId set, std::map<grammar::SetId, int>& known) {
+  const auto at = known.find(set);
+  if (at != known.end()) return at->second;
+  int least = set == grammar::StackSets::none ? 0 : 1'000'000;
+  for (const auto& entry : machine.entries(set))
+    least = std::min(least, 1 + depth_of(machine, entry.below, known));
+  return known[set] = least;
+}
+
+// Short bytes after which `set` is complete: a search that looks at low stacks first.
+inline std::string short_end(grammar::Machine& machine, grammar::SetId set) {
+  std::map<grammar::SetId, int> depths;
   std::map<grammar::SetId, std::string> seen{{set, ""}};
-  std::deque<grammar::SetId> due{set};
-  while (!due.empty() && seen.size() < 50'000) {
-    const grammar::SetId at = due.front();
+  std::multimap<std::size_t, grammar::SetId> due{{0, set}};
+  while (!due.empty() && seen.size() < 100'000) {
+    const grammar::SetId at = due.begin()->second;
     const std::string bytes = seen[at];
-    due.pop_front();
+    due.erase(due.begin());
     if (machine.has(at, grammar::Automaton::bottom)) return bytes;
     for (int b = 0; b < 256; ++b) {
       const grammar::SetId next = machine.step(at, static_cast<std::uint8_t>(b));
       if (next != grammar::StackSets::none && seen.emplace(next, bytes + static_cast<char>(b)).second)
-        due.push_back(next);
+        due.emplace(bytes.size() + 8 * static_cast<std::size_t>(depth_of(machine, next, depths)), next);
     }
   }
   ADD_FAILURE() << "a dead end";
   return "";
 }
 
-// Chooses among allowed tokens by chance for `most` tokens, then takes the shortest way to the end. Every
+// Chooses among allowed tokens by chance for `most` tokens, then takes a short way to the end. Every
 // mask has a token, and every `check_every`th is what feeding the tokens' bytes says. Returns the text.
 inline std::string random_text(const TokenGrammar& grammar, unsigned seed, int most = 40,
                                int check_every = 7) {
@@ -128,7 +138,7 @@ inline std::string random_text(const TokenGrammar& grammar, unsigned seed, int m
     text += piece;
     for (const char c : piece) set = machine.step(set, static_cast<std::uint8_t>(c));
   }
-  text += shortest_end(machine, set);
+  text += short_end(machine, set);
   EXPECT_TRUE(allows(grammar, text)) << text;
   return text;
 }

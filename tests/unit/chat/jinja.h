@@ -15,9 +15,9 @@ inline std::string render(const std::string& source, const nlohmann::ordered_jso
   std::vector<jinja::Template::Variable> all;
   if (variables.is_object())
     for (const auto& [name, value] : variables.items()) all.emplace_back(name, &value);
-  std::tm now{};
-  now.tm_year = 126;
-  now.tm_mday = 5;
+  std::tm now{};  // Monday, 5 January 2026, 06:07:08
+  now.tm_year = 126, now.tm_mday = 5, now.tm_wday = 1, now.tm_yday = 4;
+  now.tm_hour = 6, now.tm_min = 7, now.tm_sec = 8;
   return jinja::Template(source).render(all, now, limits);
 }
 

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "cuts.h"
 #include "golden.h"
 
 namespace rf {
@@ -26,38 +27,9 @@ Dialect dialect_of(std::string_view source) {
   return Dialect::of(source, [](std::string_view) { return false; });
 }
 
-// The deltas put together as a client would.
-void add(Message& whole, const std::vector<MessageDelta>& deltas) {
-  for (const MessageDelta& delta : deltas) {
-    if (delta.kind == MessageDelta::Kind::content) whole.content += delta.text;
-    if (delta.kind == MessageDelta::Kind::reasoning) whole.reasoning += delta.text;
-    if (delta.kind != MessageDelta::Kind::tool_call) continue;
-    if (!delta.name.empty()) whole.tool_calls.push_back({delta.id, delta.name, ""});
-    ASSERT_EQ(delta.call, static_cast<int>(whole.tool_calls.size()) - 1);
-    whole.tool_calls.back().arguments += delta.text;
-  }
-}
-
 Message parse(const Dialect& dialect, const std::vector<std::string_view>& pieces, std::string_view prompt,
               const Json& offered = tools) {
-  MessageParser parser(dialect, {.prompt = prompt, .tools = offered, .id_seed = 1});
-  Message whole;
-  for (const std::string_view piece : pieces) add(whole, parser.feed(piece));
-  add(whole, parser.finish());
-  EXPECT_EQ(whole, parser.message());
-  return whole;
-}
-
-// All ways to cut a text in two, into single bytes, and into threes.
-void expect_same_however_cut(const Dialect& dialect, std::string_view text, std::string_view prompt) {
-  const Message whole = parse(dialect, {text}, prompt);
-  for (std::size_t at = 0; at <= text.size(); ++at)
-    ASSERT_EQ(parse(dialect, {text.substr(0, at), text.substr(at)}, prompt), whole) << "cut at " << at;
-  for (const std::size_t length : {std::size_t{1}, std::size_t{3}}) {
-    std::vector<std::string_view> pieces;
-    for (std::size_t at = 0; at < text.size(); at += length) pieces.push_back(text.substr(at, length));
-    ASSERT_EQ(parse(dialect, pieces, prompt), whole) << "pieces of " << length;
-  }
+  return test::parsed(dialect, pieces, prompt, offered);
 }
 
 // "name arguments; name arguments", arguments as compact JSON where they are JSON.
@@ -235,6 +207,16 @@ const Case cases[] = {
      "two\nlines\n\n</parameter>\n<parameter=label>\n"
      "null\n</parameter>\n<parameter=other>\nNone\n</parameter>\n</function>\n</tool_call>",
      "", "", R"(search_db {"query":"\n  two\nlines\n","label":null,"other":null})"},
+    {"Qwen3-Coder", "",
+     "<tool_call>\n<function=search_db>\n<parameter=query>\na "
+     "</parameter\n<parameter=limit>\n7\n</function>\n"
+     "</tool_call>",
+     "", "", R"(search_db {"query":"a </parameter","limit":7})"},
+    {"Qwen3-Coder", "",
+     "<tool_call>\n<function=search_db>\n<parameter=query>\nx <parameter=y> </function> "
+     "z\n</parameter>\n</function>"
+     "\n</tool_call>",
+     "", "", R"(search_db {"query":"x <parameter=y> </function> z"})"},
     {"StepFun3.5-Flash", "<think>\n",
      "Hm.\n</think>\n<tool_call>\n<function=get_weather>\n<parameter=city>\nParis\n</parameter>\n</"
      "function>\n"
@@ -344,7 +326,7 @@ TEST(MessageParser, UnderstandsEveryDialectHoweverTheTextIsCut) {
     EXPECT_EQ(message.content, c.content);
     EXPECT_EQ(message.reasoning, c.reasoning);
     EXPECT_EQ(calls_of(message), c.calls);
-    expect_same_however_cut(dialect, c.text, c.prompt);
+    test::expect_same_however_cut(dialect, c.text, c.prompt, tools);
   }
 }
 

@@ -1,0 +1,169 @@
+"""Families that are Llama with other norms, biases, positions or experts, computed plainly in float64 with numpy."""
+import dataclasses
+
+import numpy
+
+import golden
+from plain import (DIM, FFN, HEADS, HIDDEN, LAYERS, Weights, alibi_slopes, attention, heads, layer_norm, rms_norm,
+                   rotate_adjacent, rotate_halves, silu, softmax)
+
+EXPERT_FFN = 16
+
+
+@dataclasses.dataclass
+class Experts:
+    """A softmax over all chooses `used`; their weights add up to 1 where `normalise`. Every row goes through `shared`."""
+    count: int = 6
+    used: int = 2
+    normalise: bool = False
+    shared: int = 0
+    dense: int = 0  # first layers without experts
+
+
+@dataclasses.dataclass
+class Shape:
+    kv_heads: int = 2
+    rotate: object = rotate_adjacent  # None: ALiBi
+    layer_norm: bool = False          # with a bias unless `bare_norms`
+    bare_norms: bool = False
+    qkv_bias: bool = False
+    biases: bool = False              # of all other matrices
+    fused: bool = False               # query, key and value are one matrix of the file
+    head_norms: bool = False          # of queries and keys
+    clamp: float = 0
+    ffn_norm: str = "ffn_norm"
+    gated: object = silu              # gate and up; None: up alone, with gelu by tanh
+    experts: Experts = None
+
+
+def gelu_tanh(x):
+    return 0.5 * x * (1 + numpy.tanh((2 / numpy.pi) ** 0.5 * (x + 0.044715 * x ** 3)))
+
+
+class Model:
+    def __init__(self, name, shape):
+        self.w, self.shape = Weights(name), shape
+        self.table = self.w.embeddings("token_embd", golden.VOCABULARY)
+        self.layers = [self._layer(i) for i in range(LAYERS)]
+        self.last, self.output = self._norm("output_norm"), self.w.matrix("output", golden.VOCABULARY, HIDDEN)
+
+    def _norm(self, name, n=HIDDEN):
+        weight = self.w.norm(name, n)
+        if not self.shape.layer_norm:
+            return lambda x: rms_norm(x, weight)
+        bias = 0 if self.shape.bare_norms else self.w.bias(name, n)
+        return lambda x: layer_norm(x, weight, bias, 1e-5)
+
+    def _linear(self, name, rows, columns, biased, gain=1.1):
+        matrix = self.w.matrix(name, rows, columns, gain)
+        bias = self.w.bias(name, rows) if biased else 0
+        return lambda x: x @ matrix.T + bias
+
+    def _layer(self, i):
+        s, p, kv = self.shape, f"blk.{i}.", DIM * self.shape.kv_heads
+        layer = {"attn_norm": self._norm(p + "attn_norm"), "ffn_norm": self._norm(p + s.ffn_norm)}
+        if s.fused:
+            layer["qkv"] = self._linear(p + "attn_qkv", HIDDEN + 2 * kv, HIDDEN, s.qkv_bias, 1.5)
+        else:
+            parts = [self._linear(p + "attn_" + part, rows, HIDDEN, s.qkv_bias, 1.5)
+                     for part, rows in (("q", HIDDEN), ("k", kv), ("v", kv))]
+            layer["qkv"] = lambda x: numpy.concatenate([part(x) for part in parts], -1)
+        layer["o"] = self._linear(p + "attn_output", HIDDEN, HIDDEN, s.biases)
+        if s.head_norms:
+            layer["q_norm"], layer["k_norm"] = self._norm(p + "attn_q_norm", DIM), self._norm(p + "attn_k_norm", DIM)
+        sparse = s.experts is not None and i >= s.experts.dense
+        layer["ffn"] = self._experts(p) if sparse else self._network(p, FFN, "")
+        return layer
+
+    def _network(self, p, ffn, suffix):
+        s = self.shape
+        up = self._linear(p + "ffn_up" + suffix, ffn, HIDDEN, s.biases)
+        down = self._linear(p + "ffn_down" + suffix, HIDDEN, ffn, s.biases)
+        if s.gated is None:
+            return lambda x: down(gelu_tanh(up(x)))
+        gate = self._linear(p + "ffn_gate" + suffix, ffn, HIDDEN, False)
+        return lambda x: down(s.gated(gate(x)) * up(x))
+
+    def _experts(self, p):
+        e = self.shape.experts
+        router = self.w.matrix(p + "ffn_gate_inp", e.count, HIDDEN, 2.0)
+        gate, up = (self.w.matrices(p + f"ffn_{part}_exps", e.count, EXPERT_FFN, HIDDEN) for part in ("gate", "up"))
+        down = self.w.matrices(p + "ffn_down_exps", e.count, HIDDEN, EXPERT_FFN)
+        shared = self._network(p, e.shared * EXPERT_FFN, "_shexp") if e.shared else lambda x: 0
+
+        def compute(x):
+            out = numpy.zeros_like(x)
+            weights = softmax(x @ router.T)
+            for row, (h, weight) in enumerate(zip(x, weights)):
+                chosen = numpy.argsort(-weight, kind="stable")[:e.used]
+                total = weight[chosen].sum() if e.normalise else 1
+                for c in chosen:
+                    out[row] += weight[c] / total * (down[c] @ (silu(gate[c] @ h) * (up[c] @ h)))
+            return out + shared(x)
+        return compute
+
+    def logits(self, ids):
+        s, x, n = self.shape, self.table[ids], len(ids)
+        kv, bias = DIM * s.kv_heads, None
+        if s.rotate is None:
+            bias = -alibi_slopes(HEADS)[:, None, None] * numpy.abs(numpy.arange(n)[:, None] - numpy.arange(n))
+        for layer in self.layers:
+            qkv = layer["qkv"](layer["attn_norm"](x))
+            if s.clamp:
+                qkv = qkv.clip(-s.clamp, s.clamp)
+            q, k, v = heads(qkv[:, :HIDDEN], HEADS), heads(qkv[:, HIDDEN:HIDDEN + kv], s.kv_heads), heads(qkv[:, -kv:], s.kv_heads)
+            if s.head_norms:
+                q, k = layer["q_norm"](q), layer["k_norm"](k)
+            if s.rotate is not None:
+                q, k = s.rotate(q), s.rotate(k)
+            x = x + layer["o"](attention(q, k, v, bias))
+            x = x + layer["ffn"](layer["ffn_norm"](x))
+        return self.last(x) @ self.output.T
+
+
+def _make(root, name, architecture, reference, shape, keys=None):
+    model = Model(name, shape)
+    norm = "attention.layer_norm_epsilon" if shape.layer_norm else "attention.layer_norm_rms_epsilon"
+    all_keys = {"block_count": LAYERS, "context_length": 128, "embedding_length": HIDDEN, "feed_forward_length": FFN,
+                "attention.head_count": HEADS, "attention.head_count_kv": shape.kv_heads,
+                norm: 1e-5 if shape.layer_norm else 1e-6}
+    if shape.rotate is not None:
+        all_keys |= {"rope.dimension_count": DIM, "rope.freq_base": 10000.0}
+    if (e := shape.experts) is not None:
+        all_keys |= {"expert_count": e.count, "expert_used_count": e.used, "expert_feed_forward_length": EXPERT_FFN}
+        if e.shared:
+            all_keys |= {"expert_shared_count": e.shared, "leading_dense_block_count": e.dense, "expert_weights_scale": 1.0,
+                         "expert_weights_norm": e.normalise}
+    golden.make(root, name, architecture, all_keys | (keys or {}), model.w.tensors, model.logits, "numpy, " + reference)
+
+
+def dense(root):
+    _make(root, "qwen", "qwen", "from arXiv:2309.16609: biases of queries, keys and values only",
+          Shape(kv_heads=HEADS, rotate=rotate_halves, qkv_bias=True, fused=True), {"feed_forward_length": 2 * FFN})
+    _make(root, "qwen2vl", "qwen2vl", "from arXiv:2409.12191: text has the same position in all three sections",
+          Shape(rotate=rotate_halves, qkv_bias=True), {"rope.dimension_sections": [1, 1, 2, 0]})
+    _make(root, "qwen3vl", "qwen3vl", "from arXiv:2511.21631: Qwen 3's layers, sections that interleave",
+          Shape(rotate=rotate_halves, head_norms=True), {"rope.dimension_sections": [2, 1, 1, 0], "attention.key_length": DIM,
+                                                         "attention.value_length": DIM})
+    _make(root, "orion", "orion", "from arXiv:2401.12246: layer norms", Shape(rotate=rotate_halves, layer_norm=True))
+    _make(root, "xverse", "xverse", "from the published code of XVERSE-13B", Shape(kv_heads=HEADS))
+    _make(root, "exaone", "exaone", "from arXiv:2408.03541", Shape(rotate=rotate_halves))
+    _make(root, "refact", "refact", "from the published code of Refact 1.6B: ALiBi, one key head",
+          Shape(kv_heads=1, rotate=None))
+    _make(root, "codeshell", "codeshell", "from arXiv:2403.15747: GPT-2's network, rotary positions",
+          Shape(rotate=rotate_halves, layer_norm=True, qkv_bias=True, biases=True, fused=True, gated=None))
+
+
+def sparse(root):
+    _make(root, "deepseek", "deepseek", "from arXiv:2401.06066: shared experts, weights as the softmax gives them",
+          Shape(kv_heads=HEADS, experts=Experts(shared=2, dense=1)))
+    _make(root, "bailingmoe", "bailingmoe", "from arXiv:2503.05139", Shape(experts=Experts(normalise=True, shared=1)))
+    _make(root, "dbrx", "dbrx", "from the published code of DBRX: layer norms without biases, clamped projections",
+          Shape(rotate=rotate_halves, layer_norm=True, bare_norms=True, fused=True, clamp=1.5, ffn_norm="attn_output_norm",
+                experts=Experts(normalise=True)), {"attention.clamp_kqv": 1.5})
+    _make(root, "qwen3vlmoe", "qwen3vlmoe", "from arXiv:2511.21631: Qwen 3's layers with experts",
+          Shape(rotate=rotate_halves, head_norms=True, experts=Experts(normalise=True)),
+          {"rope.dimension_sections": [2, 1, 1, 0], "attention.key_length": DIM, "attention.value_length": DIM})
+
+
+FAMILIES = [dense, sparse]
