@@ -91,12 +91,31 @@ std::string default_config_file() {
   return home == nullptr ? "" : std::string(home) + "/.config/rocmforge/config.toml";
 }
 
+// What is set by command line, environment or file, as words that set it again.
+std::vector<std::string> words_of(std::initializer_list<const CLI::App*> apps) {
+  std::vector<std::string> words;
+  for (const CLI::App* app : apps)
+    for (const CLI::Option* option : app->get_options()) {
+      if (environment_name(*option).empty() || option->get_lnames()[0] == "config" || option->count() == 0)
+        continue;
+      for (const std::string& value : option->results())
+        words.push_back(fmt::format("--{}={}", option->get_lnames()[0], value));
+    }
+  return words;
+}
+
 struct CommandLine {
   CLI::App root{"Runs GGUF language models.", "rocmforge"};
   std::string log_level = "warn", log_format = "text";
+  ServeOptions serving;
   std::vector<Command> commands;
 
-  CommandLine() {
+  explicit CommandLine(const std::vector<std::string>& arguments) {
+    declare();
+    serving.again = [arguments] { return CommandLine(arguments).parse(arguments).serving; };
+  }
+
+  void declare() {
     root.require_subcommand(1);
     root.fallthrough();
     root.set_version_flag("--version", RF_VERSION);
@@ -111,7 +130,7 @@ struct CommandLine {
     root.set_config("--config", is_named ? named : default_config_file(),
                     "File of options: long names as keys", is_named);
     root.config_formatter(std::make_shared<ConfigFile>(root));
-    commands = declare_commands(root);
+    commands = declare_commands(root, serving);
     name_environment(root);
     for (const Command& command : commands) {
       command.app->fallthrough();
@@ -122,6 +141,16 @@ struct CommandLine {
           "environment.");
       name_environment(*command.app);
     }
+  }
+
+  // Throws CLI::Error.
+  CommandLine& parse(std::vector<std::string> arguments) {
+    std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
+    root.parse(std::move(arguments));
+    serving.log_level = log_level;
+    serving.log_format = log_format;
+    serving.words = words_of({&root, root.get_subcommand("serve")});
+    return *this;
   }
 
   int run() {
@@ -141,10 +170,9 @@ int failed(const char* what) {
 }  // namespace
 
 int run_command_line(std::vector<std::string> arguments) {
-  CommandLine line;
-  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
+  CommandLine line(arguments);
   try {
-    line.root.parse(std::move(arguments));
+    line.parse(std::move(arguments));
   } catch (const CLI::Success& help) {
     return line.root.exit(help);
   } catch (const CLI::ParseError& error) {

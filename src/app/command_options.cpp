@@ -146,6 +146,13 @@ Command command(CLI::App& root, const char* name, const char* help, int (*run)(c
   return {app, [options, run] { return run(*options); }};
 }
 
+// Its options are read again while it runs, hence they are not its own.
+Command serve_command(CLI::App& root, ServeOptions& options) {
+  CLI::App* app = root.add_subcommand("serve", "Serve models over HTTP");
+  declare_serve(*app, options);
+  return {app, [&options] { return serve(options); }};
+}
+
 void require(bool holds, const char* message) {
   if (!holds) throw CLI::ValidationError(message);
 }
@@ -365,7 +372,7 @@ void declare_devices(CLI::App& app, DevicesOptions& o) {
 
 }  // namespace
 
-std::vector<Command> declare_commands(CLI::App& root) {
+std::vector<Command> declare_commands(CLI::App& root, ServeOptions& serving) {
   LogitsOptions exact;
   exact.load.kv = "f32";
   EmbedOptions embedding;
@@ -373,7 +380,7 @@ std::vector<Command> declare_commands(CLI::App& root) {
   return {
       command(root, "chat", "Talk with a model", chat, declare_chat),
       command(root, "generate", "Go on with a text", generate, declare_generate),
-      command(root, "serve", "Serve models over HTTP", serve, declare_serve),
+      serve_command(root, serving),
       command(root, "status", "Show a running server's requests, or one of them", request_status,
               declare_request),
       command(root, "cancel", "Cancel a request of a running server", request_cancel, declare_request),

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "app/commands.h"
+#include "app/serve_options.h"
 
 namespace rf {
 
@@ -16,7 +17,7 @@ struct Command {
 
 void add_load(CLI::App& app, LoadOptions& load);  // the options of all commands that run a model
 
-// Adds all commands to `root`, in the order in which help lists them.
-std::vector<Command> declare_commands(CLI::App& root);
+// Adds all commands to `root`, in the order in which help lists them. `serving`: the options of serve.
+std::vector<Command> declare_commands(CLI::App& root, ServeOptions& serving);
 
 }  // namespace rf

@@ -53,6 +53,9 @@ std::unique_ptr<Engine> load_engine(const std::string& model, const LoadOptions&
   engine.state_snapshots = options.state_snapshots;
   engine.wanted_rows = use.wanted_rows;
   engine.cache_tokens = use.cache_tokens;
+  engine.host_cache_bytes = use.host_cache_bytes;
+  engine.cache_folder = use.cache_folder;
+  engine.cache_folder_bytes = use.cache_folder_bytes;
   engine.gap = use.gap;
   engine.embed = options.embed;
   engine.kv = kv_by_name(options.kv);

@@ -1,5 +1,6 @@
 // Loading: from what a user called a model and how it should run to an Engine.
 #pragma once
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -16,10 +17,13 @@ std::string find_model(const std::string& name);
 
 // What a command makes of an engine.
 struct LoadUse {
-  int parallel = 1;      // sequences at once
-  int wanted_rows = 0;   // rows of logits a step; 0: one a sequence
-  int cache_tokens = 0;  // positions of the cache; 0: the context of each sequence
-  double gap = 0;        // EngineOptions::gap
+  int parallel = 1;                   // sequences at once
+  int wanted_rows = 0;                // rows of logits a step; 0: one a sequence
+  int cache_tokens = 0;               // positions of the cache; 0: the context of each sequence
+  std::int64_t host_cache_bytes = 0;  // these three and `gap` as in EngineOptions
+  std::string cache_folder{};
+  std::uint64_t cache_folder_bytes = 0;
+  double gap = 0;
   std::function<void(std::size_t done, std::size_t total)>
       progress{};  // none: shown on a terminal when it takes long
 };

@@ -8,21 +8,27 @@
 #include <csignal>
 #include <filesystem>
 #include <iterator>
+#include <set>
 
 #include "app/file.h"
 #include "app/load.h"
 #include "app/model_files.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "base/team.h"
 #include "chat/constraints.h"
 #include "cpu/cpu.h"
 #include "engine/worker.h"
+#include "server/model_text.h"
 #include "server/server.h"
 
 namespace rf {
 namespace {
 
-// The process of an engine: the same command line as the server's, and two words more.
+constexpr int prompt_logprob_rows = 32;  // of a step, where log-probabilities of a prompt are asked for
+constexpr double mib = 1024 * 1024;
+
+// The process of an engine: the options of the server as words, and two words more.
 int run_engine(const ServeOptions& options) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   ::fcntl(options.worker_socket, F_SETFD, FD_CLOEXEC);
@@ -31,12 +37,20 @@ int run_engine(const ServeOptions& options) {
   parts.load = [&](const auto& progress) {
     return load_engine(options.worker_model, options.load,
                        {.parallel = options.server.service.parallel,
+                        .wanted_rows = std::max(options.server.service.parallel, prompt_logprob_rows),
                         .cache_tokens = options.cache_tokens,
+                        .host_cache_bytes = options.host_cache_mib < 0
+                                                ? std::int64_t{-1}
+                                                : static_cast<std::int64_t>(options.host_cache_mib * mib),
+                        .cache_folder = options.cache_folder,
+                        .cache_folder_bytes = static_cast<std::uint64_t>(options.cache_folder_mib * mib),
                         .gap = options.gap,
                         .progress = progress});
   };
   parts.constraints = [](const Engine& engine) {
-    const auto all = std::make_shared<Constraints>(engine.tokenizer());
+    const Tokenizer& tokenizer = engine.tokenizer();
+    const auto all = std::make_shared<Constraints>(
+        tokenizer, dialect_of(template_source(engine.file(), tokenizer), tokenizer));
     return [all](const message::ConstraintText& text) {
       if (text.kind > static_cast<std::uint8_t>(ConstraintSource::Kind::tool_calls))
         fail("constraint: there is no kind {}", text.kind);
@@ -46,17 +60,18 @@ int run_engine(const ServeOptions& options) {
   return run_worker(options.worker_socket, parts);
 }
 
-// The words of this process's command line.
-std::vector<std::string> own_command() {
-  const std::string text = read_file("/proc/self/cmdline");
-  std::vector<std::string> words;
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = std::min(text.find('\0', begin), text.size());
-    words.push_back(text.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  words.at(0) = std::filesystem::read_symlink("/proc/self/exe");
-  return words;
+// The process of an engine gets all options as words, so that a file that has changed meanwhile, or is wrong,
+// matters no more.
+std::vector<std::string> engine_command(const std::vector<std::string>& words, const std::string& model) {
+  std::vector<std::string> command = {std::filesystem::read_symlink("/proc/self/exe"), "serve",
+                                      "--config=/dev/null"};
+  std::ranges::copy_if(words, std::back_inserter(command), [](const std::string& word) {
+    return !word.starts_with("--api-key=");  // others can read a command line
+  });
+  for (const std::string& word :
+       {"--worker-model=" + model, std::string("--worker-socket"), std::string("{}")})
+    command.push_back(word);
+  return command;
 }
 
 ModelEntry entry_of(const std::string& given) {
@@ -76,30 +91,61 @@ std::vector<ModelEntry> entries_of(const ServeOptions& options) {
     for (const std::string& path : model_files(options.models_folder)) entries.push_back(entry_of(path));
   if (entries.empty())
     fail("serve: expected a model (--model) or a folder of models (--models-dir), found none");
-  for (ModelEntry& entry : entries) {
-    entry.command = own_command();
-    for (const std::string& word :
-         {std::string("--worker-model"), entry.path, std::string("--worker-socket"), std::string("{}")})
-      entry.command.push_back(word);
-  }
+  for (ModelEntry& entry : entries) entry.command = engine_command(options.words, entry.path);
   return entries;
+}
+
+ServerSettings settings_of(const ServeOptions& given) {
+  ServerSettings settings{.options = given.server, .models = entries_of(given)};
+  settings.options.http.limits.body_bytes = static_cast<std::uint64_t>(given.body_mib * mib);
+  settings.options.models.memory_bytes = static_cast<std::uint64_t>(given.memory_gib * 1024 * 1024 * 1024);
+  return settings;
+}
+
+// The options that differ and need a new start, by name.
+std::string needing_a_start(const std::vector<std::string>& before, const std::vector<std::string>& after) {
+  static const std::set<std::string> changeable = {
+      "--model",        "--models-dir",      "--max-body",      "--max-header",   "--max-connections",
+      "--idle-timeout", "--receive-timeout", "--queue",         "--max-choices",  "--request-timeout",
+      "--api-key",      "--api-key-file",    "--cors-origin",   "--memory-limit", "--keep-alive",
+      "--watchdog",     "--drain-timeout",   "--context-shift", "--log-prompts",  "--log-level",
+      "--log-format"};
+  std::set<std::string> names;
+  for (const auto& [some, others] : {std::pair(&before, &after), std::pair(&after, &before)})
+    for (const std::string& word : *some)
+      if (std::ranges::find(*others, word) == others->end()) names.insert(word.substr(0, word.find('=')));
+  std::string list;
+  for (const std::string& name : names)
+    if (!changeable.contains(name)) list += (list.empty() ? "" : ", ") + name;
+  return list;
 }
 
 }  // namespace
 
 int serve(const ServeOptions& given) {
   if (given.worker_socket >= 0) return run_engine(given);
-  ServerOptions server = given.server;
-  server.http.limits.body_bytes = static_cast<std::uint64_t>(given.body_mib * 1024 * 1024);
-  server.models.memory_bytes = static_cast<std::uint64_t>(given.memory_gib * 1024 * 1024 * 1024);
-  const std::vector<ModelEntry> entries = entries_of(given);
+  const ServerSettings settings = settings_of(given);
   if (given.check_config) {
-    check_server(server, entries);
+    check_server(settings.options, settings.models);
     std::puts("the configuration is good");
     return 0;
   }
   const int threads = given.load.threads > 0 ? given.load.threads : default_threads();
-  return run_server(server, entries, [threads] { return measure_read_bandwidth(threads); });
+  const auto next = std::make_shared<ServeOptions>(given);
+  ServerCalls calls;
+  calls.read_bandwidth = [threads] { return measure_read_bandwidth(threads); };
+  calls.read_again = [next, again = given.again] {
+    *next = again();
+    return settings_of(*next);
+  };
+  calls.applied = [next, words = given.words, told = std::string()]() mutable {
+    set_up_log(next->log_level, next->log_format);
+    const std::string names = needing_a_start(words, next->words);
+    if (!names.empty() && names != told)
+      spdlog::warn("{}: what changed counts from the next start on", names);
+    told = names;
+  };
+  return run_server(settings, std::move(calls));
 }
 
 }  // namespace rf

@@ -38,6 +38,14 @@ void add_service(CLI::App& app, ServeOptions& o) {
       ->check(CLI::Range(0, 1 << 20));
   add("--cache-tokens", o.cache_tokens, "Positions of a model's cache; 0: --parallel times --ctx")
       ->check(CLI::Range(0, 1 << 30));
+  add("--host-cache", o.host_cache_mib,
+      "MiB of a model's cache that are kept in host memory when others need its room; -1: as many as the "
+      "cache has, but at most an eighth of the memory")
+      ->check(CLI::Range(-1.0, 1e9));
+  add("--cache-dir", o.cache_folder,
+      "A folder for what prompts and answers were read to, so that a restart finds it; several servers may "
+      "share it");
+  add("--cache-size", o.cache_folder_mib, "MiB that its files may take")->check(CLI::Range(0.0, 1e9));
   add("--max-gap", o.gap,
       "How much longer a step may take because it reads prompts too, as a factor above 1; 0: as long as it "
       "likes")
@@ -62,6 +70,9 @@ void add_service(CLI::App& app, ServeOptions& o) {
   add("--drain-timeout", o.server.drain_seconds, "Seconds that requests may still take after SIGTERM")
       ->check(CLI::Range(0, 86400));
   add("--otlp-endpoint", o.server.otlp_endpoint, "Send traces to this OTLP/HTTP collector");
+  app.add_flag("--context-shift", service.context_shift,
+               "Take the oldest part out of prompts that are too long, instead of status 400")
+      ->group("Serving");
   app.add_flag("--log-prompts", service.log_prompts, "Write requests to the log, prompts included")
       ->group("Serving");
 }

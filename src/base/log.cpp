@@ -36,8 +36,12 @@ void set_up_log(const std::string& level, const std::string& format) {
     fail("log level: found '{}', expected trace, debug, info, warn, error or off", level);
   if (format != "text" && format != "json") fail("log format: found '{}', expected text or json", format);
 
-  auto logger =
-      std::make_shared<spdlog::logger>("rf", std::make_shared<spdlog::sinks::ansicolor_stderr_sink_mt>());
+  constexpr const char* name = "rf";
+  auto logger = spdlog::default_logger();
+  const bool first = logger == nullptr || logger->name() != name;
+  if (first)
+    logger =
+        std::make_shared<spdlog::logger>(name, std::make_shared<spdlog::sinks::ansicolor_stderr_sink_mt>());
   auto formatter = std::make_unique<spdlog::pattern_formatter>();
   if (format == "json")
     formatter->add_flag<JsonText>('*').set_pattern(
@@ -46,7 +50,7 @@ void set_up_log(const std::string& level, const std::string& format) {
     formatter->set_pattern("%H:%M:%S.%e %^%l%$ %v");
   logger->set_formatter(std::move(formatter));
   logger->set_level(parsed);
-  spdlog::set_default_logger(std::move(logger));
+  if (first) spdlog::set_default_logger(std::move(logger));
 }
 
 }  // namespace rf

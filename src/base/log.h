@@ -6,7 +6,8 @@
 
 namespace rf {
 
-// level: trace debug info warn error off; format: text or json. Throws Error on any other word.
+// level: trace debug info warn error off; format: text or json. May be called again while others log. Throws
+// Error on any other word.
 void set_up_log(const std::string& level, const std::string& format);
 
 }  // namespace rf

@@ -65,7 +65,8 @@ std::shared_ptr<const TokenConstraint> Constraints::get(const ConstraintSource& 
     kept_.splice(kept_.begin(), kept_, at);
     return kept_.front().constraint;
   }
-  auto constraint = grammar::TokenGrammar::make(rules_of(source, dialect_), trie_of(source));
+  Rules rules = rules_of(source, dialect_);  // throws where the trie cannot be made
+  auto constraint = grammar::TokenGrammar::make(std::move(rules), trie_of(source));
   kept_.push_front({hash, source, constraint});
   if (kept_.size() > most_kept) kept_.pop_back();
   return constraint;

@@ -1,80 +1,22 @@
 #include "engine/engine.h"
 
 #include <algorithm>
-#include <limits>
 #include <map>
 #include <span>
 #include <utility>
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/log.h"
 #include "engine/embedder.h"
 #include "engine/mask_thread.h"
-#include "engine/page_pool.h"
+#include "engine/pace.h"
 #include "engine/reply.h"
 #include "engine/scheduler.h"
+#include "engine/setup.h"
 #include "text/textless.h"
 
 namespace rf {
 namespace {
-
-constexpr int default_context = 8192;  // where the model could do more and nobody asked
-
-void check_at_least(const char* field, int value, int least) {
-  if (value < least) fail("{}: expected at least {}, found {}", field, least, value);
-}
-
-// The options with every 0 resolved.
-EngineOptions resolve(EngineOptions options, const Spec& spec) {
-  check_at_least("context", options.context, 0);
-  check_at_least("parallel", options.parallel, 1);
-  check_at_least("page_tokens", options.page_tokens, 1);
-  check_at_least("cache_tokens", options.cache_tokens, 0);
-  check_at_least("state_snapshots", options.state_snapshots, -1);
-  check_at_least("batch_rows", options.batch_rows, 0);
-  check_at_least("wanted_rows", options.wanted_rows, 0);
-  if (options.gap != 0 && !(options.gap > 1)) fail("gap: expected above 1, or 0, found {}", options.gap);
-  if (options.context == 0) options.context = std::min(spec.context, default_context);
-  if (options.context > spec.context)
-    spdlog::warn("context: {} positions, but the model was trained on {}", options.context, spec.context);
-  check_at_least("context", options.context, 2);
-  if (options.cache_tokens != 0) check_at_least("cache_tokens", options.cache_tokens, options.context);
-  if (options.batch_rows == 0) options.batch_rows = spec.causal ? default_batch_rows : options.context;
-  options.embed = options.embed || spec.pooling || !spec.causal;
-  if (options.embed) options.wanted_rows = options.batch_rows;  // any pooling may be asked for
-  if (options.wanted_rows == 0) options.wanted_rows = options.parallel;
-  if (options.state_snapshots < 0) options.state_snapshots = default_state_snapshots(options.parallel);
-  options.wanted_rows = std::min(options.wanted_rows, options.batch_rows);
-  return options;
-}
-
-RunLimits limits_of(const EngineOptions& options, const Program& program) {
-  const auto pages_for = [&](std::int64_t tokens) {
-    return (tokens + options.page_tokens - 1) / options.page_tokens;
-  };
-  const std::int64_t pages = pages_for(options.context);
-  const std::int64_t all =
-      options.cache_tokens != 0 ? pages_for(options.cache_tokens) : options.parallel * pages;
-  if (all * options.page_tokens > std::numeric_limits<int>::max())
-    fail("parallel: {} sequences of {} positions are more than a cache can have", options.parallel,
-         options.context);
-  return {.batch = {.rows = options.batch_rows,
-                    .wanted = options.wanted_rows,
-                    .sequences = options.parallel,
-                    .pages = static_cast<int>(pages)},
-          .kv = options.kv,
-          .page_tokens = options.page_tokens,
-          .cache_pages = static_cast<int>(all),
-          .state_slots = program.states.empty() ? 0 : options.parallel + options.state_snapshots};
-}
-
-// Programs are checked before anything is allocated for them.
-Program checked_program(const Gguf& file, const Spec& spec, const EngineOptions& options) {
-  Program program = record(file, spec, options.context, options.embed);
-  check(program);
-  return program;
-}
 
 // A vocabulary that cannot be used is no obstacle to those who bring tokens: null, with the reason in `why`.
 std::unique_ptr<Tokenizer> tokenizer_of(const Gguf& file, std::string& why) {
@@ -85,6 +27,21 @@ std::unique_ptr<Tokenizer> tokenizer_of(const Gguf& file, std::string& why) {
     return nullptr;
   }
 }
+
+class PlanMemory : public CacheMemory {
+ public:
+  explicit PlanMemory(Plan& plan) : plan_(plan) {}
+  std::size_t page_bytes() const override { return plan_.page_bytes(); }
+  void read_page(int page, std::byte* out) override { plan_.read_page(page, out); }
+  void write_page(int page, const std::byte* in) override { plan_.write_page(page, in); }
+  std::size_t state_bytes() const override { return plan_.state_bytes(); }
+  void copy_state(int from, int to) override { plan_.copy_state(from, to); }
+  void read_state(int slot, std::byte* out) override { plan_.read_state(slot, out); }
+  void write_state(int slot, const std::byte* in) override { plan_.write_state(slot, in); }
+
+ private:
+  Plan& plan_;
+};
 
 // What is held is let go whatever the sink does.
 struct Held {
@@ -121,14 +78,35 @@ struct Engine::State {
         tokenizer(tokenizer_of(file, tokenizer_error)),
         textless(tokenizer == nullptr ? make_textless(static_cast<std::int32_t>(program.vocab)) : nullptr),
         plan(program, std::move(backends), limits_of(options, program), preference(), options.progress),
-        pages(plan.limits().cache_pages, options.page_tokens,
-              program.states.empty() ? 0 : options.state_snapshots),
-        scheduler(pages, plan.limits().batch, copy_state()),
+        memory(plan),
+        store(memory, store_options(options, file, plan)),
+        cache({.pages = plan.limits().cache_pages,
+               .page_tokens = options.page_tokens,
+               .snapshots = program.states.empty() ? 0 : options.state_snapshots,
+               .first_snapshot = options.parallel},
+              store),
+        scheduler(cache, plan.limits().batch),
+        pace(options.gap > 0 ? std::optional<Pace>(std::in_place, options.gap, options.batch_rows)
+                             : std::nullopt),
         load_seconds(static_cast<double>(now_ns() - started) * 1e-9) {}
 
-  std::function<void(int, int)> copy_state() {
-    if (program.states.empty()) return {};
-    return [this](int from, int to) { plan.copy_state(from, to); };
+  // Goes on without the device that failed: everything is read again.
+  void recover(const DeviceError& error) {
+    plan.recover(error);
+    scheduler.restart();
+    cache.forget_all(cache_identity(file, plan, options.context));
+  }
+
+  // Copies a page of a finished request to the folder, and more of them where nothing else is to be done.
+  bool save(bool idle) {
+    if (!cache.unsaved()) return false;
+    if (idle) store.folder()->wait_for_room();
+    try {
+      return cache.save_one();
+    } catch (const DeviceError& error) {
+      recover(error);
+      return true;
+    }
   }
 
   const Tokenizer& usable_tokenizer() const {
@@ -217,24 +195,12 @@ struct Engine::State {
   }
 
   // Learns what steps cost, and how many rows of prompts the next one may have for that.
-  void pace(std::int64_t step_ns) {
+  void learn_pace(std::int64_t step_ns) {
     const auto pieces = scheduler.pieces();
     const auto decoding =
         static_cast<int>(std::ranges::count_if(pieces, [](const auto& p) { return p.decoding; }));
-    const int prompts = scheduler.batch().rows() - decoding;
-    const auto learn = [](double& known, double seen) {
-      known = known == 0 ? seen : 0.8 * known + 0.2 * seen;
-    };
-    const auto ns = static_cast<double>(step_ns);
-    if (prompts == 0)
-      learn(decode_ns, ns);
-    else if (decode_ns > 0 && ns > decode_ns)
-      learn(prompt_row_ns, (ns - (decoding > 0 ? decode_ns : 0)) / prompts);
-    constexpr int least = 4, untried = 16;  // rows
-    int most = untried;
-    if (decode_ns > 0 && prompt_row_ns > 0)
-      most = static_cast<int>((options.gap - 1) * decode_ns / prompt_row_ns);
-    scheduler.set_prompt_rows(std::clamp(most, least, options.batch_rows));
+    pace->note(step_ns, decoding, scheduler.batch().rows() - decoding);
+    scheduler.set_prompt_rows(pace->prompt_rows());
   }
 
   // `rows`: hidden states of the batch that ran, f32 [wanted, width].
@@ -252,6 +218,17 @@ struct Engine::State {
     event.finish = Finish::end_of_text;
   }
 
+  // `logits`: of the batch that ran, f32 [wanted, vocab]; row r of the piece foretells the token after it.
+  static void tell_prompt(const Active& request, const Scheduler::Piece& piece, std::span<const float> logits,
+                          std::size_t vocab, Event& event) {
+    const Sequence& sequence = request.sequence;
+    for (int p = sequence.read - piece.rows; p < std::min(sequence.read, request.prompt_tokens - 1); ++p) {
+      const auto row = static_cast<std::size_t>(piece.wanted + 1 - (sequence.read - p));
+      event.prompt.push_back(request.reply->logprob_of(
+          logits.subspan(row * vocab, vocab), sequence.tokens[static_cast<std::size_t>(p) + 1], p + 1));
+    }
+  }
+
   // `logits`: of the batch that ran, f32 [wanted, vocab].
   void give(const Scheduler::Piece& piece, std::span<const float> logits, std::vector<Event>& events) {
     const auto at = active.find(piece.sequence->id);
@@ -264,9 +241,11 @@ struct Engine::State {
     if (request.embedder) {
       embed(request, piece, logits, width, event);
     } else if (piece.wanted >= 0) {
-      request.reply->next(logits.subspan(static_cast<std::size_t>(piece.wanted) * width, width),
-                          sequence.tokens, event);
-      sequence.tokens.push_back(event.token);
+      if (sequence.all_wanted) tell_prompt(request, piece, logits, width, event);
+      if (sequence.unread() == 0)
+        request.reply->next(logits.subspan(static_cast<std::size_t>(piece.wanted) * width, width),
+                            sequence.tokens, event);
+      if (event.token >= 0) sequence.tokens.push_back(event.token);
     }
     if (event.finish != Finish::unfinished) finish(at);
     events.push_back(std::move(event));
@@ -281,14 +260,16 @@ struct Engine::State {
   std::unique_ptr<Tokenizer> tokenizer;  // may be null
   std::unique_ptr<Tokenizer> textless;   // where it is
   Plan plan;
-  PagePool pages;
+  PlanMemory memory;
+  PageStore store;
+  PrefixCache cache;
   Scheduler scheduler;
   std::map<std::uint64_t, Active> active;   // by id; the scheduler points into it
   std::vector<std::uint64_t> cancelled;     // their last events are due
   std::vector<Reply*> constrained;          // whose next token the batch under way gives
   std::unique_ptr<MaskThread> mask_thread;  // from the first constrained batch on
   std::uint64_t last_id = 0;
-  double decode_ns = 0, prompt_row_ns = 0;  // of a step, and of a row of a prompt beside it; 0: not known
+  std::optional<Pace> pace;  // none: as fast as can be
   double load_seconds;
 };
 
@@ -296,7 +277,12 @@ Engine::Engine(const std::string& path, std::vector<std::unique_ptr<Backend>> ba
                const EngineOptions& options)
     : state_(std::make_unique<State>(path, std::move(backends), options)) {}
 
-Engine::~Engine() = default;
+// What finished requests have read is worth a moment.
+Engine::~Engine() {
+  const std::int64_t until = now_ns() + 1'000'000'000;
+  while (now_ns() < until && state_->save(true)) {
+  }
+}
 
 std::uint64_t Engine::submit(Request request) {
   State& s = *state_;
@@ -304,15 +290,18 @@ std::uint64_t Engine::submit(Request request) {
   s.check_tokens("prompt", request.prompt, s.options.context - 1);
   const int prompt_tokens = static_cast<int>(request.prompt.size());
   Reply reply(request, s.tokenizer_for(request), s.options.context - prompt_tokens);
+  const bool all = request.prompt_logprobs;
   if (!request.given.empty()) {
     s.check_tokens("given", request.given, s.options.context - prompt_tokens - 1);
     reply.resume(request.given, request.surprise);
     request.prompt.insert(request.prompt.end(), request.given.begin(), request.given.end());
   }
-  return s.add(
-      {.sequence = {.tokens = std::move(request.prompt), .priority = request.priority, .rank = request.rank},
-       .reply = std::move(reply),
-       .given = static_cast<int>(request.given.size())});
+  return s.add({.sequence = {.tokens = std::move(request.prompt),
+                             .priority = request.priority,
+                             .rank = request.rank,
+                             .all_wanted = all},
+                .reply = std::move(reply),
+                .given = static_cast<int>(request.given.size())});
 }
 
 std::uint64_t Engine::submit(EmbeddingRequest request) {
@@ -337,7 +326,7 @@ void Engine::cancel(std::uint64_t request) {
 }
 
 bool Engine::idle() const {
-  return state_->active.empty();
+  return state_->active.empty() && !state_->cache.unsaved();
 }
 
 EngineLoad Engine::load() const {
@@ -346,28 +335,33 @@ EngineLoad Engine::load() const {
   const auto decoding = std::ranges::count_if(pieces, [](const auto& p) { return p.decoding; });
   return {.running = s.scheduler.running(),
           .waiting = s.scheduler.waiting(),
-          .pages = s.pages.count(),
-          .pages_free = s.pages.available(),
+          .pages = s.cache.pages().count(),
+          .pages_free = s.cache.pages().available(),
           .rows = s.scheduler.batch().rows(),
-          .decoding_rows = static_cast<int>(decoding)};
+          .decoding_rows = static_cast<int>(decoding),
+          .sent_back = s.scheduler.sent_back(),
+          .read_again = s.cache.read_again(),
+          .host_bytes = s.store.host_bytes()};
 }
 
 bool Engine::step(std::vector<Event>& events) {
   State& s = *state_;
   const bool cancelled = s.give_cancelled(events);
-  if (!s.scheduler.next()) return cancelled;
-  const std::int64_t start = now_ns();
   std::span<const float> logits;
+  std::span<const Scheduler::Piece> pieces;
   try {
+    if (!s.scheduler.next()) return s.save(true) || cancelled;
+    const std::int64_t start = now_ns();
     s.run_batch();
     logits = s.plan.logits(s.scheduler.batch().wanted());
+    if (s.pace) s.learn_pace(now_ns() - start);
+    pieces = s.scheduler.advance();
   } catch (const DeviceError& error) {
-    s.plan.recover(error);
-    s.scheduler.restart();
+    s.recover(error);
     return true;
   }
-  if (s.options.gap > 0) s.pace(now_ns() - start);
-  for (const Scheduler::Piece& piece : s.scheduler.advance()) s.give(piece, logits, events);
+  for (const Scheduler::Piece& piece : pieces) s.give(piece, logits, events);
+  s.save(false);
   return true;
 }
 
@@ -377,29 +371,28 @@ void Engine::evaluate(const std::vector<std::int32_t>& tokens,
   s.refuse_if(s.program.embedding.has_value(), "this model embeds text and gives no logits");
   s.check_tokens("tokens", tokens, s.options.context);
   const int count = static_cast<int>(tokens.size());
-  const int page_count = (count + s.options.page_tokens - 1) / s.options.page_tokens;
-  s.scheduler.make_room(page_count);
-  Held own{s.pages, s.scheduler};
-  while (static_cast<int>(own.pages.size()) < page_count) own.pages.push_back(s.pages.take());
+  const auto page_count =
+      static_cast<std::size_t>((count + s.options.page_tokens - 1) / s.options.page_tokens);
   Batch batch(s.plan.limits().batch);
-  for (int first = 0, given = 0; first < count;) {
-    batch.clear();
-    batch.add_sequence(own.pages, own.state);
-    const int end = std::min(first + batch.limits().wanted, count);
-    for (int p = first; p < end; ++p) batch.add_row(tokens[static_cast<std::size_t>(p)], p, true);
-    const float* logits = nullptr;
+  for (int given = 0; given < count;) {
     try {
-      s.plan.run(batch);
-      logits = s.plan.logits(batch.wanted()).data();
+      s.scheduler.make_room(static_cast<int>(page_count));
+      Held own{s.cache.pages(), s.scheduler};
+      while (own.pages.size() < page_count) own.pages.push_back(s.cache.pages().take());
+      for (int first = 0, end = 0; first < count; first = end) {
+        batch.clear();
+        batch.add_sequence(own.pages, own.state);
+        end = std::min(first + batch.limits().wanted, count);
+        for (int p = first; p < end; ++p) batch.add_row(tokens[static_cast<std::size_t>(p)], p, true);
+        s.plan.run(batch);
+        const float* logits = s.plan.logits(batch.wanted()).data();
+        if (end <= given) continue;  // before a device failed
+        sink(first, batch.rows(), logits);
+        given = end;
+      }
     } catch (const DeviceError& error) {
-      s.plan.recover(error);
-      s.scheduler.restart();
-      first = 0;
-      continue;
+      s.recover(error);
     }
-    if (first >= given) sink(first, batch.rows(), logits);
-    first = end;
-    given = std::max(given, first);
   }
 }
 

@@ -33,6 +33,12 @@ struct EngineOptions {
   // Of a model with recurrent states: places of prompts where they are kept, so that another one with the
   // same beginning goes on from there; -1: 2 * parallel + 1.
   int state_snapshots = -1;
+  // What leaves the cache is kept in host memory, prefixes and sequences that had to give way, up to so many
+  // bytes; -1: as many as the cache has, but at most an eighth of the machine's memory.
+  std::int64_t host_cache_bytes = -1;
+  // And in this folder, across restarts and for all who use it, up to so many bytes; "": nowhere.
+  std::string cache_folder{};
+  std::uint64_t cache_folder_bytes = 10ull << 30;
   int batch_rows = 0;   // token budget of a step; 0: 512, of an encoder `context`, as it reads a text at once
   int wanted_rows = 0;  // rows of logits a step can give; 0: `parallel`
   double gap = 0;  // a step with decoding rows takes at most so many times what it would without prompts, as
@@ -58,7 +64,9 @@ struct Request {
   int max_tokens = -1;      // at least 1; -1: until the context is full
   bool ignore_eos = false;  // tokens that end a generation are tokens like others
   int logprobs = -1;        // events tell the log-probability of their token and of so many best; -1: neither
-  int priority = 0;         // higher ones are let in first; within one, lower ranks, then older requests
+  bool prompt_logprobs =
+      false;         // likewise of each token of the prompt but the first; max_tokens may be 0 then
+  int priority = 0;  // higher ones are let in first; within one, lower ranks, then older requests
   std::uint64_t rank = 0;
   // Special tokens whose texts belong to the reply's, in ascending order: what its dialect marks calls with.
   std::vector<std::int32_t> shown_tokens{};
@@ -69,6 +77,13 @@ struct Request {
 struct TokenLogprob {
   std::int32_t token = -1;
   float logprob = 0;  // natural, of the model's own distribution: before penalties, masks and temperature
+};
+
+// What the model thought of a token of the prompt.
+struct PromptLogprob {
+  int position = 0;  // from 1 on
+  TokenLogprob logprob{};
+  std::vector<TokenLogprob> top{};
 };
 
 struct EmbeddingRequest {
@@ -87,9 +102,10 @@ struct Event {
   float surprise = -1.0f;           // what Mirostat has learned so far; below 0: it is off
   std::string stop{};               // the stop string that ended it
   std::vector<float>
-      embedding{};        // of an embedding request's last event; without pooling a row for each token
-  int prompt_done = 0;    // prompt tokens read so far, cached ones included
-  int prompt_cached = 0;  // of them, taken from the prefix cache
+      embedding{};  // of an embedding request's last event; without pooling a row for each token
+  std::vector<PromptLogprob> prompt{};  // in order; those of a prompt that is read again come again
+  int prompt_done = 0;                  // prompt tokens read so far, cached ones included
+  int prompt_cached = 0;                // of them, taken from the prefix cache
   Finish finish = Finish::unfinished;
 };
 
@@ -97,6 +113,9 @@ struct EngineLoad {
   int running = 0, waiting = 0;     // sequences
   int pages = 0, pages_free = 0;    // of the cache; kept prefixes count as free
   int rows = 0, decoding_rows = 0;  // of the last step
+  std::uint64_t sent_back = 0;      // sequences so far that others took the pages of
+  std::uint64_t read_again = 0;     // tokens that those had to read a second time
+  std::uint64_t host_bytes = 0;     // kept in host memory
 };
 
 // For one thread at a time: the caller makes all calls from one thread, or guards them with one lock. The
@@ -118,7 +137,7 @@ class Engine {
   std::uint64_t submit(EmbeddingRequest request);
   // Its next event has Finish::cancelled and is its last; does nothing when there is no such request.
   void cancel(std::uint64_t request);
-  bool idle() const;
+  bool idle() const;  // there is nothing to do for step()
   EngineLoad load() const;
 
   // Runs one batch and appends what it gave. Returns false when there was nothing to do.

@@ -28,20 +28,24 @@ void fields(A& a, SamplerOptions& m) {
 template <class A>
 void fields(A& a, Request& m) {
   a(m.prompt, m.given, m.surprise, m.sampling, m.stop, m.max_tokens, m.ignore_eos, m.shown_tokens, m.logprobs,
-    m.priority, m.rank);
+    m.prompt_logprobs, m.priority, m.rank);
 }
 template <class A>
 void fields(A& a, TokenLogprob& m) {
   a(m.token, m.logprob);
 }
 template <class A>
+void fields(A& a, PromptLogprob& m) {
+  a(m.position, m.logprob, m.top);
+}
+template <class A>
 void fields(A& a, Event& m) {
-  a(m.request, m.token, m.text, m.logprob, m.top, m.surprise, m.stop, m.prompt_done, m.prompt_cached,
-    m.finish);
+  a(m.request, m.token, m.text, m.logprob, m.top, m.surprise, m.stop, m.prompt, m.prompt_done,
+    m.prompt_cached, m.finish);
 }
 template <class A>
 void fields(A& a, EngineLoad& m) {
-  a(m.running, m.waiting, m.pages, m.pages_free);
+  a(m.running, m.waiting, m.pages, m.pages_free, m.sent_back, m.read_again, m.host_bytes);
 }
 template <class A>
 void fields(A& a, Submit& m) {
@@ -57,7 +61,7 @@ void fields(A& a, Ping& m) {
 }
 template <class A>
 void fields(A& a, Embed& m) {
-  a(m.id, m.tokens);
+  a(m.id, m.tokens, m.pooling);
 }
 template <class A>
 void fields(A& a, Loading& m) {
@@ -172,6 +176,12 @@ class Reader {
     if (byte > static_cast<std::uint8_t>(SamplerStage::temperature))
       fail("engine message: there is no stage {}", byte);
     value = static_cast<SamplerStage>(byte);
+  }
+  void get(Pooling& value) {
+    std::uint8_t byte = 0;
+    get(byte);
+    if (byte > static_cast<std::uint8_t>(Pooling::rank)) fail("engine message: there is no pooling {}", byte);
+    value = static_cast<Pooling>(byte);
   }
   void get(Finish& value) {
     std::uint8_t byte = 0;

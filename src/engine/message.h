@@ -12,7 +12,7 @@
 
 namespace rf::message {
 
-inline constexpr std::uint32_t version = 1;
+inline constexpr std::uint32_t version = 2;
 inline constexpr std::size_t header_bytes = 5;         // u32 length of the rest, u8 kind
 inline constexpr std::size_t most_bytes = 256u << 20;  // of one message
 enum class Kind : std::uint8_t {
@@ -50,6 +50,7 @@ struct Ping {
 struct Embed {
   std::uint64_t id = 0;  // like that of Submit
   std::vector<std::int32_t> tokens{};
+  std::optional<Pooling> pooling{};  // none: as the model says
 };
 struct Loading {
   std::uint64_t done = 0, total = 0;  // bytes

@@ -3,18 +3,9 @@
 #include <algorithm>
 #include <iterator>
 
+#include "base/hash.h"
+
 namespace rf {
-namespace {
-
-// The finaliser of MurmurHash3: every bit of the sum moves every bit of the hash.
-std::uint64_t mix(std::uint64_t hash, std::uint64_t value) {
-  std::uint64_t x = (hash + value) * 0x9e3779b97f4a7c15u;
-  x = (x ^ x >> 33) * 0xff51afd7ed558ccdu;
-  x = (x ^ x >> 33) * 0xc4ceb9fe1a85ec53u;
-  return x ^ x >> 33;
-}
-
-}  // namespace
 
 PagePool::PagePool(int count, int page_tokens, int snapshots)
     : page_tokens_(page_tokens), pages_(static_cast<std::size_t>(count)) {
@@ -23,9 +14,7 @@ PagePool::PagePool(int count, int page_tokens, int snapshots)
 }
 
 std::uint64_t PagePool::hash_of(std::int32_t parent, std::span<const std::int32_t> tokens) const {
-  std::uint64_t hash = parent == no_page ? 1 : pages_[static_cast<std::size_t>(parent)].hash;
-  for (const std::int32_t token : tokens) hash = mix(hash, static_cast<std::uint32_t>(token));
-  return hash;
+  return hash_tokens(parent == no_page ? 1 : at(parent).hash, tokens);
 }
 
 // The hash only finds candidates: the same parent and the same tokens make them the page that is asked for.
@@ -33,7 +22,7 @@ std::int32_t PagePool::find(std::int32_t parent, std::uint64_t hash,
                             std::span<const std::int32_t> tokens) const {
   const auto [first, last] = index_.equal_range(hash);
   const auto found = std::find_if(first, last, [&](const auto& entry) {
-    const Page& page = pages_[static_cast<std::size_t>(entry.second)];
+    const Page& page = at(entry.second);
     return page.parent == parent && std::ranges::equal(page.tokens, tokens);
   });
   return found == last ? no_page : found->second;
@@ -76,16 +65,21 @@ void PagePool::drop_snapshot(std::int32_t page) {
   with_snapshot_.erase(p.snapshot_at);
 }
 
-int PagePool::keep_to_snapshot(std::vector<std::int32_t>& run) {
-  for (; !run.empty(); run.pop_back()) {
-    const Page& p = at(run.back());
-    if (p.snapshot != no_snapshot) {
-      with_snapshot_.splice(with_snapshot_.end(), with_snapshot_, p.snapshot_at);
-      return p.snapshot;
-    }
-    let_go(run.back());
-  }
-  return no_snapshot;
+std::vector<std::int32_t> PagePool::prefix(std::int32_t page) const {
+  std::vector<std::int32_t> run;
+  for (; page != no_page; page = at(page).parent) run.push_back(page);
+  std::vector<std::int32_t> tokens;
+  for (auto each = run.rbegin(); each != run.rend(); ++each)
+    tokens.insert(tokens.end(), at(*each).tokens.begin(), at(*each).tokens.end());
+  return tokens;
+}
+
+void PagePool::cut(std::vector<std::int32_t>& run, std::size_t count) {
+  for (; run.size() > count; run.pop_back()) let_go(run.back());
+}
+
+void PagePool::use_snapshot(std::int32_t page) {
+  with_snapshot_.splice(with_snapshot_.end(), with_snapshot_, at(page).snapshot_at);
 }
 
 int PagePool::add_snapshot(std::int32_t page, std::int32_t instead) {
@@ -94,7 +88,9 @@ int PagePool::add_snapshot(std::int32_t page, std::int32_t instead) {
   if (p.snapshot != no_snapshot) return no_snapshot;
   if (free_snapshots_.empty()) {
     if (with_snapshot_.empty()) return no_snapshot;
-    drop_snapshot(with_snapshot_.front());
+    const std::int32_t oldest = with_snapshot_.front();
+    if (leaving_.snapshot) leaving_.snapshot(oldest);
+    drop_snapshot(oldest);
   }
   p.snapshot = free_snapshots_.back();
   free_snapshots_.pop_back();
@@ -109,6 +105,7 @@ std::int32_t PagePool::take() {
     blank_.pop_back();
   } else {
     page = idle_.front();
+    if (leaving_.page) leaving_.page(page);
     idle_.pop_front();
     forget(page);
   }
@@ -146,7 +143,7 @@ std::int32_t PagePool::publish(std::int32_t parent, std::int32_t page, std::span
 }
 
 void PagePool::release(std::vector<std::int32_t>& held) {
-  for (; !held.empty(); held.pop_back()) let_go(held.back());
+  cut(held, 0);
 }
 
 }  // namespace rf

@@ -4,9 +4,11 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <span>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace rf {
@@ -21,6 +23,12 @@ class PagePool {
   static constexpr int no_snapshot = -1;
 
   PagePool(int count, int page_tokens, int snapshots = 0);
+  // To be told of what gives way to something else, while it is still there: a published page, with its
+  // snapshot, and a snapshot whose page stays.
+  struct Leaving {
+    std::function<void(std::int32_t page)> page, snapshot;
+  };
+  void watch(Leaving leaving) { leaving_ = std::move(leaving); }
 
   int page_tokens() const { return page_tokens_; }
   int count() const { return static_cast<int>(pages_.size()); }
@@ -37,9 +45,14 @@ class PagePool {
   // use from now on: where another one stands for the same, the caller holds that one and `page` is let go.
   std::int32_t publish(std::int32_t parent, std::int32_t page, std::span<const std::int32_t> tokens);
 
-  // Where a run of published pages can be gone on from in a model with states: lets go of those after the
-  // last one with a snapshot, and returns its number, no_snapshot when none is left.
-  int keep_to_snapshot(std::vector<std::int32_t>& run);
+  bool published(std::int32_t page) const { return at(page).published; }
+  std::vector<std::int32_t> prefix(std::int32_t page) const;  // all tokens up to a published page's end
+
+  // Lets go of the pages of a run after the first `count`.
+  void cut(std::vector<std::int32_t>& run, std::size_t count);
+  // The number of the snapshot that a page has, no_snapshot: none.
+  int snapshot(std::int32_t page) const { return at(page).snapshot; }
+  void use_snapshot(std::int32_t page);  // which it has: the last one to go
   // The number of a snapshot to be filled for `page`, published and held: that of the page `instead`, which
   // gives it up, or a free one, or the one used longest ago. no_snapshot when the page has one, or there are
   // none.
@@ -64,6 +77,7 @@ class PagePool {
   };
 
   Page& at(std::int32_t page) { return pages_[static_cast<std::size_t>(page)]; }
+  const Page& at(std::int32_t page) const { return pages_[static_cast<std::size_t>(page)]; }
   std::uint64_t hash_of(std::int32_t parent, std::span<const std::int32_t> tokens) const;
   std::int32_t find(std::int32_t parent, std::uint64_t hash, std::span<const std::int32_t> tokens) const;
   void hold(std::int32_t page);
@@ -72,6 +86,7 @@ class PagePool {
   void drop_snapshot(std::int32_t page);
 
   int page_tokens_;
+  Leaving leaving_;
   std::vector<Page> pages_;
   std::vector<std::int32_t> blank_;
   std::list<std::int32_t> idle_;                                // used longest ago first

@@ -12,19 +12,21 @@ namespace {
 
 constexpr int most_logprobs = 1 << 20;
 
-// The log-probabilities of the event's token and of the `count` best, lowest ids first among equals.
-void tell_logprobs(std::span<const float> logits, int count, Event& event) {
+// The log-probabilities of `token` and of the `count` best, lowest ids first among equals.
+void tell_logprobs(std::span<const float> logits, std::int32_t token, int count, TokenLogprob& logprob,
+                   std::vector<TokenLogprob>& top) {
   double highest = -std::numeric_limits<double>::infinity(), sum = 0.0;
   for (const float logit : logits)
     if (!std::isnan(logit)) highest = std::max(highest, static_cast<double>(logit));
   for (const float logit : logits)
     if (!std::isnan(logit)) sum += std::exp(static_cast<double>(logit) - highest);
   const double total = highest + std::log(sum);
-  const auto of = [&](std::int32_t token) {
-    const double value = static_cast<double>(logits[static_cast<std::size_t>(token)]) - total;
+  const auto of = [&](std::int32_t id) {
+    const double value = static_cast<double>(logits[static_cast<std::size_t>(id)]) - total;
     return static_cast<float>(std::isnan(value) ? -std::numeric_limits<double>::infinity() : value);
   };
-  event.logprob = {event.token, of(event.token)};
+  logprob = {token, of(token)};
+  if (count == 0) return;
   std::vector<std::int32_t> order(logits.size());
   std::iota(order.begin(), order.end(), 0);
   const auto best = std::min(static_cast<std::ptrdiff_t>(count), std::ssize(order));
@@ -33,14 +35,15 @@ void tell_logprobs(std::span<const float> logits, int count, Event& event) {
     return x != y ? x > y : a < b;
   });
   for (std::ptrdiff_t i = 0; i < best; ++i) {
-    const std::int32_t token = order[static_cast<std::size_t>(i)];
-    event.top.push_back({token, of(token)});
+    const std::int32_t id = order[static_cast<std::size_t>(i)];
+    top.push_back({id, of(id)});
   }
 }
 
 int limit_of(const Request& request, int most) {
-  if (request.max_tokens < 1 && request.max_tokens != -1)
-    fail("max_tokens: expected at least 1, or -1 for no limit, found {}", request.max_tokens);
+  const int least = request.prompt_logprobs ? 0 : 1;
+  if (request.max_tokens < least && request.max_tokens != -1)
+    fail("max_tokens: expected at least {}, or -1 for no limit, found {}", least, request.max_tokens);
   return request.max_tokens == -1 ? most : std::min(request.max_tokens, most);
 }
 
@@ -57,6 +60,8 @@ Reply::Reply(const Request& request, const Tokenizer& tokenizer, int most)
       left_(limit_of(request, most)) {
   if (request.logprobs < -1 || request.logprobs > most_logprobs)
     fail("logprobs: expected -1 to {}, found {}", most_logprobs, request.logprobs);
+  if (request.prompt_logprobs && request.logprobs < 0)
+    fail("logprobs: expected at least 0 where those of the prompt are asked for, found {}", request.logprobs);
   if (request.sampling.dry.multiplier > 0.0f)
     sampler_.set_breaks([&tokenizer, breakers = request.sampling.dry_breakers](std::int32_t token) {
       const std::string piece = tokenizer.piece(token);
@@ -80,9 +85,13 @@ void Reply::resume(std::span<const std::int32_t> given, float surprise) {
 }
 
 void Reply::next(std::span<const float> logits, std::span<const std::int32_t> history, Event& event) {
+  if (left_ == 0) {
+    event.finish = Finish::length;
+    return;
+  }
   event.token = sampler_.sample(logits, history, allowed_);
   event.surprise = sampler_.surprise();
-  if (logprobs_ >= 0) tell_logprobs(logits, logprobs_, event);
+  if (logprobs_ >= 0) tell_logprobs(logits, event.token, logprobs_, event.logprob, event.top);
   --left_;
   if (constrained()) matcher_->accept(event.token);
   // A constraint allows an ending token only where its text is complete, and nothing can follow that.
@@ -102,6 +111,12 @@ void Reply::next(std::span<const float> logits, std::span<const std::int32_t> hi
     event.text += rest();
     event.finish = Finish::length;
   }
+}
+
+PromptLogprob Reply::logprob_of(std::span<const float> logits, std::int32_t token, int position) const {
+  PromptLogprob value{.position = position};
+  tell_logprobs(logits, token, logprobs_, value.logprob, value.top);
+  return value;
 }
 
 std::string Reply::rest() {

@@ -29,8 +29,10 @@ class Reply {
   void prepare() { matcher_->mask(allowed_); }
 
   // Chooses the next token from `logits` (f32 [vocab]); `history`: all tokens so far. Sets the token, the
-  // text that became safe to show, and the finish.
+  // text that became safe to show, and the finish; of a reply that may have no token just the finish.
   void next(std::span<const float> logits, std::span<const std::int32_t> history, Event& event);
+  // What `logits` say of `token`, which stands at `position` of the prompt.
+  PromptLogprob logprob_of(std::span<const float> logits, std::int32_t token, int position) const;
   // The text still held back, when the reply is cut off.
   std::string rest();
 

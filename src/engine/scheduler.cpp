@@ -5,8 +5,7 @@
 
 namespace rf {
 
-Scheduler::Scheduler(PagePool& pages, const BatchLimits& limits, std::function<void(int, int)> copy_state)
-    : pages_(pages), batch_(limits), copy_state_(std::move(copy_state)) {
+Scheduler::Scheduler(PrefixCache& cache, const BatchLimits& limits) : cache_(cache), batch_(limits) {
   for (int state = limits.sequences - 1; state >= 0; --state) free_states_.push_back(state);
 }
 
@@ -21,6 +20,7 @@ void Scheduler::add(Sequence& sequence) {
 }
 
 void Scheduler::remove(Sequence& sequence) {
+  cache_.note_finished(sequence);
   stop(sequence);
   std::erase(running_, &sequence);
   std::erase(waiting_, &sequence);
@@ -40,33 +40,25 @@ std::span<const Scheduler::Piece> Scheduler::advance() {
     Sequence& s = *piece.sequence;
     s.read += piece.rows;
     if (s.whole) continue;
-    const auto size = static_cast<std::size_t>(pages_.page_tokens());
-    for (; s.published < s.read / pages_.page_tokens(); ++s.published) {
-      const auto i = static_cast<std::size_t>(s.published);
-      const std::int32_t parent = i == 0 ? PagePool::no_page : s.pages[i - 1];
-      s.pages[i] = pages_.publish(parent, s.pages[i], std::span(s.tokens).subspan(i * size, size));
-    }
-    if (copy_state_ && !s.all_wanted && s.read == s.published * pages_.page_tokens()) take_snapshot(s);
+    cache_.publish(s);
+    if (cache_.has_states() && !s.all_wanted && s.read == s.published * cache_.page_tokens())
+      snapshot_at_border(s);
   }
   return pieces_;
 }
 
 // Tokens that the sequence should have read before a batch goes on, 0: all the same.
 int Scheduler::next_border(const Sequence& s) const {
-  if (!copy_state_ || s.whole || s.all_wanted) return 0;
+  if (!cache_.has_states() || s.whole || s.all_wanted) return 0;
   if (s.parted > s.read) return s.parted;
-  const int full = (static_cast<int>(s.tokens.size()) - 1) / pages_.page_tokens() * pages_.page_tokens();
+  const int full = (static_cast<int>(s.tokens.size()) - 1) / cache_.page_tokens() * cache_.page_tokens();
   return full > s.read ? full : 0;
 }
 
 // Of a sequence that has just filled a page.
-void Scheduler::take_snapshot(Sequence& s) {
-  const std::int32_t page = s.pages[static_cast<std::size_t>(s.published) - 1];
+void Scheduler::snapshot_at_border(Sequence& s) {
   const bool answers = s.unread() == 0;
-  if (!answers && s.read != s.parted && next_border(s) != 0) return;
-  const int snapshot = pages_.add_snapshot(page, answers ? s.newest_snapshot : PagePool::no_page);
-  if (answers) s.newest_snapshot = page;
-  if (snapshot != PagePool::no_snapshot) copy_state_(s.state, batch_.limits().sequences + snapshot);
+  if (answers || s.read == s.parted || next_border(s) == 0) cache_.take_snapshot(s, answers);
 }
 
 int Scheduler::take_state() {
@@ -78,26 +70,32 @@ int Scheduler::take_state() {
 
 // It holds nothing any longer.
 void Scheduler::stop(Sequence& s) {
-  pages_.release(s.pages);
+  cache_.release(s);
   if (s.state >= 0) give_back_state(std::exchange(s.state, -1));
   s.newest_snapshot = PagePool::no_page;
 }
 
 void Scheduler::make_room(int count) {
-  while (pages_.available() < count && !running_.empty()) send_back_youngest();
+  while (cache_.pages().available() < count && !running_.empty()) send_back_youngest();
 }
 
 void Scheduler::restart() {
-  while (!running_.empty()) send_back_youngest();
-  pages_.forget_all();
+  for (; !running_.empty(); running_.pop_back()) waiting_.push_front(running_.back());
+  for (Sequence* s : waiting_) {
+    stop(*s);
+    s->read = s->published = s->left_off = 0;
+  }
 }
 
 void Scheduler::send_back_youngest() {
   Sequence& s = *running_.back();
+  cache_.put_aside(s);
   running_.pop_back();
   stop(s);
+  s.left_off = s.read;
   s.read = s.published = 0;
   waiting_.push_front(&s);
+  ++sent_back_;
 }
 
 // Gives a page to each sequence that has filled all of its own.
@@ -106,7 +104,7 @@ void Scheduler::grow() {
     Sequence& s = *running_[i];
     if (pages_for(s.read + 1) <= static_cast<int>(s.pages.size())) continue;
     make_room(1);
-    if (i < running_.size()) s.pages.push_back(pages_.take());  // else it was itself the youngest
+    if (i < running_.size()) s.pages.push_back(cache_.pages().take());  // else it was itself the youngest
   }
 }
 
@@ -124,29 +122,33 @@ void Scheduler::admit() {
   }
 }
 
-// Pages of its beginning that `s` would find if it were let in.
-int Scheduler::known_pages(const Sequence& s) {
-  if (s.all_wanted) return 0;
-  std::vector<std::int32_t> found = pages_.match(std::span(s.tokens).first(s.tokens.size() - 1));
-  if (copy_state_) pages_.keep_to_snapshot(found);
-  const int count = static_cast<int>(found.size());
-  pages_.release(found);
-  return count;
+// A running sequence that has read all tokens of `s` but the last one, null: there is none.
+const Sequence* Scheduler::twin_of(const Sequence& s) const {
+  if (cache_.has_states() || s.whole || s.all_wanted) return nullptr;
+  const auto known = static_cast<std::ptrdiff_t>(s.tokens.size()) - 1;
+  const auto twin = std::ranges::find_if(running_, [&](const Sequence* r) {
+    return !r->whole && r->read >= known &&
+           std::equal(s.tokens.begin(), s.tokens.begin() + known, r->tokens.begin());
+  });
+  return twin == running_.end() ? nullptr : *twin;
 }
 
 // Whether a running sequence is still to read pages that `s` will then find, having the same beginning.
 bool Scheduler::follows_a_reader(const Sequence& s) {
-  if (s.whole) return false;
+  if (s.whole || s.all_wanted) return false;
   bool follows = false;
   for (Sequence* r : running_) {
     if (r->unread() <= 1 || r->whole) continue;
     const std::size_t most = std::min(r->tokens.size(), s.tokens.size() - 1);
     const auto end = std::mismatch(r->tokens.begin(), r->tokens.begin() + static_cast<std::ptrdiff_t>(most),
                                    s.tokens.begin());
-    const int shared = static_cast<int>(end.first - r->tokens.begin()) / pages_.page_tokens();
-    if (shared <= r->published || shared <= known_pages(s)) continue;
+    const int common = static_cast<int>(end.first - r->tokens.begin());
+    const int shared = common / cache_.page_tokens();
+    if (!cache_.has_states() && common == static_cast<int>(s.tokens.size()) - 1 && common > r->read)
+      return true;
+    if (shared <= r->published || shared <= cache_.known_pages(s)) continue;
     follows = true;
-    const int border = shared * pages_.page_tokens();  // `s` goes on from a snapshot there
+    const int border = shared * cache_.page_tokens();  // `s` goes on from a snapshot there
     if (r->parted <= r->read || border < r->parted) r->parted = border;
   }
   return follows;
@@ -154,24 +156,18 @@ bool Scheduler::follows_a_reader(const Sequence& s) {
 
 // Takes pages for all tokens of `s`, if one is left then for each running sequence to grow into.
 bool Scheduler::let_in(Sequence& s) {
-  const auto all = std::span<const std::int32_t>(s.tokens);
-  if (!s.whole && !s.all_wanted) s.pages = pages_.match(all.first(all.size() - 1));
-  const int known = static_cast<int>(s.pages.size());
-  const int snapshot = copy_state_ ? pages_.keep_to_snapshot(s.pages) : PagePool::no_snapshot;
-  const int matched = static_cast<int>(s.pages.size());
-  const int missing = pages_for(static_cast<int>(s.tokens.size())) - matched;
-  if (missing + static_cast<int>(running_.size()) > pages_.available()) {
-    pages_.release(s.pages);
-    return false;
+  for (;;) {
+    PrefixCache::Known known = cache_.known(s);
+    const int missing = pages_for(static_cast<int>(s.tokens.size())) - static_cast<int>(known.held.size());
+    if (missing + static_cast<int>(running_.size()) > cache_.pages().available()) {
+      cache_.pages().release(known.held);
+      return false;
+    }
+    if (s.state < 0) s.state = take_state();
+    if (!cache_.take_up(s, std::move(known), missing)) continue;
+    if (const Sequence* twin = twin_of(s)) cache_.take_from_twin(s, *twin);
+    return true;
   }
-  for (int i = 0; i < missing; ++i) s.pages.push_back(pages_.take());
-  s.published = matched;
-  s.read = matched * pages_.page_tokens();
-  if (s.served == 0) s.cached = s.read;
-  s.parted = known * pages_.page_tokens();
-  s.state = take_state();
-  if (snapshot != PagePool::no_snapshot) copy_state_(batch_.limits().sequences + snapshot, s.state);
-  return true;
 }
 
 // Decides how many rows each running sequence reads in this step.
@@ -181,7 +177,8 @@ void Scheduler::share_rows() {
   auto prompts = static_cast<int>(std::ranges::count_if(order, [](auto* s) { return s->unread() > 1; }));
   int decoding = static_cast<int>(order.size()) - prompts;
   int rows = batch_.limits().rows, wanted = batch_.limits().wanted;
-  if (decoding > 0 && prompt_rows_ > 0) rows = std::min(rows, decoding + prompt_rows_);
+  const bool all_decode = rows > decoding;  // else they take turns, and prompts with them
+  if (decoding > 0 && all_decode) rows = decoding + std::min(rows - decoding, prompt_rows_);
   pieces_.clear();
   const auto most = [this](const Sequence& s) {
     const int border = next_border(s);
@@ -191,11 +188,16 @@ void Scheduler::share_rows() {
     if (rows == 0) break;
     int share = 1;
     if (s->unread() > 1) {
+      if (all_decode && rows == decoding) {  // its turn comes
+        --prompts;
+        continue;
+      }
       share = std::clamp((rows - decoding + prompts - 1) / prompts, 1, most(*s));
       --prompts;
     } else {
       --decoding;
     }
+    if (s->all_wanted) share = std::min(share, std::max(wanted - decoding, std::min(wanted, 1)));
     if (s->whole) share = s->unread() <= rows ? s->unread() : 0;
     if (s->all_wanted)
       wanted -= share;
@@ -206,12 +208,13 @@ void Scheduler::share_rows() {
   }
   // What short prompts left over.
   for (Piece& piece : pieces_) {
+    const bool all = piece.sequence->all_wanted;
     const int left = piece.sequence->unread() - piece.rows - (wanted > 0 ? 0 : 1);
-    const int more = std::min({rows, left, most(*piece.sequence) - piece.rows});
+    const int more = std::min({rows, left, most(*piece.sequence) - piece.rows, all ? wanted : rows});
     if (more <= 0) continue;
     piece.rows += more;
     rows -= more;
-    wanted -= piece.sequence->all_wanted ? more : piece.rows == piece.sequence->unread() ? 1 : 0;
+    wanted -= all ? more : piece.rows == piece.sequence->unread() ? 1 : 0;
   }
 }
 

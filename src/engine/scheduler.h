@@ -1,11 +1,12 @@
 // Scheduler: decides what the model reads in each step, and who holds the pages it reads them into.
 #pragma once
+#include <cstdint>
 #include <deque>
-#include <functional>
+#include <limits>
 #include <span>
 #include <vector>
 
-#include "engine/page_pool.h"
+#include "engine/prefix_cache.h"
 #include "engine/sequence.h"
 #include "ops/batch.h"
 
@@ -14,11 +15,13 @@ namespace rf {
 // Sequences wait in order of priority, rank and submission; one is let in when there is room among the
 // limits.sequences that run and when all of its tokens find pages at once. A step gives each decoding
 // sequence its row and shares the rest of the token budget among the prompts, evenly, what one leaves going
-// to the others. One whose beginning another is still reading waits until it finds that. Where the budget is
-// short of the sequences they take turns. When a decoding sequence finds no page, the youngest one is sent
-// back to the front of the queue; what it had published it finds again, and reads the rest once more when it
-// is let in. A sequence to be read whole must fit a batch, and one whose rows are all wanted needs a batch in
-// which every row can be.
+// to the others. One whose beginning another is still reading waits until it finds that, to the last token
+// where the other one reads the same prompt. Where the budget is
+// short of the sequences they take turns; of one whose rows are all wanted so many are read as rows can be
+// wanted beside those that decode. When a decoding sequence finds no page, the youngest one is sent
+// back to the front of the queue; what it has read is put aside, and it goes on from there when it is let in
+// again, as far as there was room for it. A sequence to be read whole must fit a batch, and one whose rows
+// are all wanted a batch in which a row can be; such ones are read anew.
 //
 // Of a model with recurrent states a shared beginning is used up to its last page with a snapshot of them.
 // Snapshots are taken where a sequence has read its prompt's full pages, where its beginning parts from
@@ -34,13 +37,13 @@ class Scheduler {
     bool decoding;  // it had but one token left to read
   };
 
-  // A single sequence of limits.pages pages must fit in `pages`. copy_state(from, to) copies one slot of the
-  // states to another, of limits.sequences and the snapshots of `pages` after them; null: there are none.
-  Scheduler(PagePool& pages, const BatchLimits& limits, std::function<void(int, int)> copy_state = {});
+  // A single sequence of limits.pages pages must fit in `cache`, whose first limits.sequences state slots are
+  // those of running sequences.
+  Scheduler(PrefixCache& cache, const BatchLimits& limits);
 
   // The sequence must stay where it is until remove(), and its pages cover at most limits.pages.
   void add(Sequence& sequence);
-  void remove(Sequence& sequence);  // running or waiting; its pages are let go
+  void remove(Sequence& sequence);  // running or waiting; its pages are let go, and saved where they can be
   bool idle() const { return running_.empty() && waiting_.empty(); }
   int running() const { return static_cast<int>(running_.size()); }
   int waiting() const { return static_cast<int>(waiting_.size()); }
@@ -49,7 +52,7 @@ class Scheduler {
   bool next();
   const Batch& batch() const { return batch_; }
   std::span<const Piece> pieces() const { return pieces_; }  // that it was filled with
-  // The most rows of prompts in a step that others decode in; 0: no bound of its own.
+  // The most rows of prompts in a step that others decode in; 0: none.
   void set_prompt_rows(int most) { prompt_rows_ = most; }
   // To be called when the batch has run: marks its tokens as read and publishes the pages that became full.
   // Returns what was read of whom, valid until the next call of next().
@@ -62,32 +65,34 @@ class Scheduler {
   int take_state();
   void give_back_state(int state) { free_states_.push_back(state); }
 
-  // After the cache was lost: every sequence is read again from its beginning.
+  // After the cache was lost: every sequence is read again from its beginning. To be called before the cache
+  // forgets all.
   void restart();
+  std::uint64_t sent_back() const { return sent_back_; }  // sequences, so far
 
  private:
-  int pages_for(int tokens) const { return (tokens + pages_.page_tokens() - 1) / pages_.page_tokens(); }
+  int pages_for(int tokens) const { return (tokens + cache_.page_tokens() - 1) / cache_.page_tokens(); }
   void send_back_youngest();
   void stop(Sequence& sequence);
   int next_border(const Sequence& sequence) const;
-  void take_snapshot(Sequence& sequence);
+  void snapshot_at_border(Sequence& sequence);
   void grow();
   void admit();
   bool let_in(Sequence& sequence);
-  int known_pages(const Sequence& s);
+  const Sequence* twin_of(const Sequence& sequence) const;
   bool follows_a_reader(const Sequence& sequence);
   void share_rows();
   void fill_batch();
 
-  PagePool& pages_;
+  PrefixCache& cache_;
   Batch batch_;
-  std::function<void(int, int)> copy_state_;
   std::vector<int> free_states_;
   std::vector<Piece> pieces_;
   std::vector<Sequence*> running_;  // in the order in which they were let in
   std::deque<Sequence*> waiting_;   // those let in before and sent back come first
-  int prompt_rows_ = 0;
+  int prompt_rows_ = std::numeric_limits<int>::max();
   std::uint64_t turn_ = 0;  // of the last piece
+  std::uint64_t sent_back_ = 0;
 };
 
 }  // namespace rf

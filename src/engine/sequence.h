@@ -20,6 +20,7 @@ struct Sequence {
   int read = 0;                       // tokens whose keys and values lie in `pages`
   int published = 0;                  // of `pages`
   int cached = 0;                     // tokens found in the cache when it was first let in
+  int left_off = 0;                   // tokens it had read when it was last sent back
   std::uint64_t served = 0;           // its last turn to be read, 0: had none
   int state = -1;                     // slot of its recurrent states while it runs
   int parted = 0;                     // tokens up to where others are known to have gone on differently

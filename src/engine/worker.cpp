@@ -175,7 +175,8 @@ void Worker::carry_out(const message::Cancel& order) {
 
 void Worker::carry_out(const message::Embed& order) {
   try {
-    const std::uint64_t ours = engine_.submit(EmbeddingRequest{.tokens = order.tokens});
+    const std::uint64_t ours =
+        engine_.submit(EmbeddingRequest{.tokens = order.tokens, .pooling = order.pooling});
     theirs_[ours] = order.id;
     ours_[order.id] = ours;
   } catch (const Error& error) {

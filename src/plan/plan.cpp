@@ -196,6 +196,24 @@ std::size_t Plan::page_bytes() const {
   return bytes;
 }
 
+void Plan::read_page(int page, std::byte* out) {
+  for (std::size_t place = 0; place < backends_.size(); ++place) {
+    if (!used(place)) continue;
+    busy_ = static_cast<int>(place);
+    backends_[place]->read_page(page, out);
+    out += backends_[place]->page_bytes();
+  }
+}
+
+void Plan::write_page(int page, const std::byte* in) {
+  for (std::size_t place = 0; place < backends_.size(); ++place) {
+    if (!used(place)) continue;
+    busy_ = static_cast<int>(place);
+    backends_[place]->write_page(page, in);
+    in += backends_[place]->page_bytes();
+  }
+}
+
 std::size_t Plan::state_bytes() const {
   std::size_t bytes = 0;
   for (std::size_t place = 0; place < backends_.size(); ++place)
@@ -204,13 +222,17 @@ std::size_t Plan::state_bytes() const {
 }
 
 void Plan::copy_state(int from, int to) {
-  for (std::size_t place = 0; place < backends_.size(); ++place)
-    if (used(place)) backends_[place]->copy_state(from, to);
+  for (std::size_t place = 0; place < backends_.size(); ++place) {
+    if (!used(place)) continue;
+    busy_ = static_cast<int>(place);
+    backends_[place]->copy_state(from, to);
+  }
 }
 
 void Plan::read_state(int slot, std::byte* out) {
   for (std::size_t place = 0; place < backends_.size(); ++place) {
     if (!used(place)) continue;
+    busy_ = static_cast<int>(place);
     backends_[place]->read_state(slot, out);
     out += backends_[place]->state_bytes();
   }
@@ -219,6 +241,7 @@ void Plan::read_state(int slot, std::byte* out) {
 void Plan::write_state(int slot, const std::byte* in) {
   for (std::size_t place = 0; place < backends_.size(); ++place) {
     if (!used(place)) continue;
+    busy_ = static_cast<int>(place);
     backends_[place]->write_state(slot, in);
     in += backends_[place]->state_bytes();
   }

@@ -37,11 +37,15 @@ class Plan {
   MemoryNeed memory() const { return memory_; }
   int place(int step) const { return placement_.at(step); }
   const Backend& backend(int place) const { return *backends_[static_cast<std::size_t>(place)]; }
-  std::size_t page_bytes() const;
   // The backend that most steps run on.
   Backend& main_backend();
 
-  // One slot of every recurrent state, wherever it lies, as opaque bytes; 0 of a model without.
+  // One page of every cache, wherever it lies, as opaque bytes.
+  std::size_t page_bytes() const;
+  void read_page(int page, std::byte* out);
+  void write_page(int page, const std::byte* in);
+
+  // One slot of every recurrent state, likewise; 0 of a model without.
   std::size_t state_bytes() const;
   void copy_state(int from, int to);
   void read_state(int slot, std::byte* out);

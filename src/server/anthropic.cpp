@@ -210,16 +210,18 @@ Json openai_choice(const Fields& fields) {
           {"parallel_tool_calls", !inner.boolean("disable_parallel_tool_use").value_or(false)}};
 }
 
-Generation messages(const ModelText& text, const ServedModel&, const Json& body) {
+Generation messages(const ModelText& text, const PromptLimits& limits, const Json& body) {
   const Fields fields(body);
   Generation generation;
   if (!fields.has("max_tokens")) fail_field("max_tokens", "expected a whole number, found nothing");
-  const Json choice = openai_choice(fields);
+  Json choice = openai_choice(fields);
+  choice["truncate_prompt"] = asks_to_truncate(fields, limits.shift);
   const bool none = choice.value("tool_choice", Json()) == "none";
-  read_chat(text, Fields(choice), flat_messages(fields), none ? Json() : tools_of(fields), generation);
+  read_max_tokens(fields, "max_tokens", generation.request);
+  read_chat(text, Fields(choice), flat_messages(fields), none ? Json() : tools_of(fields), limits,
+            generation);
   read_sampling(fields, generation.request);
   read_stop(fields, "stop_sequences", generation.request);
-  read_max_tokens(fields, "max_tokens", generation.request);
   generation.stream = fields.boolean("stream").value_or(false);
   generation.shape = std::make_unique<MessageShape>();
   return generation;

@@ -43,6 +43,29 @@ const char* anthropic_type(int status) {
 
 }  // namespace
 
+std::optional<ApiError> fault_of(const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const ApiError& error) {
+    return error;
+  } catch (const Error& error) {
+    return ApiError(400, error.what());
+  } catch (const std::exception& error) {
+    return ApiError(500, error.what());
+  }
+  return std::nullopt;
+}
+
+ApiError engine_fault(int status, std::string what, const std::string& field) {
+  if (status != 400) return {status, std::move(what)};
+  const bool full = what.find("in a context of") != std::string::npos;
+  std::string name = what.substr(0, what.find_first_of(":["));
+  std::string rest = what.substr(name.size());
+  if (name == "prompt" || name == "tokens") name = field;
+  if (name.find('/') != std::string::npos) name = "model";  // it is named by its file
+  return {400, name + rest, name, full ? "context_length_exceeded" : ""};
+}
+
 std::string error_body(ErrorStyle style, const ApiError& error) {
   const std::string message = error.what();
   if (style == ErrorStyle::ollama) return dump({{"error", message}});

@@ -1,5 +1,7 @@
 // ApiError: what is wrong with a request, or why it cannot be served now, as every API's clients are told.
 #pragma once
+#include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -23,6 +25,11 @@ template <class... Args>
 [[noreturn]] void fail_field(const std::string& field, fmt::format_string<Args...> format, Args&&... args) {
   throw ApiError(400, field + ": " + fmt::format(format, std::forward<Args>(args)...), field);
 }
+
+// What `work` throws, as clients are told of it.
+std::optional<ApiError> fault_of(const std::function<void()>& work);
+// What the engine finds wrong with a request whose tokens came of its field `field`.
+ApiError engine_fault(int status, std::string what, const std::string& field);
 
 enum class ErrorStyle : std::uint8_t { openai, anthropic, ollama };
 HttpResponse error_response(ErrorStyle style, const ApiError& error);

@@ -1,16 +1,13 @@
-// Embeddings, as OpenAI's API and Ollama's give them.
+// Embeddings, as OpenAI's API (platform.openai.com/docs/api-reference/embeddings) and Ollama's give them.
 #include <openssl/evp.h>
 
-#include <memory>
-#include <utility>
+#include <cmath>
+#include <numeric>
 
-#include "server/request_fields.h"
-#include "server/service.h"
+#include "server/embed_task.h"
 
 namespace rf {
 namespace {
-
-constexpr std::size_t most_inputs = 2048;
 
 std::string base64(const std::vector<float>& values) {
   const auto bytes = static_cast<int>(values.size() * sizeof(float));
@@ -21,117 +18,72 @@ std::string base64(const std::vector<float>& values) {
   return text;
 }
 
-// One request: what it gave so far. Its jobs hold it.
-struct Embedding {
-  ExchangePtr exchange;
-  ServedModel* model;
-  ErrorStyle style;
-  bool as_base64;
-  int tokens = 0;
-  std::size_t left = 0;
-  std::vector<std::uint64_t> jobs{};
-  std::vector<std::vector<float>> vectors{};
+// The first `size` values, of unit length again: what models trained for it make smaller vectors of.
+std::vector<float> shortened(std::vector<float> vector, std::size_t size) {
+  if (size == 0 || size >= vector.size()) return vector;
+  vector.resize(size);
+  const double length = std::sqrt(std::inner_product(vector.begin(), vector.end(), vector.begin(), 0.0));
+  if (length > 0)
+    for (float& value : vector) value = static_cast<float>(value / length);
+  return vector;
+}
 
-  void stop() {
-    for (const std::uint64_t job : std::exchange(jobs, {})) model->engine.forget(job);
-  }
-  void done() const {
-    if (style == ErrorStyle::ollama)
-      return exchange->respond(
-          {.body = dump({{"model", model->name}, {"embeddings", vectors}, {"prompt_eval_count", tokens}})});
+EmbedTask openai(const ModelText& text, const std::string& model, const Json& body) {
+  const Fields fields(body);
+  const std::string format = fields.text("encoding_format", 64).value_or("float");
+  if (format != "float" && format != "base64")
+    fail_field("encoding_format", "expected float or base64, found '{}'", format);
+  const auto size = static_cast<std::size_t>(fields.integer("dimensions", 1, 1 << 20).value_or(0));
+  const auto answer = [model, size, coded = format == "base64"](const auto& vectors, int tokens) {
     Json data = Json::array();
-    for (std::size_t i = 0; i < vectors.size(); ++i)
+    for (std::size_t i = 0; i < vectors.size(); ++i) {
+      const std::vector<float> vector = shortened(vectors[i], size);
       data.push_back({{"object", "embedding"},
                       {"index", i},
-                      {"embedding", as_base64 ? Json(base64(vectors[i])) : Json(vectors[i])}});
-    exchange->respond({.body = dump({{"object", "list"},
-                                     {"model", model->name},
-                                     {"data", data},
-                                     {"usage", {{"prompt_tokens", tokens}, {"total_tokens", tokens}}}})});
-  }
-};
-
-// `input`: a text, a list of texts, ids, or a list of ids.
-std::vector<std::vector<std::int32_t>> inputs_of(const ModelText& text, const Fields& fields,
-                                                 const char* name) {
-  const Json* input = fields.find(name);
-  if (input == nullptr) fail_field(name, "expected a string or an array, found nothing");
-  if (input->is_string()) return {text.tokenizer().encode(input->get_ref<const std::string&>())};
-  if (!input->is_array() || input->empty())
-    fail_field(name, "expected a string or an array that is not empty, found {}", found_text(*input));
-  if (input->front().is_number()) return {read_tokens(text, name, *input)};
-  std::vector<std::vector<std::int32_t>> all;
-  for (const Json& each : *fields.array(name, most_inputs)) {
-    if (!each.is_string() && !each.is_array())
-      fail_field(name, "expected strings, found {}", found_text(each));
-    all.push_back(each.is_string() ? text.tokenizer().encode(each.get_ref<const std::string&>())
-                                   : read_tokens(text, name, each));
-  }
-  return all;
+                      {"embedding", coded ? Json(base64(vector)) : Json(vector)}});
+    }
+    return HttpResponse{.body = dump({{"object", "list"},
+                                      {"model", model},
+                                      {"data", std::move(data)},
+                                      {"usage", {{"prompt_tokens", tokens}, {"total_tokens", tokens}}}})};
+  };
+  return {.inputs = read_inputs(text, fields, "input"), .answer = answer};
 }
 
-void begin(const std::shared_ptr<Embedding>& embedding, std::vector<std::vector<std::int32_t>> inputs) {
-  embedding->left = inputs.size();
-  embedding->vectors.resize(inputs.size());
-  embedding->exchange->on_gone = [embedding] { embedding->stop(); };
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    embedding->tokens += static_cast<int>(inputs[i].size());
-    EmbedJob job;
-    job.tokens = std::move(inputs[i]);
-    job.done = [embedding, i](std::vector<float> values) {
-      embedding->vectors[i] = std::move(values);
-      if (--embedding->left > 0) return;
-      embedding->exchange->on_gone = nullptr;
-      embedding->done();
-    };
-    job.failed = [embedding](int status, const std::string& what) {
-      embedding->stop();
-      embedding->exchange->on_gone = nullptr;
-      embedding->exchange->respond(
-          error_response(embedding->style, ApiError(status, what, status == 400 ? "input" : "")));
-    };
-    embedding->jobs.push_back(embedding->model->engine.submit(std::move(job)));
-  }
+EmbedTask ollama(const ModelText& text, const std::string& model, const Json& body) {
+  const Fields fields(body);
+  const auto size = static_cast<std::size_t>(fields.integer("dimensions", 1, 1 << 20).value_or(0));
+  const auto answer = [model, size](const auto& vectors, int tokens) {
+    Json all = Json::array();
+    for (const auto& vector : vectors) all.push_back(shortened(vector, size));
+    return HttpResponse{
+        .body = dump({{"model", model}, {"embeddings", std::move(all)}, {"prompt_eval_count", tokens}})};
+  };
+  return {.inputs = read_inputs(text, fields, "input"), .answer = answer};
 }
 
-void embeddings(Service& service, const ExchangePtr& exchange, ErrorStyle style) {
-  service.with_model(
-      exchange, style, [&service, exchange, style](ServedModel& model, std::shared_ptr<const Json> body) {
-        service.check_queue(model);
-        struct Made {
-          std::vector<std::vector<std::int32_t>> inputs;
-          std::string format;
-          std::optional<ApiError> error;
-        };
-        const auto made = std::make_shared<Made>();
-        const auto work = [made, body, text = model.text] {
-          try {
-            const Fields fields(*body);
-            made->inputs = inputs_of(*text, fields, "input");
-            made->format = fields.text("encoding_format", 64).value_or("float");
-            if (made->format != "float" && made->format != "base64")
-              fail_field("encoding_format", "expected float or base64, found '{}'", made->format);
-          } catch (const ApiError& error) {
-            made->error = error;
-          }
-        };
-        service.loop().background(work, [made, exchange, style, &model] {
-          if (exchange->gone()) return;
-          if (made->error) return exchange->respond(error_response(style, *made->error));
-          const auto embedding = std::make_shared<Embedding>(Embedding{
-              .exchange = exchange, .model = &model, .style = style, .as_base64 = made->format == "base64"});
-          begin(embedding, std::move(made->inputs));
-        });
-      });
+// The older route of one prompt.
+EmbedTask ollama_single(const ModelText& text, const std::string&, const Json& body) {
+  const Fields fields(body);
+  const auto answer = [](const auto& vectors, int) {
+    return HttpResponse{.body = dump({{"embedding", vectors.front()}})};
+  };
+  return {.inputs = {text.tokenizer().encode(fields.required_text("prompt", 64 << 20))},
+          .field = "prompt",
+          .answer = answer};
 }
 
 }  // namespace
 
 void add_embedding_routes(std::vector<Route>& routes) {
-  for (const auto& [path, style] :
-       {std::pair("/v1/embeddings", ErrorStyle::openai), std::pair("/api/embed", ErrorStyle::ollama)})
-    routes.push_back(
-        {"POST", path, style, false, [style](Service& s, const ExchangePtr& e) { embeddings(s, e, style); }});
+  const auto add = [&](const char* path, ErrorStyle errors, MakeEmbedTask make) {
+    routes.push_back({"POST", path, errors, false, [errors, make](Service& s, const ExchangePtr& e) {
+                        run_embed_task(s, e, errors, make);
+                      }});
+  };
+  add("/v1/embeddings", ErrorStyle::openai, openai);
+  add("/api/embed", ErrorStyle::ollama, ollama);
+  add("/api/embeddings", ErrorStyle::ollama, ollama_single);
 }
 
 }  // namespace rf

@@ -20,7 +20,16 @@ EngineHost::EngineHost(Loop& loop, Options options, Metrics& metrics)
     : loop_(loop), options_(std::move(options)), metrics_(metrics) {}
 
 void EngineHost::change(State state) {
-  if (std::exchange(state_, state) != state && on_state) on_state();
+  if (std::exchange(state_, state) == state) return;
+  if (on_state) on_state();
+  if (state == State::loading) return;
+  for (const auto& then : std::exchange(waiting_to_know_, {})) then();
+}
+
+void EngineHost::when_known(std::function<void()> then) {
+  if (facts_.context > 0 || state_ == State::broken) return then();
+  waiting_to_know_.push_back(std::move(then));
+  start();
 }
 
 void EngineHost::start() {
@@ -68,7 +77,7 @@ std::uint64_t EngineHost::submit(Job job) {
 std::uint64_t EngineHost::submit(EmbedJob job) {
   const std::uint64_t id = ++last_id_;
   if (state_ == State::ready)
-    process_->send(message::Embed{id, job.tokens});
+    process_->send(message::Embed{id, job.tokens, job.pooling});
   else
     start();
   embeds_[id] = std::move(job);
@@ -128,7 +137,7 @@ void EngineHost::take(message::Kind kind, std::string_view payload) {
       loaded_part_ = 1;
       change(State::ready);
       for (auto& [id, live] : jobs_) send(id, live);
-      for (auto& [id, job] : embeds_) process_->send(message::Embed{id, job.tokens});
+      for (auto& [id, job] : embeds_) process_->send(message::Embed{id, job.tokens, job.pooling});
       spdlog::info("{}: loaded in {:.2f} s, process {}", options_.name, facts_.load_seconds, pid());
       return;
     }
@@ -158,6 +167,7 @@ void EngineHost::take(message::Kind kind, std::string_view payload) {
     }
     case Kind::pong: {
       const auto pong = message::decode<message::Pong>(payload);
+      metrics_.gave_way(pong.load.sent_back - load_.sent_back, pong.load.read_again - load_.read_again);
       load_ = pong.load;
       if (pong.idle || pong.steps != steps_) alive_ns_ = now_ns();
       steps_ = pong.steps;
@@ -223,7 +233,7 @@ void EngineHost::ended(const std::string& why) {
   spdlog::error("{}; it is started again for {} requests", trouble_, jobs());
   std::vector<std::uint64_t> hopeless;
   for (auto& [id, live] : jobs_) {
-    if (live.accepted && ++live.deaths > most_deaths) hopeless.push_back(id);
+    if (live.sent && ++live.deaths > most_deaths) hopeless.push_back(id);
     live.sent = false;
   }
   for (const std::uint64_t id : hopeless)

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,7 @@ struct Job {
 
 struct EmbedJob {
   std::vector<std::int32_t> tokens;
+  std::optional<Pooling> pooling;  // none: as the model says
   std::function<void(std::vector<float> values)> done;
   std::function<void(int status, const std::string& what)> failed;
 };
@@ -47,10 +49,15 @@ class EngineHost {
   // Starts the engine where it is not running. Returns the job's id.
   std::uint64_t submit(Job job);
   std::uint64_t submit(EmbedJob job);
+  // Calls `then` once facts() are those of this model, or it cannot be loaded; perhaps at once.
+  void when_known(std::function<void()> then);
   void cancel(std::uint64_t id);  // its event with Finish::cancelled comes soon
   void forget(std::uint64_t id);  // cancels it; it is told nothing more
 
+  void set_watchdog(int seconds) { options_.watchdog_seconds = seconds; }
+
   State state() const { return state_; }
+  bool awaited() const { return !waiting_to_know_.empty(); }
   int jobs() const { return static_cast<int>(jobs_.size() + embeds_.size()); }
   int waiting() const;  // of them, those that have not begun
   const message::Ready& facts() const { return facts_; }
@@ -79,12 +86,13 @@ class EngineHost {
   void watch();
 
   Loop& loop_;
-  const Options options_;
+  Options options_;
   Metrics& metrics_;
   State state_ = State::stopped;
   std::unique_ptr<WorkerProcess> process_;
   std::map<std::uint64_t, Live> jobs_;
   std::map<std::uint64_t, EmbedJob> embeds_;
+  std::vector<std::function<void()>> waiting_to_know_;
   std::uint64_t last_id_ = 0;
   message::Ready facts_;
   EngineLoad load_;

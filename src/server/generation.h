@@ -30,6 +30,7 @@ struct Choice {
   std::string text{};           // as generated
   Message message{};            // what it stands for
   std::vector<Piece> pieces{};  // kept where log-probabilities are asked for
+  std::vector<PromptLogprob> prompt_logprobs{};
   std::vector<std::int32_t> tokens{};
   int prompt_tokens = 0, prompt_done = 0, prompt_cached = 0;
   Finish finish = Finish::unfinished;
@@ -72,8 +73,10 @@ class Shape {
 
 struct Generation {
   std::vector<std::vector<std::int32_t>> prompts;
-  int choices = 1;  // of each prompt
-  Request request;  // all but the prompt
+  std::string prompt_field = "prompt";  // where they stand in the request, for messages
+  int cut_tokens = 0;                   // of the prompts, that were taken out for want of room
+  int choices = 1;                      // of each prompt
+  Request request;                      // all but the prompt
   message::ConstraintText constraint;
   bool stream = false, progress = false;
   // Of chats: what the reply is parsed with. Without a dialect all text is content.

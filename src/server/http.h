@@ -64,6 +64,10 @@ class Exchange {
 };
 using ExchangePtr = std::shared_ptr<Exchange>;
 
+std::string percent_decoded(std::string_view text);
+bool is_good_id(std::string_view id);  // what a client may call its request: short and harmless in a log
+std::string new_id();
+
 class Loop;
 
 // Accepts connections from its construction on and gives each request to `handle`; what it refuses by itself
@@ -85,7 +89,8 @@ class HttpServer {
   int port() const;  // 0 on a socket file
   int connections() const;
   void reload_certificate();  // for connections to come; throws Error and keeps the old one
-  void drain();               // accepts nothing more and closes idle connections
+  void set_limits(const HttpLimits& limits);
+  void drain();  // accepts nothing more and closes idle connections
 
  private:
   friend class HttpConnection;

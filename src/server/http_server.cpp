@@ -1,4 +1,3 @@
-#include <openssl/rand.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -48,41 +47,6 @@ constexpr asio::use_awaitable_t<> awaited;
 
 namespace {
 
-std::string percent_decoded(std::string_view text) {
-  const auto digit = [](char c) {
-    const int value = std::isdigit(static_cast<unsigned char>(c)) ? c - '0' : std::tolower(c) - 'a' + 10;
-    return value;
-  };
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const bool escape = text[i] == '%' && i + 2 < text.size() &&
-                        std::isxdigit(static_cast<unsigned char>(text[i + 1])) &&
-                        std::isxdigit(static_cast<unsigned char>(text[i + 2]));
-    if (!escape) {
-      out += text[i];
-      continue;
-    }
-    out += static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2]));
-    i += 2;
-  }
-  return out;
-}
-
-// What a client may call its request: short and harmless in a log.
-bool is_good_id(std::string_view id) {
-  return !id.empty() && id.size() <= 128 && std::ranges::all_of(id, [](char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' || c == '.' || c == ':';
-  });
-}
-
-std::string new_id() {
-  unsigned char bytes[12];
-  RAND_bytes(bytes, sizeof bytes);
-  std::string id = "req-";
-  for (const unsigned char byte : bytes) id += fmt::format("{:02x}", byte);
-  return id;
-}
-
 HttpRequest plain_request(http::request<http::string_body>& from) {
   HttpRequest request;
   const std::string_view target(from.target().data(), from.target().size());
@@ -108,6 +72,28 @@ bool has_closed(int socket) {
   return ::poll(&state, 1, 0) > 0 && (state.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
 
+// Writes an answer after which the connection ends.
+template <class Stream>
+Done write_refusal(Stream& stream, HttpResponse refusal, std::chrono::seconds patience) {
+  http::response<http::string_body> response(http::int_to_status(static_cast<unsigned>(refusal.status)), 11);
+  response.set(http::field::content_type, refusal.content_type);
+  for (const auto& [name, value] : refusal.headers) response.set(name, value);
+  response.keep_alive(false);
+  response.body() = std::move(refusal.body);
+  response.prepare_payload();
+  error_code error;
+  auto& lowest = beast::get_lowest_layer(stream);
+  lowest.expires_after(patience);
+  co_await http::async_write(stream, response, asio::redirect_error(awaited, error));
+  if constexpr (std::is_same_v<Stream, PlainStream>)
+    if (!error) lowest.socket().shutdown(asio::socket_base::shutdown_send, error);
+  // Reads on for a moment, since closing with unread bytes would take the answer away from the client.
+  lowest.expires_after(std::chrono::seconds(2));
+  std::array<char, 16384> rest;
+  for (int i = 0; i < 4096 && !error; ++i)
+    co_await stream.async_read_some(asio::buffer(rest), asio::redirect_error(awaited, error));
+}
+
 }  // namespace
 
 struct HttpServer::State : std::enable_shared_from_this<State> {
@@ -116,16 +102,18 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
 
   template <class Acceptor>
   Done accept(std::shared_ptr<Acceptor> acceptor);
+  Done turn_away(PlainStream stream);
   void listen();
   void load_certificate();
 
   Loop& loop;
-  const HttpOptions options;
+  HttpOptions options;
   Handlers handlers;
   std::shared_ptr<ssl::context> tls;
   std::shared_ptr<asio::ip::tcp::acceptor> tcp;
   std::shared_ptr<asio::local::stream_protocol::acceptor> local;
   std::set<HttpConnection*> connections;
+  int turned_away = 0;  // those that are being told so
   bool draining = false;
 };
 
@@ -187,26 +175,13 @@ void HttpConnection::lose() {
 
 template <class Stream>
 Done HttpConnection::refuse(Stream& stream, int status, std::string_view what) {
-  const HttpResponse refusal = server_->handlers.refused(status, what);
-  http::response<http::string_body> response(http::int_to_status(static_cast<unsigned>(status)), 11);
-  response.set(http::field::content_type, refusal.content_type);
-  response.keep_alive(false);
-  response.body() = refusal.body;
-  response.prepare_payload();
-  error_code error;
-  beast::get_lowest_layer(stream).expires_after(patience());
-  co_await http::async_write(stream, response, asio::redirect_error(awaited, error));
-  // Reads on for a moment, since closing with unread bytes would take the answer away from the client.
-  beast::get_lowest_layer(stream).expires_after(std::chrono::seconds(2));
-  std::array<char, 16384> rest;
-  for (int i = 0; i < 4096 && !error; ++i)
-    co_await stream.async_read_some(asio::buffer(rest), asio::redirect_error(awaited, error));
+  return write_refusal(stream, server_->handlers.refused(status, what), patience());
 }
 
 // False: the connection is over.
 template <class Stream>
 Kept HttpConnection::receive(Stream& stream, HttpRequest& request, bool& keep, unsigned& version) {
-  const HttpLimits& limits = server_->options.limits;
+  const HttpLimits limits = server_->options.limits;  // they may change meanwhile
   auto& lowest = beast::get_lowest_layer(stream);
   error_code error;
   if (buffer_.size() == 0) {  // idle clients keep no buffer
@@ -384,6 +359,18 @@ Done serve_tls(std::shared_ptr<HttpConnection> connection, PlainStream plain,
 
 }  // namespace
 
+// A connection too many.
+Done HttpServer::State::turn_away(PlainStream stream) {
+  const auto self = shared_from_this();
+  ++turned_away;
+  HttpResponse refusal = handlers.refused(
+      503,
+      fmt::format("at most {} connections are open at once, try again later", options.limits.connections));
+  refusal.headers.emplace_back("Retry-After", "1");
+  co_await write_refusal(stream, std::move(refusal), std::chrono::seconds(2));
+  --turned_away;
+}
+
 template <class Acceptor>
 Done HttpServer::State::accept(std::shared_ptr<Acceptor> acceptor) {
   const auto self = shared_from_this();
@@ -397,10 +384,16 @@ Done HttpServer::State::accept(std::shared_ptr<Acceptor> acceptor) {
       co_await pause.async_wait(asio::redirect_error(awaited, ignored));
       continue;
     }
-    if (static_cast<int>(connections.size()) >= options.limits.connections) continue;  // closes it
+    const bool full = static_cast<int>(connections.size()) >= options.limits.connections;
+    constexpr int most_turned_away = 64;
+    if (full && (tls != nullptr || turned_away >= most_turned_away)) continue;  // closes it
     if constexpr (std::is_same_v<Acceptor, asio::ip::tcp::acceptor>)
       socket.set_option(asio::ip::tcp::no_delay(true), error);
     PlainStream stream{Protocol::socket(std::move(socket))};
+    if (full) {
+      asio::co_spawn(loop.context(), turn_away(std::move(stream)), asio::detached);
+      continue;
+    }
     auto connection = std::make_shared<HttpConnection>(self);
     const auto finished = [connection](std::exception_ptr) {};
     if (tls != nullptr)
@@ -474,6 +467,10 @@ int HttpServer::connections() const {
 
 void HttpServer::reload_certificate() {
   state_->load_certificate();
+}
+
+void HttpServer::set_limits(const HttpLimits& limits) {
+  state_->options.limits = limits;
 }
 
 void HttpServer::drain() {

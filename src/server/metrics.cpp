@@ -59,6 +59,10 @@ struct Metrics::State {
       add(counters("rocmforge_prompt_tokens_total", "Tokens of prompts, those found in the cache included."));
   Counter& cached_tokens = add(
       counters("rocmforge_prompt_tokens_cached_total", "Tokens of prompts that were found in the cache."));
+  Counter& sent_back =
+      add(counters("rocmforge_preemptions_total", "Sequences that had to wait so that others find pages."));
+  Counter& read_again = add(counters("rocmforge_tokens_read_again_total",
+                                     "Tokens of such sequences that were read a second time."));
   Counter& tokens = add(counters("rocmforge_tokens_total", "Tokens generated."));
   Gauge& bandwidth = add(gauges(
       "rocmforge_memory_bandwidth_percent",
@@ -67,6 +71,8 @@ struct Metrics::State {
   Gauge& waiting = add(gauges("rocmforge_requests_waiting", "Requests that have not begun."));
   Gauge& pages = add(gauges("rocmforge_cache_pages", "Pages of the key/value caches."));
   Gauge& pages_used = add(gauges("rocmforge_cache_pages_used", "Of them, those held by sequences."));
+  Gauge& host_cache =
+      add(gauges("rocmforge_host_cache_bytes", "What was copied out of the caches into host memory."));
   Gauge& connections = add(gauges("rocmforge_connections", "Open connections."));
   Gauge& models = add(gauges("rocmforge_models_loaded", "Models in memory."));
 };
@@ -97,6 +103,11 @@ void Metrics::restarted(const std::string& model) {
   state_->restarts.Add({{"model", model}}).Increment();
 }
 
+void Metrics::gave_way(std::uint64_t sequences, std::uint64_t tokens_read_again) {
+  state_->sent_back.Increment(static_cast<double>(sequences));
+  state_->read_again.Increment(static_cast<double>(tokens_read_again));
+}
+
 void Metrics::first_token(double seconds) {
   state_->first.Observe(seconds);
   state_->tokens.Increment();
@@ -118,6 +129,7 @@ std::string Metrics::text(const Gauges& gauges) {
   state_->waiting.Set(gauges.waiting);
   state_->pages.Set(gauges.pages);
   state_->pages_used.Set(gauges.pages - gauges.pages_free);
+  state_->host_cache.Set(gauges.host_cache_bytes);
   state_->connections.Set(gauges.connections);
   state_->models.Set(gauges.models_loaded);
   std::ostringstream out;

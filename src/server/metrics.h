@@ -1,5 +1,6 @@
 // Metrics: what the server counts, in Prometheus' text format.
 #pragma once
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -16,12 +17,14 @@ class Metrics {
   void step(const std::string& model, const message::Events& events);
   void measured(double read_bandwidth);  // what this machine reads, bytes/s
   void restarted(const std::string& model);
+  void gave_way(std::uint64_t sequences, std::uint64_t tokens_read_again);
   void first_token(double seconds);
   void next_token(double seconds);
   void finished(int prompt_tokens, int cached_tokens, double seconds);
   // Of all models together, set when they are asked for.
   struct Gauges {
     int running = 0, waiting = 0, pages = 0, pages_free = 0, connections = 0, models_loaded = 0;
+    double host_cache_bytes = 0;
   };
   std::string text(const Gauges& gauges);
   // The same figures that the web page draws, as members of a JSON object.

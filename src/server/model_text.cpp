@@ -7,12 +7,7 @@ namespace rf {
 namespace {
 
 constexpr const char* template_key = "tokenizer.chat_template";
-
-std::string source_of(const Gguf& file, const Tokenizer& tokenizer) {
-  if (file.has(template_key)) return file.get<std::string>(template_key);
-  spdlog::warn("{}: has no chat template; using the one that its special tokens suggest", file.path());
-  return default_chat_template([&](std::string_view token) { return tokenizer.find(token) >= 0; });
-}
+constexpr const char* rank_template_key = "tokenizer.chat_template.rerank";
 
 ChatTemplate parsed(const Gguf& file, const std::string& source) {
   try {
@@ -24,15 +19,27 @@ ChatTemplate parsed(const Gguf& file, const std::string& source) {
 
 }  // namespace
 
+std::string template_source(const Gguf& file, const Tokenizer& tokenizer) {
+  if (file.has(template_key)) return file.get<std::string>(template_key);
+  return default_chat_template([&](std::string_view token) { return tokenizer.find(token) >= 0; });
+}
+
+Dialect dialect_of(const std::string& source, const Tokenizer& tokenizer) {
+  return Dialect::of(source, [&](std::string_view token) { return tokenizer.find(token) >= 0; });
+}
+
 ModelText::ModelText(const std::string& path)
     : file_(Gguf::open(path)),
       tokenizer_(Tokenizer::from(file_)),
       family_(file_.get<std::string>("general.architecture")),
-      source_(source_of(file_, *tokenizer_)),
+      source_(rf::template_source(file_, *tokenizer_)),
       template_(parsed(file_, source_)),
       needs_(TemplateNeeds::of(template_, source_)),
-      dialect_(Dialect::of(source_, [this](std::string_view token) { return tokenizer_->find(token) >= 0; })),
-      shown_tokens_(rf::shown_tokens(dialect_, *tokenizer_)) {}
+      dialect_(dialect_of(source_, *tokenizer_)),
+      shown_tokens_(rf::shown_tokens(dialect_, *tokenizer_)) {
+  if (!file_.has(template_key))
+    spdlog::warn("{}: has no chat template; using the one that its special tokens suggest", path);
+}
 
 std::string ModelText::render(nlohmann::ordered_json messages, nlohmann::ordered_json tools,
                               nlohmann::ordered_json variables, bool add_generation_prompt) const {
@@ -51,6 +58,22 @@ std::vector<std::int32_t> ModelText::encode_prompt(const std::string& text) cons
   const std::int32_t bos = tokenizer_->bos();
   if (tokenizer_->add_bos() && bos >= 0 && (ids.empty() || ids[0] != bos)) ids.insert(ids.begin(), bos);
   return ids;
+}
+
+std::vector<std::int32_t> ModelText::encode_pair(const std::string& query,
+                                                 const std::string& document) const {
+  if (!file_.has(rank_template_key)) return tokenizer_->encode_pair(query, document);
+  std::string text;
+  const auto source = file_.get<std::string>(rank_template_key);
+  for (std::size_t at = 0; at < source.size();) {
+    const std::string_view rest = std::string_view(source).substr(at);
+    const bool is_query = rest.starts_with("{query}"), is_document = rest.starts_with("{document}");
+    if (is_query) text += query;
+    if (is_document) text += document;
+    if (!is_query && !is_document) text += rest.front();
+    at += is_query ? 7 : is_document ? 10 : 1;
+  }
+  return tokenizer_->encode(text, {.add_special = false});
 }
 
 }  // namespace rf

@@ -16,6 +16,11 @@
 
 namespace rf {
 
+// The chat template that the file has, or the one that its special tokens suggest; and how a model with such
+// a template writes calls and reasoning.
+std::string template_source(const Gguf& file, const Tokenizer& tokenizer);
+Dialect dialect_of(const std::string& template_source, const Tokenizer& tokenizer);
+
 // Immutable: any number of threads may use one.
 class ModelText {
  public:
@@ -37,6 +42,9 @@ class ModelText {
   // The ids of such a text: BOS is added where the vocabulary asks for it and the template has not written
   // it.
   std::vector<std::int32_t> encode_prompt(const std::string& text) const;
+  // The ids of a query and a document, as a model that ranks reads them: in the file's template for that, or
+  // as a pair.
+  std::vector<std::int32_t> encode_pair(const std::string& query, const std::string& document) const;
 
  private:
   Gguf file_;

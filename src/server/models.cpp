@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <set>
 #include <utility>
 
 #include "base/clock.h"
@@ -26,28 +27,67 @@ std::uint64_t file_size(const std::string& path) {
   return error ? 0 : size;
 }
 
+std::int64_t keep_ns(const HostingOptions& options) {
+  return options.keep_alive_seconds < 0 ? -1 : std::int64_t{options.keep_alive_seconds} * 1'000'000'000;
+}
+
 }  // namespace
+
+void Models::check(const std::vector<ModelEntry>& entries) {
+  std::set<std::string> names;
+  for (const ModelEntry& entry : entries)
+    if (!names.insert(entry.name).second) fail("--model {}: there are two models of this name", entry.name);
+}
 
 Models::Models(Loop& loop, Metrics& metrics, const std::vector<ModelEntry>& entries,
                const HostingOptions& options)
-    : loop_(loop), options_(options) {
-  for (const ModelEntry& entry : entries) {
-    if (find(entry.name) != nullptr) fail("--model {}: there are two models of this name", entry.name);
-    models_.push_back(std::unique_ptr<ServedModel>(new ServedModel{
-        .name = entry.name,
-        .path = entry.path,
-        .bytes = file_size(entry.path),
-        .created = file_time(entry.path),
-        .engine = EngineHost(
-            loop,
-            {.command = entry.command, .watchdog_seconds = options.watchdog_seconds, .name = entry.name},
-            metrics),
-        .text = nullptr,
-        .keep_ns =
-            options.keep_alive_seconds < 0 ? -1 : std::int64_t{options.keep_alive_seconds} * 1'000'000'000,
-        .waiting_for_text = {}}));
-  }
+    : loop_(loop), metrics_(metrics), options_(options) {
+  check(entries);
+  for (const ModelEntry& entry : entries) models_.push_back(make(entry));
   ticker_ = loop_.every(std::chrono::seconds(1), [this] { let_go_of_unused(); });
+}
+
+std::unique_ptr<ServedModel> Models::make(const ModelEntry& entry) {
+  return std::unique_ptr<ServedModel>(new ServedModel{
+      .name = entry.name,
+      .path = entry.path,
+      .bytes = file_size(entry.path),
+      .created = file_time(entry.path),
+      .engine = EngineHost(
+          loop_,
+          {.command = entry.command, .watchdog_seconds = options_.watchdog_seconds, .name = entry.name},
+          metrics_),
+      .text = nullptr,
+      .keep_ns = keep_ns(options_),
+      .waiting_for_text = {}});
+}
+
+void Models::reload(const std::vector<ModelEntry>& entries, const HostingOptions& options) {
+  const bool other_keep = options.keep_alive_seconds != options_.keep_alive_seconds;
+  options_ = options;
+  std::vector<std::unique_ptr<ServedModel>> before = std::exchange(models_, {});
+  for (const ModelEntry& entry : entries) {
+    std::unique_ptr<ServedModel> found;
+    for (auto* list : {&before, &retired_})
+      for (auto& model : *list)
+        if (model != nullptr && model->name == entry.name && model->path == entry.path)
+          found = std::move(model);
+    if (found == nullptr) {
+      spdlog::info("{}: is served from now on", entry.name);
+      found = make(entry);
+    }
+    models_.push_back(std::move(found));
+  }
+  for (auto& model : before) {
+    if (model == nullptr) continue;
+    spdlog::info("{}: is served no longer", model->name);
+    retired_.push_back(std::move(model));
+  }
+  std::erase(retired_, nullptr);
+  for (const auto& model : models_) {
+    if (other_keep) model->keep_ns = keep_ns(options_);
+    model->engine.set_watchdog(options_.watchdog_seconds);
+  }
 }
 
 ServedModel* Models::find(std::string_view name) {
@@ -99,11 +139,12 @@ void Models::make_room(const ServedModel& newcomer) {
   if (options_.memory_bytes == 0) return;
   const auto taken = [this] {
     std::uint64_t sum = 0;
-    for (const auto& model : models_)
-      if (model->engine.state() == EngineHost::State::ready)
-        sum += model->engine.facts().weight_bytes + model->engine.facts().cache_bytes;
-      else if (model->engine.state() == EngineHost::State::loading)
-        sum += model->bytes;
+    for (const auto* list : {&models_, &retired_})
+      for (const auto& model : *list)
+        if (model->engine.state() == EngineHost::State::ready)
+          sum += model->engine.facts().weight_bytes + model->engine.facts().cache_bytes;
+        else if (model->engine.state() == EngineHost::State::loading)
+          sum += model->bytes;
     return sum;
   };
   while (taken() + newcomer.bytes > options_.memory_bytes) {
@@ -131,6 +172,13 @@ void Models::let_go_of_unused() {
     if (now_ns() - model->used_ns < model->keep_ns) continue;
     spdlog::info("{}: was not used and is let go of", model->name);
     engine.stop();
+  }
+  constexpr std::int64_t moment = 60'000'000'000;  // in which a request that has found it becomes its job
+  for (const auto& model : retired_) {
+    if (model->engine.jobs() > 0) model->used_ns = now_ns();
+    if (model->engine.jobs() > 0 || model->engine.awaited()) continue;
+    model->engine.stop();
+    if (now_ns() - model->used_ns > moment && model->waiting_for_text.empty()) model->text = nullptr;
   }
 }
 

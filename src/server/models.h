@@ -32,8 +32,11 @@ class Models {
   // Throws Error where two have one name. The first is what requests without a model's name get.
   Models(Loop& loop, Metrics& metrics, const std::vector<ModelEntry>& entries, const HostingOptions& options);
 
+  static void check(const std::vector<ModelEntry>& entries);  // throws Error where two have one name
   // nullptr where there is none. A tag ":latest" may stand behind the name.
   ServedModel* find(std::string_view name);
+  // Those of `entries` are served from now on; others end with the requests that they have.
+  void reload(const std::vector<ModelEntry>& entries, const HostingOptions& options);
   const std::vector<std::unique_ptr<ServedModel>>& all() const { return models_; }
   ServedModel& first() { return *models_.front(); }
 
@@ -42,13 +45,16 @@ class Models {
   void use(ServedModel& model, std::function<void(const ApiError*)> then);
 
  private:
+  std::unique_ptr<ServedModel> make(const ModelEntry& entry);
   void read_text(ServedModel& model);
   void make_room(const ServedModel& newcomer);  // throws ApiError where that cannot be
   void let_go_of_unused();
 
   Loop& loop_;
-  const HostingOptions options_;
+  Metrics& metrics_;
+  HostingOptions options_;
   std::vector<std::unique_ptr<ServedModel>> models_;
+  std::vector<std::unique_ptr<ServedModel>> retired_;  // served no longer; somebody may still use them
   Loop::Timer ticker_;
 };
 

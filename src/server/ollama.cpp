@@ -122,13 +122,16 @@ std::int64_t keep_ns(const Fields& fields) {
   return seconds < 0 ? -1 : static_cast<std::int64_t>(std::min(seconds, 1e9) * 1e9);
 }
 
-void read_options(const Fields& fields, Generation& generation) {
+Fields options_of(const Fields& fields) {
   static const Json none = Json::object();
   const Json* given = fields.object("options");
-  const Fields options(given == nullptr ? none : *given, "options");
+  return Fields(given == nullptr ? none : *given, "options");
+}
+
+void read_options(const Fields& fields, Generation& generation) {
+  const Fields options = options_of(fields);
   read_sampling(options, generation.request);
   read_stop(options, "stop", generation.request);
-  read_max_tokens(options, "num_predict", generation.request);
   if (const Json* format = fields.find("format"); format != nullptr && *format != "") {
     const bool json = *format == "json";
     if (!json && !format->is_object())
@@ -138,26 +141,30 @@ void read_options(const Fields& fields, Generation& generation) {
   generation.stream = fields.boolean("stream").value_or(true);
 }
 
-Generation chat(const ModelText& text, const ServedModel&, const Json& body) {
+Generation chat(const ModelText& text, const PromptLimits& limits, const Json& body) {
   const Fields fields(body);
   Generation generation;
-  read_chat(text, fields, read_messages(fields, "messages"), read_tools(fields), generation);
+  read_max_tokens(options_of(fields), "num_predict", generation.request);
+  read_chat(text, fields, read_messages(fields, "messages"), read_tools(fields), limits, generation);
   read_options(fields, generation);
   generation.shape = std::make_unique<OllamaShape>(true);
   return generation;
 }
 
-Generation generate(const ModelText& text, const ServedModel&, const Json& body) {
+Generation generate(const ModelText& text, const PromptLimits& limits, const Json& body) {
   const Fields fields(body);
   Generation generation;
   const std::string prompt = fields.required_text("prompt", 64 << 20);
+  read_max_tokens(options_of(fields), "num_predict", generation.request);
   if (fields.boolean("raw").value_or(false)) {
     generation.prompts = {text.tokenizer().encode(prompt)};
+    cut_prompts(text, fields, limits, generation);
   } else {
     Json messages = Json::array({{{"role", "user"}, {"content", prompt}}});
     if (const auto system = fields.text("system"); system && !system->empty())
       messages.insert(messages.begin(), Json{{"role", "system"}, {"content", *system}});
-    read_chat(text, fields, messages, nullptr, generation);
+    read_chat(text, fields, messages, nullptr, limits, generation);
+    generation.prompt_field = "prompt";
   }
   read_options(fields, generation);
   generation.shape = std::make_unique<OllamaShape>(false);

@@ -23,14 +23,15 @@ struct HttpOptions {
 };
 
 struct ServiceOptions {
-  std::vector<std::string> api_keys;
-  std::string key_file;
-  std::vector<std::string> cors_origins;  // "*": any
-  int parallel = 4;                       // sequences at once of one model
-  int queue = 64;                         // requests that wait beyond them, of one model
+  std::vector<std::string> api_keys{};
+  std::string key_file{};
+  std::vector<std::string> cors_origins{};  // "*": any
+  int parallel = 4;                         // sequences at once of one model
+  int queue = 64;                           // requests that wait beyond them, of one model
   int most_choices = 16;
   int request_seconds = 3600;  // that one request may take
   bool log_prompts = false;
+  bool context_shift = false;  // prompts that are too long lose their oldest part unless a request objects
 };
 
 struct ModelEntry {

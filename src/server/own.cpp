@@ -46,22 +46,24 @@ class PlainShape : public Shape {
 };
 
 // A prompt as text or ids, or messages.
-Generation plain(const ModelText& text, const Json& body, bool stream) {
+Generation plain(const ModelText& text, const PromptLimits& limits, const Json& body, bool stream) {
   const Fields fields(body);
   Generation generation;
+  read_max_tokens(fields, "max_tokens", generation.request);
+  read_max_tokens(fields, "n_predict", generation.request);
   if (fields.has("messages")) {
-    const Json tools = read_tools(fields);
-    generation.prompts = {
-        text.encode_prompt(chat_text(text, fields, read_messages(fields, "messages"), tools))};
-  } else if (const Json* ids = fields.array("tokens", 1 << 24)) {
-    generation.prompts = {read_tokens(text, "tokens", *ids)};
+    read_chat(text, fields, read_messages(fields, "messages"), read_tools(fields), limits, generation);
+    generation.dialect = nullptr;  // its answer is the text as it was generated
+    generation.request.shown_tokens.clear();
   } else {
-    generation.prompts = {text.tokenizer().encode(fields.required_text("prompt", 64 << 20))};
+    const Json* ids = fields.array("tokens", 1 << 24);
+    if (ids != nullptr) generation.prompt_field = "tokens";
+    generation.prompts = {ids != nullptr ? read_tokens(text, "tokens", *ids)
+                                         : text.tokenizer().encode(fields.required_text("prompt", 64 << 20))};
+    cut_prompts(text, fields, limits, generation);
   }
   read_sampling(fields, generation.request);
   read_stop(fields, "stop", generation.request);
-  read_max_tokens(fields, "max_tokens", generation.request);
-  read_max_tokens(fields, "n_predict", generation.request);
   read_constraint(fields, generation);
   if (const auto top = fields.integer("logprobs", 0, 20))
     generation.request.logprobs = static_cast<int>(*top);
@@ -134,8 +136,8 @@ void add_own_routes(std::vector<Route>& routes) {
   constexpr ErrorStyle style = ErrorStyle::openai;
   const auto generate = [](bool stream) {
     return [stream](Service& s, const ExchangePtr& e) {
-      s.generate(e, style, [stream](const ModelText& text, const ServedModel&, const Json& body) {
-        return plain(text, body, stream);
+      s.generate(e, style, [stream](const ModelText& text, const PromptLimits& limits, const Json& body) {
+        return plain(text, limits, body, stream);
       });
     };
   };

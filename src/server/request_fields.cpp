@@ -272,11 +272,26 @@ void read_tool_choice(const ModelText& text, const Fields& fields, const Json& t
 
 }  // namespace
 
+void cut_prompts(const ModelText& text, const Fields& fields, const PromptLimits& limits,
+                 Generation& generation) {
+  const Truncation truncation(fields, limits, generation.request.max_tokens);
+  for (auto& prompt : generation.prompts)
+    generation.cut_tokens += truncation.cut(prompt, text.tokenizer().bos());
+}
+
 void read_chat(const ModelText& text, const Fields& fields, const Json& messages, const Json& tools,
-               Generation& generation) {
+               const PromptLimits& limits, Generation& generation) {
   constexpr std::size_t end_bytes = 512;
   const std::string prompt = chat_text(text, fields, messages, tools);
-  generation.prompts = {text.encode_prompt(prompt)};
+  std::vector<std::int32_t> ids = text.encode_prompt(prompt);
+  generation.cut_tokens =
+      Truncation(fields, limits, generation.request.max_tokens)
+          .cut(
+              messages,
+              [&](const Json& kept) { return text.encode_prompt(chat_text(text, fields, kept, tools)); },
+              ids);
+  generation.prompts = {std::move(ids)};
+  generation.prompt_field = "messages";
   generation.prompt_end = prompt.substr(prompt.size() - std::min(prompt.size(), end_bytes));
   if (fields.text("reasoning_format", 64).value_or("auto") == "none" && tools.is_null()) return;
   generation.dialect = &text.dialect();

@@ -5,6 +5,7 @@
 
 #include "server/fields.h"
 #include "server/generation.h"
+#include "server/prompt_limits.h"
 
 namespace rf {
 
@@ -24,13 +25,17 @@ void read_delivery(const Fields& fields, Generation& generation, bool stream_def
 Json read_messages(const Fields& fields, const char* name);
 // The tools that the model may call, an array in OpenAI's form, or null.
 Json read_tools(const Fields& fields);
+// Shortens the generation's prompts of plain tokens where that is asked for and they are too long.
+void cut_prompts(const ModelText& text, const Fields& fields, const PromptLimits& limits,
+                 Generation& generation);
 // Ids of the vocabulary, from an array of numbers that stands in `field`.
 std::vector<std::int32_t> read_tokens(const ModelText& text, const std::string& field, const Json& list);
 // The prompt that the model's template makes of the messages; what the template refuses is an ApiError of
 // `messages`.
 std::string chat_text(const ModelText& text, const Fields& fields, const Json& messages, const Json& tools);
-// Sets the generation's prompt, and how its reply is parsed.
+// Sets the generation's prompt, shortened where that is asked for and it is too long, and how its reply is
+// parsed. Its max_tokens must have been read.
 void read_chat(const ModelText& text, const Fields& fields, const Json& messages, const Json& tools,
-               Generation& generation);
+               const PromptLimits& limits, Generation& generation);
 
 }  // namespace rf

@@ -34,8 +34,8 @@ class ResponseShape : public Shape {
   }
 
   std::string begin(const Answer& answer) override {
-    return event("response.created", {{"response", head(answer, "in_progress")}}) +
-           event("response.in_progress", {{"response", head(answer, "in_progress")}});
+    const std::string created = event("response.created", {{"response", head(answer, "in_progress")}});
+    return created + event("response.in_progress", {{"response", head(answer, "in_progress")}});
   }
   std::string piece(const Answer& answer, const Choice&, const Piece& piece) override {
     std::string lines;
@@ -111,6 +111,7 @@ class ResponseShape : public Shape {
     return (kind_ == Kind::content ? "msg_" : "rs_") + answer.id;
   }
   Json place(const Answer& answer) const { return {{"item_id", item_id(answer)}, {"output_index", item_}}; }
+  // Numbers the events, hence they are to be made in their order.
   std::string event(const std::string& type, Json body) {
     Json value = {{"type", type}, {"sequence_number", sequence_++}};
     value.update(body);
@@ -143,22 +144,24 @@ class ResponseShape : public Shape {
   }
   std::string close(const Answer& answer) {
     if (!std::exchange(open_, false)) return "";
+    const bool cut = answer.choices.front().finish == Finish::length;
+    const char* status = cut ? "incomplete" : "completed";
     std::string lines;
     Json item, body = place(answer);
     if (kind_ == Kind::content) {
-      item = message_item(answer, text_, "completed");
+      item = message_item(answer, text_, status);
       body["content_index"] = 0;
       Json part = body;
       body["text"] = text_;
       body["logprobs"] = Json::array();
       part["part"] = text_part(text_);
-      lines = event("response.output_text.done", std::move(body)) +
-              event("response.content_part.done", std::move(part));
+      lines = event("response.output_text.done", std::move(body));
+      lines += event("response.content_part.done", std::move(part));
     } else if (kind_ == Kind::reasoning) {
       item = reasoning_item(answer, text_);
     } else {
       item_call_.arguments = text_;
-      item = call_item(item_call_, "completed");
+      item = call_item(item_call_, status);
       body["name"] = item_call_.name;
       body["arguments"] = text_;
       lines = event("response.function_call_arguments.done", std::move(body));
@@ -241,15 +244,16 @@ void read_format(const Fields& fields, Generation& generation) {
   read_constraint(Fields(outer), generation);
 }
 
-Generation respond(const ModelText& text, const ServedModel&, const Json& body) {
+Generation respond(const ModelText& text, const PromptLimits& limits, const Json& body) {
   const Fields fields(body);
   Generation generation;
   if (fields.has("previous_response_id"))
     fail_field("previous_response_id", "responses are not kept here: send the whole conversation as input");
   if (fields.boolean("background").value_or(false)) fail_field("background", "expected false");
-  read_chat(text, fields, messages_of(fields), tools_of(fields), generation);
-  read_sampling(fields, generation.request);
   read_max_tokens(fields, "max_output_tokens", generation.request);
+  read_chat(text, fields, messages_of(fields), tools_of(fields), limits, generation);
+  generation.prompt_field = "input";
+  read_sampling(fields, generation.request);
   read_format(fields, generation);
   generation.stream = fields.boolean("stream").value_or(false);
   generation.shape = std::make_unique<ResponseShape>();

@@ -110,6 +110,9 @@ void Running::event(std::size_t index, const Event& event) {
   if (choice.tokens.empty()) choice.prompt_cached = event.prompt_cached;
   if (read && generation_.progress && generation_.stream)
     exchange_->write(generation_.shape->progress(answer_, choice));
+  for (const PromptLogprob& each : event.prompt)  // those of a prompt that is read again are known already
+    if (each.position == static_cast<int>(choice.prompt_logprobs.size()) + 1)
+      choice.prompt_logprobs.push_back(each);
   if (event.token >= 0) {
     const std::int64_t now = now_ns();
     choice.tokens.push_back(event.token);
@@ -155,6 +158,7 @@ void Running::give(Choice& choice, const Event& event) {
 }
 
 void Running::finish() {
+  if (answer_.first_ns == 0) answer_.first_ns = answer_.last_ns = now_ns();  // it has no token
   metrics_.finished(answer_.prompt_tokens(), answer_.cached_tokens(), seconds(now_ns() - answer_.started_ns));
   if (generation_.stream) {
     exchange_->write(generation_.shape->end(answer_));
@@ -167,9 +171,7 @@ void Running::finish() {
 
 void Running::failed(int status, const std::string& what) {
   if (over_) return;
-  const bool full = what.find("in a context of") != std::string::npos;
-  ApiError error(status, what, status == 400 ? what.substr(0, what.find_first_of(":[")) : "",
-                 full ? "context_length_exceeded" : "");
+  const ApiError error = engine_fault(status, what, generation_.prompt_field);
   for (const std::uint64_t job : jobs_) model_.engine.forget(job);
   if (begun_) {
     exchange_->write(generation_.shape->broken(error));

@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "base/error.h"
@@ -31,12 +32,13 @@ std::string address_of(const HttpOptions& http, int port) {
 
 class Server {
  public:
-  Server(const ServerOptions& options, const std::vector<ModelEntry>& models)
-      : options_(options),
-        traces_(loop_, options.otlp_endpoint),
-        models_(loop_, metrics_, models, options.models),
-        service_(loop_, models_, metrics_, traces_, options.service),
-        http_(loop_, options.http,
+  Server(const ServerSettings& settings, ServerCalls calls)
+      : options_(settings.options),
+        calls_(std::move(calls)),
+        traces_(loop_, options_.otlp_endpoint),
+        models_(loop_, metrics_, settings.models, options_.models),
+        service_(loop_, models_, metrics_, traces_, options_.service),
+        http_(loop_, options_.http,
               {.handle = [this](ExchangePtr exchange) { service_.handle(std::move(exchange)); },
                .refused =
                    [](int status, std::string_view what) {
@@ -46,13 +48,15 @@ class Server {
     service_.connections = [this] { return http_.connections(); };
   }
 
-  int run(const std::function<double()>& read_bandwidth);
+  int run();
 
  private:
   void end();
   void reload();
+  void apply(const ServerSettings& settings);
 
-  const ServerOptions options_;
+  ServerOptions options_;
+  const ServerCalls calls_;
   Loop loop_;
   Metrics metrics_;
   Traces traces_;
@@ -61,10 +65,11 @@ class Server {
   HttpServer http_;
   Loop::Timer limit_;
   bool ending_ = false;
+  bool reloading_ = false, reload_again_ = false;
   std::string trouble_;
 };
 
-int Server::run(const std::function<double()>& read_bandwidth) {
+int Server::run() {
   loop_.on_signal(SIGTERM, [this] { end(); });
   loop_.on_signal(SIGINT, [this] { end(); });
   loop_.on_signal(SIGHUP, [this] { reload(); });
@@ -78,7 +83,8 @@ int Server::run(const std::function<double()>& read_bandwidth) {
     }
     if (first.engine.state() != EngineHost::State::ready || std::exchange(measured, true)) return;
     const auto bandwidth = std::make_shared<double>(0);
-    loop_.background([=] { *bandwidth = read_bandwidth(); }, [=, this] { metrics_.measured(*bandwidth); });
+    loop_.background([=, this] { *bandwidth = calls_.read_bandwidth(); },
+                     [=, this] { metrics_.measured(*bandwidth); });
   };
   models_.use(first, [this](const ApiError* error) {
     if (error == nullptr) return;
@@ -105,28 +111,52 @@ void Server::end() {
     });
 }
 
+// One after the other, and once more where a signal came meanwhile.
 void Server::reload() {
-  try {
-    service_.reload_keys();
-    http_.reload_certificate();
-    spdlog::info("keys and certificate were read again");
-  } catch (const Error& error) {
-    spdlog::error("not reloaded: {}", error.what());
+  if (std::exchange(reloading_, true)) {
+    reload_again_ = true;
+    return;
   }
+  struct Read {
+    ServerSettings settings;
+    std::optional<ApiError> error;
+  };
+  const auto read = std::make_shared<Read>();
+  const auto work = [this, read] { read->error = fault_of([&] { read->settings = calls_.read_again(); }); };
+  loop_.background(work, [this, read] {
+    const auto error = read->error ? read->error : fault_of([&] { apply(read->settings); });
+    if (error) spdlog::error("nothing is reloaded: {}", error->what());
+    reloading_ = false;
+    if (std::exchange(reload_again_, false)) reload();
+  });
+}
+
+// What may fail comes first.
+void Server::apply(const ServerSettings& settings) {
+  const ServerOptions& next = settings.options;
+  Keys keys(next.service.api_keys, next.service.key_file);
+  Models::check(settings.models);
+  http_.reload_certificate();
+  models_.reload(settings.models, next.models);
+  service_.reload(next.service, std::move(keys));
+  http_.set_limits(next.http.limits);
+  options_.drain_seconds = next.drain_seconds;
+  calls_.applied();
+  spdlog::info("keys, certificate and settings were read again");
 }
 
 }  // namespace
 
-int run_server(const ServerOptions& options, const std::vector<ModelEntry>& models,
-               const std::function<double()>& read_bandwidth) {
+int run_server(const ServerSettings& settings, ServerCalls calls) {
   raise_descriptor_limit();
-  return Server(options, models).run(read_bandwidth);
+  return Server(settings, std::move(calls)).run();
 }
 
 void check_server(const ServerOptions& options, const std::vector<ModelEntry>& models) {
   const Keys keys(options.service.api_keys, options.service.key_file);
   if (options.http.certificate.empty() != options.http.key.empty())
     fail("TLS: expected both a certificate and a key");
+  Models::check(models);
   for (const ModelEntry& model : models) const ModelText text(model.path);
 }
 

@@ -7,12 +7,23 @@
 
 namespace rf {
 
-// Serves `models`, of which there is at least one, until SIGTERM or SIGINT; the first one is loaded at once.
-// SIGHUP reads the keys and the certificate again. `read_bandwidth` measures what this machine reads,
-// bytes/s. Returns the exit code. Throws Error for options that cannot be, and when the first model cannot be
-// loaded.
-int run_server(const ServerOptions& options, const std::vector<ModelEntry>& models,
-               const std::function<double()>& read_bandwidth);
+struct ServerSettings {
+  ServerOptions options;
+  std::vector<ModelEntry> models;  // at least one
+};
+
+struct ServerCalls {
+  std::function<double()> read_bandwidth;  // measures what this machine reads, bytes/s
+  // What holds now, for SIGHUP; called beside the loop. Throws Error: then all stays as it is.
+  std::function<ServerSettings()> read_again;
+  std::function<void()> applied;  // what read_again() has given holds from now on
+};
+
+// Serves until SIGTERM or SIGINT; the first model is loaded at once. SIGHUP reads the keys, the certificate
+// and the settings again, of which limits, keys, origins, hosting and the list of models may change; what
+// else changed waits for the next start. Returns the exit code. Throws Error for options that cannot be, and
+// when the first model cannot be loaded.
+int run_server(const ServerSettings& settings, ServerCalls calls);
 // Checks what can be checked without listening and loading. Throws Error.
 void check_server(const ServerOptions& options, const std::vector<ModelEntry>& models);
 

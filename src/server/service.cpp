@@ -56,7 +56,9 @@ Service::Service(Loop& loop, Models& models, Metrics& metrics, Traces& traces, c
       keys_(options.api_keys, options.key_file) {
   add_operation_routes(routes_);
   add_openai_routes(routes_);
+  add_completion_routes(routes_);
   add_embedding_routes(routes_);
+  add_rerank_routes(routes_);
   add_response_routes(routes_);
   add_anthropic_routes(routes_);
   add_ollama_routes(routes_);
@@ -140,6 +142,13 @@ void Service::done(const Exchange& exchange) {
                exchange.gone() && status == 499 ? " closed" : "");
 }
 
+ApiError Service::model_unknown(const std::string& name) const {
+  std::string names;
+  for (const auto& each : models_.all()) names += (names.empty() ? "" : ", ") + each->name;
+  return {404, fmt::format("model: '{}' is not served here, expected one of: {}", name, names), "model",
+          "model_not_found"};
+}
+
 void Service::with_model(const ExchangePtr& exchange, ErrorStyle errors, WithModel then) {
   if (draining_) throw ApiError(503, "the server is shutting down", "", "shutting_down");
   struct Parsed {
@@ -148,11 +157,8 @@ void Service::with_model(const ExchangePtr& exchange, ErrorStyle errors, WithMod
   };
   const auto parsed = std::make_shared<Parsed>();
   const auto parse = [parsed, exchange] {
-    try {
-      parsed->body = std::make_shared<Json>(parse_body(exchange->request.body));
-    } catch (const ApiError& error) {
-      parsed->error = error;
-    }
+    parsed->error =
+        fault_of([&] { parsed->body = std::make_shared<Json>(parse_body(exchange->request.body)); });
   };
   loop_.background(parse, [this, parsed, exchange, errors, then = std::move(then)] {
     if (exchange->gone()) return;
@@ -167,12 +173,7 @@ void Service::with_model(const ExchangePtr& exchange, ErrorStyle errors, WithMod
       if (parsed->error) throw *parsed->error;
       const std::string name = Fields(*parsed->body).text("model", 256).value_or("");
       ServedModel* model = models_.find(name);
-      if (model == nullptr) {
-        std::string names;
-        for (const auto& each : models_.all()) names += (names.empty() ? "" : ", ") + each->name;
-        throw ApiError(404, fmt::format("model: '{}' is not served here, expected one of: {}", name, names),
-                       "model", "model_not_found");
-      }
+      if (model == nullptr) throw model_unknown(name);
       models_.use(*model, [exchange, errors, then, model, body = parsed->body](const ApiError* error) {
         if (exchange->gone()) return;
         if (error != nullptr) return exchange->respond(error_response(errors, *error));
@@ -191,13 +192,8 @@ void Service::with_text(const ExchangePtr& exchange, ErrorStyle errors, Answer a
              [this, exchange, errors, answer](ServedModel& model, std::shared_ptr<const Json> body) {
                const auto response = std::make_shared<HttpResponse>();
                const auto work = [response, answer, errors, body, text = model.text] {
-                 try {
-                   *response = answer(*text, *body);
-                 } catch (const ApiError& error) {
-                   *response = error_response(errors, error);
-                 } catch (const Error& error) {
-                   *response = error_response(errors, ApiError(400, error.what()));
-                 }
+                 const auto error = fault_of([&] { *response = answer(*text, *body); });
+                 if (error) *response = error_response(errors, *error);
                };
                loop_.background(work, [exchange, response] { exchange->respond(std::move(*response)); });
              });
@@ -211,35 +207,42 @@ void Service::check_queue(const ServedModel& model) const {
   throw error;
 }
 
+// Whether the prompt may have to be made shorter, for which the model's context must be known.
+bool Service::may_truncate(const Json& body) const {
+  return asks_to_truncate(Fields(body), options_.context_shift);
+}
+
 void Service::generate(const ExchangePtr& exchange, ErrorStyle errors, Make make) {
   with_model(exchange, errors,
              [this, exchange, errors, make](ServedModel& model, std::shared_ptr<const Json> body) {
                check_queue(model);
-               struct Made {
-                 Generation generation;
-                 std::optional<ApiError> error;
-               };
-               const auto made = std::make_shared<Made>();
-               const auto work = [made, make, body, &model, text = model.text] {
-                 try {
-                   made->generation = make(*text, model, *body);
-                 } catch (const ApiError& error) {
-                   made->error = error;
-                 } catch (const Error& error) {
-                   made->error = ApiError(400, error.what());
-                 }
-               };
-               loop_.background(work, [this, made, exchange, errors, &model] {
-                 if (exchange->gone()) return;
-                 try {
-                   if (made->error) throw *made->error;
-                   check_queue(model);
-                   begin(exchange, model, std::move(made->generation));
-                 } catch (const ApiError& error) {
-                   exchange->respond(error_response(errors, error));
-                 }
-               });
+               const auto then = [=, this, &model] { prepare(exchange, errors, make, model, body); };
+               if (!may_truncate(*body)) return then();
+               model.engine.when_known(then);
              });
+}
+
+void Service::prepare(const ExchangePtr& exchange, ErrorStyle errors, const Make& make, ServedModel& model,
+                      const std::shared_ptr<const Json>& body) {
+  struct Made {
+    Generation generation;
+    std::optional<ApiError> error;
+  };
+  const auto made = std::make_shared<Made>();
+  const PromptLimits limits{.context = model.engine.facts().context, .shift = options_.context_shift};
+  const auto work = [made, make, body, limits, text = model.text] {
+    made->error = fault_of([&] { made->generation = make(*text, limits, *body); });
+  };
+  loop_.background(work, [this, made, exchange, errors, &model] {
+    if (exchange->gone()) return;
+    try {
+      if (made->error) throw *made->error;
+      check_queue(model);
+      begin(exchange, model, std::move(made->generation));
+    } catch (const ApiError& error) {
+      exchange->respond(error_response(errors, error));
+    }
+  });
 }
 
 // Clients take turns: a client's second waiting request comes after everybody's first.
@@ -257,9 +260,12 @@ std::uint64_t Service::next_rank(const std::string& client) {
 void Service::begin(const ExchangePtr& exchange, ServedModel& model, Generation generation) {
   if (generation.choices > options_.most_choices)
     fail_field("n", "expected at most {}, found {}", options_.most_choices, generation.choices);
+  if (model.text == nullptr) throw model_unknown(model.name);  // it was taken off the list meanwhile
   std::string id = exchange->id;
   for (int i = 2; live_.contains(id); ++i) id = fmt::format("{}.{}", exchange->id, i);
   exchange->id = id;
+  if (generation.cut_tokens > 0)
+    exchange->extra_headers.emplace_back("X-Truncated-Tokens", std::to_string(generation.cut_tokens));
   generation.request.priority = exchange->priority;
   generation.request.rank = next_rank(exchange->client);
   if (!generation.request.sampling.seed) generation.request.sampling.seed = random_seed();
@@ -300,14 +306,18 @@ Metrics::Gauges Service::gauges() const {
     gauges.waiting += model->engine.waiting();
     gauges.pages += load.pages;
     gauges.pages_free += load.pages_free;
+    gauges.host_cache_bytes += static_cast<double>(load.host_bytes);
     if (model->engine.state() == EngineHost::State::ready) ++gauges.models_loaded;
   }
   gauges.connections = connections ? connections() : 0;
   return gauges;
 }
 
-void Service::reload_keys() {
-  keys_ = Keys(options_.api_keys, options_.key_file);
+// The engines run so many sequences as they were started with.
+void Service::reload(ServiceOptions options, Keys keys) {
+  options.parallel = options_.parallel;
+  options_ = std::move(options);
+  keys_ = std::move(keys);
 }
 
 void Service::drain(std::function<void()> drained) {

@@ -11,6 +11,7 @@
 #include "server/keys.h"
 #include "server/metrics.h"
 #include "server/models.h"
+#include "server/prompt_limits.h"
 #include "server/running.h"
 #include "server/traces.h"
 
@@ -30,13 +31,13 @@ class Service {
   Service(Loop& loop, Models& models, Metrics& metrics, Traces& traces, const ServiceOptions& options);
 
   void handle(ExchangePtr exchange);
-  void done(const Exchange& exchange);        // it has ended, for the log and the metrics
-  void reload_keys();                         // throws Error and keeps the old ones
+  void done(const Exchange& exchange);  // it has ended, for the log and the metrics
+  void reload(ServiceOptions options, Keys keys);
   void drain(std::function<void()> drained);  // takes no new work; `drained`: what there was is done
   void cancel_all();
 
   // For handlers. The body is read and `make` is called beside the loop; what they throw becomes the answer.
-  using Make = std::function<Generation(const ModelText&, const ServedModel&, const Json& body)>;
+  using Make = std::function<Generation(const ModelText&, const PromptLimits&, const Json& body)>;
   void generate(const ExchangePtr& exchange, ErrorStyle errors, Make make);
   using Answer = std::function<HttpResponse(const ModelText&, const Json& body)>;
   void with_text(const ExchangePtr& exchange, ErrorStyle errors, Answer answer);
@@ -61,6 +62,10 @@ class Service {
  private:
   const Route* find_route(const HttpRequest& request, bool& path_known) const;
   bool let_in(Exchange& exchange, const Route& route);
+  ApiError model_unknown(const std::string& name) const;
+  bool may_truncate(const Json& body) const;
+  void prepare(const ExchangePtr& exchange, ErrorStyle errors, const Make& make, ServedModel& model,
+               const std::shared_ptr<const Json>& body);
   void begin(const ExchangePtr& exchange, ServedModel& model, Generation generation);
   void ended(const std::string& id);
   std::uint64_t next_rank(const std::string& client);
@@ -69,7 +74,7 @@ class Service {
   Models& models_;
   Metrics& metrics_;
   Traces& traces_;
-  const ServiceOptions options_;
+  ServiceOptions options_;
   Keys keys_;
   std::vector<Route> routes_;
   struct Live {
@@ -87,7 +92,9 @@ class Service {
 
 // What each API's file adds.
 void add_openai_routes(std::vector<Route>& routes);
+void add_completion_routes(std::vector<Route>& routes);
 void add_embedding_routes(std::vector<Route>& routes);
+void add_rerank_routes(std::vector<Route>& routes);
 void add_response_routes(std::vector<Route>& routes);
 void add_anthropic_routes(std::vector<Route>& routes);
 void add_ollama_routes(std::vector<Route>& routes);

@@ -17,6 +17,7 @@
 #include <deque>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/error.h"
 
 extern char** environ;
@@ -32,7 +33,7 @@ struct WorkerProcess::State : std::enable_shared_from_this<State> {
   void read_header();
   void read_payload(message::Header header);
   void write_next();
-  void end(const std::string& why);
+  void end(const std::string& why, int patience = 0);
 
   Loop& loop;
   Handlers handlers;
@@ -80,13 +81,22 @@ void WorkerProcess::State::write_next() {
                     });
 }
 
-// A killed process may need a while to give its memory back, which the loop does not wait for.
-void WorkerProcess::State::end(const std::string& why) {
+// A process that is told nothing any more ends by itself, once what it saves is written; it has `patience`
+// seconds for it. Even a killed one may need a while to give its memory back, which the loop does not wait
+// for.
+void WorkerProcess::State::end(const std::string& why, int patience) {
   if (std::exchange(over, true)) return;
-  ::kill(pid, SIGKILL);
   error_code ignored;
   socket.close(ignored);
-  loop.background([gone = pid] { ::waitpid(gone, nullptr, 0); }, [] {});
+  const auto wait = [gone = pid, until = now_ns() + patience * std::int64_t{1'000'000'000}] {
+    while (now_ns() < until) {
+      if (::waitpid(gone, nullptr, WNOHANG) != 0) return;
+      ::usleep(5000);
+    }
+    ::kill(gone, SIGKILL);
+    ::waitpid(gone, nullptr, 0);
+  };
+  loop.background(wait, [] {});
   const Handlers last = std::exchange(handlers, {});
   if (last.ended && !why.empty()) loop.post([last, why] { last.ended(why); });
 }
@@ -125,7 +135,7 @@ WorkerProcess::WorkerProcess(Loop& loop, const std::vector<std::string>& command
 
 WorkerProcess::~WorkerProcess() {
   state_->handlers.ended = nullptr;
-  state_->end("");
+  state_->end("", 5);
 }
 
 void WorkerProcess::write(std::string bytes) {

@@ -84,7 +84,9 @@ void Bpe::encode_word(std::string_view word, Merger& merger, std::vector<std::in
 
 std::unique_ptr<Tokenizer> make_bpe(const Gguf& file) {
   const PreTokenizerSpec& spec = spec_of(file);
-  Vocabulary vocabulary = Vocabulary::from(file, {.add_bos = spec.add_bos});
+  const auto pre = file.get<std::string_view>("tokenizer.ggml.pre", "");
+  const bool roberta = pre == "roberta-bpe" || pre == "jina-v1-en" || pre == "jina-v2-code";
+  Vocabulary vocabulary = Vocabulary::from(file, {.add_bos = spec.add_bos, .add_sep = roberta});
   const std::int32_t after_bos = spec.after_bos ? vocabulary.ids.find(spec.after_bos) : StringTable::absent;
   return std::make_unique<Bpe>(std::move(vocabulary), after_bos, spec, file);
 }

@@ -59,6 +59,20 @@ std::vector<std::int32_t> Tokenizer::encode(std::string_view text, EncodeOptions
   return ids;
 }
 
+std::vector<std::int32_t> Tokenizer::encode_pair(std::string_view first, std::string_view second) const {
+  constexpr EncodeOptions plain{.add_special = false, .parse_special = false};
+  std::vector<std::int32_t> ids = prefix_;
+  const auto append = [&](const std::vector<std::int32_t>& part) {
+    ids.insert(ids.end(), part.begin(), part.end());
+  };
+  append(encode(first, plain));
+  append(suffix_);
+  if (vocabulary_.add_sep && vocabulary_.separator >= 0) ids.push_back(vocabulary_.separator);
+  append(encode(second, plain));
+  append(suffix_);
+  return ids;
+}
+
 void Tokenizer::encode_parts(std::string_view text, bool parse_special,
                              std::vector<std::int32_t>& ids) const {
   for (std::size_t at = 0; at < text.size();) {

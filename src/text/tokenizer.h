@@ -33,6 +33,10 @@ class Tokenizer {
   // text whatever the options. n log n time. Throws Error for a text of 1 GiB or more.
   std::vector<std::int32_t> encode(std::string_view text, EncodeOptions options = {}) const;
 
+  // Two texts as one sequence, as classifiers of pairs read them: what add_special puts around each, the
+  // second without BOS, with the separator between them that some vocabularies add ("<s> a </s></s> b </s>").
+  std::vector<std::int32_t> encode_pair(std::string_view first, std::string_view second) const;
+
   // The bytes that a token stands for, perhaps only a part of a UTF-8 character. "" for an id outside the
   // vocabulary, for an unused token and, unless `show_special`, for a special one.
   std::string piece(std::int32_t token, bool show_special = true) const;

@@ -140,7 +140,10 @@ void Ugm::append_path(std::string_view word, const std::vector<Step>& best,
 }  // namespace
 
 std::unique_ptr<Tokenizer> make_ugm(const Gguf& file) {
-  return std::make_unique<Ugm>(Vocabulary::from(file, {.eos = 1, .unknown = 2, .add_eos = true}), file);
+  // Of this family XLM-R begins with a token, and doubles what ends the first text of a pair.
+  const bool pairs = file.get<bool>("tokenizer.ggml.add_bos_token", false);
+  return std::make_unique<Ugm>(
+      Vocabulary::from(file, {.eos = 1, .unknown = 2, .add_eos = true, .add_sep = pairs}), file);
 }
 
 }  // namespace rf

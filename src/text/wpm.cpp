@@ -100,6 +100,7 @@ std::unique_ptr<Tokenizer> make_wpm(const Gguf& file) {
   // The published layout has no end of a sequence but its separator.
   if (vocabulary.separator >= 0) vocabulary.eos = vocabulary.separator;
   vocabulary.add_eos = vocabulary.add_eos || vocabulary.add_sep;
+  vocabulary.add_sep = false;
   const bool lower = file.get<bool>("tokenizer.ggml.normalizer.lowercase", true);
   const bool strip = file.get<bool>("tokenizer.ggml.normalizer.strip_accents", lower);
   return std::make_unique<Wpm>(std::move(vocabulary), BertWords{lower, strip});

@@ -1,10 +1,14 @@
 """What clients_test.py runs with the packages openai, anthropic and ollama at hand."""
 import json
+import pathlib
+import shutil
+import tempfile
 
 import anthropic
 import ollama
 import openai
 
+from gguf_file import letter_vocabulary, with_keys
 from harness import ApiTest, Server, golden, main
 
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -46,6 +50,20 @@ class OpenAI(ApiTest):
         answer = self.client.chat.completions.create(model="tiny", messages=HELLO, tools=tools, **GREEDY)
         self.assertIsNotNone(answer.choices[0].finish_reason)
 
+    def test_a_tool_must_be_called(self):
+        parameters = {"type": "object", "properties": {"zone": {"enum": ["UTC"]}}, "required": ["zone"], "additionalProperties": False}
+        tools = [{"type": "function", "function": {"name": "now", "parameters": parameters}}]
+        options = {"model": "tiny", "messages": HELLO, "tools": tools, "tool_choice": "required", "temperature": 0,
+                   "parallel_tool_calls": False, "max_tokens": 300}
+        call = self.client.chat.completions.create(**options).choices[0].message.tool_calls[0]
+        self.assertEqual((call.function.name, json.loads(call.function.arguments)), ("now", {"zone": "UTC"}))
+        arguments, names = "", []
+        for chunk in self.client.chat.completions.create(stream=True, **options):
+            for delta in chunk.choices[0].delta.tool_calls or []:
+                arguments += delta.function.arguments or ""
+                names += [delta.function.name] if delta.function.name else []
+        self.assertEqual((names, json.loads(arguments)), (["now"], {"zone": "UTC"}))
+
     def test_completions_and_models(self):
         answer = self.client.completions.create(model="tiny", prompt=["a", "b"], max_tokens=2)
         self.assertEqual(len(answer.choices), 2)
@@ -69,6 +87,38 @@ class OpenAI(ApiTest):
         with self.assertRaises(openai.BadRequestError) as caught:
             self.client.chat.completions.create(model="tiny", messages=HELLO, temperature=-1)
         self.assertEqual(caught.exception.param, "temperature")
+
+
+class Embeddings(ApiTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = pathlib.Path(tempfile.mkdtemp())
+        keys = letter_vocabulary(96) | {"bert.pooling_type": 1}
+        cls.server = Server(models=[f"bert={with_keys(golden('arch/bert-rank/model.gguf'), cls.folder / 'bert.gguf', keys)}"])
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        shutil.rmtree(cls.folder)
+
+    def test_openai_and_ollama_agree(self):
+        texts = ["hello", "an old tree"]
+        openai_client = openai.OpenAI(base_url=self.server.url + "/v1", api_key="none", max_retries=0)
+        coded = openai_client.embeddings.create(model="bert", input=texts)  # base64 on the way
+        floats = openai_client.embeddings.create(model="bert", input=texts, encoding_format="float")
+        client = ollama.Client(host=self.server.url)
+        answer = client.embed(model="bert", input=texts)
+        for one, two, three in zip(coded.data, floats.data, answer.embeddings):
+            self.assertEqual(list(one.embedding), list(two.embedding))
+            self.assertEqual(list(one.embedding), list(three))
+        self.assertEqual(answer.prompt_eval_count, floats.usage.total_tokens)
+        self.assertEqual(list(client.embed(model="bert", input="hello").embeddings[0]), list(answer.embeddings[0]))
+        self.assertEqual(list(client.embeddings(model="bert", prompt="hello").embedding), list(answer.embeddings[0]))
+        short = openai_client.embeddings.create(model="bert", input="hello", dimensions=4, encoding_format="float")
+        self.assertEqual(len(short.data[0].embedding), 4)
+        self.assertAlmostEqual(sum(x * x for x in short.data[0].embedding), 1, places=5)
+        with self.assertRaises(ollama.ResponseError):
+            client.embed(model="bert", input="x" * 5000 + " y" * 500)
 
 
 class Anthropic(ApiTest):
@@ -114,7 +164,13 @@ class Ollama(ApiTest):
     def test_models(self):
         self.assertEqual([m.model for m in self.client.list().models], ["tiny"])
         self.assertEqual([m.model for m in self.client.ps().models], ["tiny"])
-        self.assertEqual(self.client.show("tiny").details.format, "gguf")
+        shown = self.client.show("tiny")
+        self.assertEqual(shown.details.format, "gguf")
+        self.assertEqual(shown.modelinfo["general.architecture"], "llama")
+        self.assertIn("completion", shown.capabilities)
+        running = self.client.ps().models[0]
+        self.assertGreater(running.size, 0)
+        self.assertEqual(running.context_length, 4096)
 
     def test_errors(self):
         with self.assertRaises(ollama.ResponseError):

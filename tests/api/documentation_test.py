@@ -1,25 +1,51 @@
 """The examples of the documentation do what they say."""
 import json
 import os
+import pathlib
 import re
+import shutil
 import subprocess
+import tempfile
 
-from harness import BINARY, ROOT, ApiTest, main
+from gguf_file import letter_vocabulary, with_keys
+from harness import BINARY, ROOT, ApiTest, Server, golden, main
 
 
 class Documentation(ApiTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.folder = pathlib.Path(tempfile.mkdtemp())
+        ranking = with_keys(golden("arch/bert-rank/model.gguf"), cls.folder / "rank.gguf", letter_vocabulary(96))
+        embedding = with_keys(golden("arch/bert-rank/model.gguf"), cls.folder / "mean.gguf",
+                              letter_vocabulary(96) | {"bert.pooling_type": 1})
+        cls.servers = {"": cls.server, "rerank": Server(models=[f"rank={ranking}"]),
+                       "embedding": Server(models=[f"bert={embedding}"])}
+
+    @classmethod
+    def tearDownClass(cls):
+        for name in ("rerank", "embedding"):
+            cls.servers[name].stop()
+            cls.servers[name].log.close()
+        super().tearDownClass()
+        shutil.rmtree(cls.folder)
+
     def test_examples(self):
+        """Blocks marked sh, of curl commands against $URL; `model=` says which kind of model they need."""
         count = 0
-        for name in ("api", "operations"):
-            for block in re.findall(r"^```sh\n(.*?)^```", (ROOT / f"docs/{name}.md").read_text(), re.DOTALL | re.MULTILINE):
+        for name in ("api", "deployment", "operations"):
+            text = (ROOT / f"docs/{name}.md").read_text()
+            blocks = re.findall(r"^```sh(?: model=(\w+))?\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+            for model, block in blocks:
                 for command in re.split(r"\n(?=curl )", block):
                     with self.subTest(command=command.split("\n")[0]):
                         done = subprocess.run(["bash", "-c", command.replace("curl ", "curl --fail-with-body ", 1)],
                                               capture_output=True, text=True, timeout=60,
-                                              env=os.environ | {"URL": self.server.url})
+                                              env=os.environ | {"URL": self.servers[model].url})
                         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
                         self.assertTrue(done.stdout)
                         count += 1
+            self.assertEqual(len(re.findall("curl ", text)), sum(block.count("curl ") for _, block in blocks))
         self.assertGreater(count, 15)
 
     def test_every_route_is_told_of(self):

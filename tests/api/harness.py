@@ -26,12 +26,13 @@ MODEL = golden("arch/llama/model.gguf")
 
 
 class Server:
-    """`rocmforge serve` as a process; `options` are further words of its command line."""
+    """`rocmforge serve` as a process; `options` are further words of its command line. Without `log` the log's level is
+    left to them."""
 
-    def __init__(self, *options, models=None, ready=True, **env):
+    def __init__(self, *options, models=None, ready=True, log=True, **env):
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("ROCMFORGE_", "XDG_", "RF_"))}
-        command = [BINARY, "serve", "--log-level", "info"]
-        for model in models or [f"tiny={MODEL}"]:
+        command = [BINARY, "serve"] + (["--log-level", "info"] if log else [])
+        for model in [f"tiny={MODEL}"] if models is None else models:
             command += ["-m", model]
         if "--unix-socket" not in options:
             command += ["--port", "0"]
@@ -47,8 +48,8 @@ class Server:
             self.wait_ready()
 
     def text(self):
-        self.log.seek(0)
-        return self.log.read().decode(errors="replace")
+        size = os.fstat(self.log.fileno()).st_size  # the server writes at the descriptor's place, which stays
+        return os.pread(self.log.fileno(), size, 0).decode(errors="replace")
 
     @property
     def url(self):

@@ -103,31 +103,6 @@ class Chat(ApiTest):
         self.assertGreater(details["prompt_tokens_details"]["cached_tokens"], details["prompt_tokens"] - 40)
 
 
-class Completions(ApiTest):
-    def test_prompts_of_all_kinds(self):
-        options = {"temperature": 0, "max_tokens": 5, "ignore_eos": True}
-        ids = self.server.post("/tokenize", {"text": "Once upon", "add_special": True})["tokens"]
-        as_text = self.server.post("/v1/completions", {"prompt": "Once upon"} | options)
-        as_ids = self.server.post("/v1/completions", {"prompt": ids} | options)
-        both = self.server.post("/v1/completions", {"prompt": ["Once upon", "a time"]} | options)
-        lists = self.server.post("/v1/completions", {"prompt": [ids]} | options)
-        expected = as_text["choices"][0]["text"]
-        self.assertEqual(as_ids["choices"][0]["text"], expected)
-        self.assertEqual(lists["choices"][0]["text"], expected)
-        self.assertEqual([c["index"] for c in both["choices"]], [0, 1])
-        self.assertEqual(both["choices"][0]["text"], expected)
-        echoed = self.server.post("/v1/completions", {"prompt": "Once upon", "echo": True} | options)
-        self.assertEqual(echoed["choices"][0]["text"], "Once upon" + expected)
-        self.refused("/v1/completions", {"prompt": "x", "suffix": "y"} | options, param="suffix")
-
-    def test_logprobs(self):
-        answer = self.server.post("/v1/completions", {"prompt": "a", "logprobs": 2, "max_tokens": 4, "temperature": 0,
-                                                      "ignore_eos": True})
-        logprobs = answer["choices"][0]["logprobs"]
-        self.assertEqual({len(v) for v in logprobs.values()}, {4})
-        self.assertEqual(logprobs["text_offset"][0], 0)
-
-
 class WrongInput(ApiTest):
     def test_fields(self):
         for field, value in (("temperature", "hot"), ("temperature", -1), ("top_p", 2), ("n", 0), ("n", 1000),

@@ -136,6 +136,100 @@ class Guarded(ApiTest):
         self.assertEqual(self.status("alpha", Origin="https://bad.example"), 403)
 
 
+class Reload(ApiTest):
+    """SIGHUP reads the config file again."""
+    BEFORE = """log-level = "info"
+        log-format = "text"
+        [serve]
+        model = ["a=MODEL", "b=MODEL"]
+        ctx = 64
+        queue = 64
+        max-choices = 2
+        max-body = 8
+        api-key = "one"
+        cors-origin = "https://one.example"
+        """
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = pathlib.Path(tempfile.mkdtemp())
+        cls.write(cls.BEFORE)
+        cls.server = Server("--config", cls.folder / "config.toml", "--drain-timeout", 5, models=[], log=False)
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        shutil.rmtree(cls.folder)
+
+    @classmethod
+    def write(cls, text):
+        (cls.folder / "config.toml").write_text(text.replace("MODEL", str(MODEL)))
+
+    def reload(self, text):
+        """Writes the file, has it read, and returns what was logged meanwhile."""
+        self.write(text)
+        before = len(self.server.text())
+        self.server.process.send_signal(signal.SIGHUP)
+        end = time.monotonic() + 10
+        while not any(w in self.server.text()[before:] for w in ("were read again", "nothing is reloaded")):
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.02)
+        return self.server.text()[before:]
+
+    def ask(self, key, body=None, path="/v1/completions", **headers):
+        method = "GET" if body is None else "POST"
+        return self.server.request(method, path, body, {"Authorization": f"Bearer {key}"} | headers)
+
+    def names(self, key):
+        return [m["id"] for m in self.ask(key, path="/v1/models")[1]["data"]]
+
+    def test_settings(self):
+        two = SHORT | {"n": 2, "temperature": 1}
+        self.assertEqual(self.ask("one", two)[0], 200)
+        self.assertEqual(self.names("one"), ["a", "b"])
+        self.assertEqual(self.ask("one", SHORT | {"model": "b"})[0], 200)
+        pid = self.ask("one", path="/statistics")[1]["models"][0]["process"]
+        long = self.server.stream("/v1/completions", SHORT | {"model": "b", "max_tokens": 50, "stream": True},
+                                  {"Authorization": "Bearer one"})
+        next(long)
+        after = self.BEFORE.replace('"one"', '"two"').replace("one.example", "two.example").replace("b=MODEL", "c=MODEL")
+        after = after.replace("choices = 2", "choices = 1").replace("max-body = 8", "max-body = 0.01")
+        log = self.reload(after.replace("ctx = 64", "ctx = 32").replace('"text"', '"json"'))
+        self.assertIn("b: is served no longer", log)
+        self.assertEqual(log.count("--ctx: what changed counts from the next start on"), 1)
+        self.assertEqual(json.loads(log.splitlines()[-1])["level"], "info")
+        self.assertEqual(list(long)[-1], "[DONE]")  # what is under way ends as it began
+        self.assertEqual([self.ask(k, SHORT)[0] for k in ("one", "two")], [401, 200])
+        self.assertEqual(self.names("two"), ["a", "c"])
+        self.assertEqual(self.ask("two", SHORT | {"model": "c"})[0], 200)
+        self.assertEqual(self.ask("two", SHORT | {"model": "b"})[0], 404)
+        self.assertEqual(self.ask("two", two)[1]["error"]["param"], "n")
+        self.assertEqual(self.ask("two", SHORT | {"prompt": "x" * 20000})[0], 413)
+        self.assertEqual([self.ask("two", path="/v1/models", Origin=f"https://{o}.example")[0] for o in ("one", "two")],
+                         [403, 200])
+        self.assertEqual(self.ask("two", path="/statistics")[1]["models"][0]["process"], pid)  # its engine stayed
+        # An engine that is started again has the options that it had, whatever the file says by now.
+        self.write("[serve]\nnonsense = 1\n")
+        os.kill(pid, signal.SIGKILL)
+        status, answer, _ = self.ask("two", SHORT | {"max_tokens": 40})
+        self.assertEqual((status, answer["usage"]["completion_tokens"]), (200, 40))
+        # A file that is wrong changes nothing.
+        for wrong in ("[serve]\nnonsense = 1\n", after.replace("queue = 64", "queue = -5"), after.replace("c=MODEL", "a=MODEL"),
+                      after.replace("c=MODEL", "c=/nowhere.gguf"), after + 'api-key-file = "/nowhere"\n'):
+            self.assertIn("nothing is reloaded", self.reload(wrong))
+            self.assertEqual(self.names("two"), ["a", "c"])
+        pid = self.ask("two", path="/statistics")[1]["models"][0]["process"]
+        self.assertNotIn("api-key", pathlib.Path(f"/proc/{pid}/cmdline").read_text())
+        self.write(self.BEFORE.replace('"info"', '"error"'))
+        self.server.process.send_signal(signal.SIGHUP)
+        end = time.monotonic() + 10
+        while self.ask("one", path="/v1/models")[0] != 200:
+            self.assertLess(time.monotonic(), end)
+        quiet = len(self.server.text())
+        self.assertEqual(self.ask("one", SHORT | {"model": "b"})[0], 200)  # one that is served again
+        self.assertEqual(self.server.text()[quiet:], "")
+
+
 class Ways(ApiTest):
     @classmethod
     def setUpClass(cls):
@@ -225,7 +319,7 @@ class Ways(ApiTest):
         server.process.kill()
         server.process.wait()
         end = time.monotonic() + 10
-        while os.path.exists(f"/proc/{pid}") and "Z" not in open(f"/proc/{pid}/stat").read().split()[2]:
+        while os.path.exists(f"/proc/{pid}") and "Z" not in pathlib.Path(f"/proc/{pid}/stat").read_text().split()[2]:
             self.assertLess(time.monotonic(), end)
             time.sleep(0.02)
         server.process.stdout.close()

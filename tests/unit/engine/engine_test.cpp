@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -407,6 +408,68 @@ TEST(Engine, EvaluateGivesTheLogitsOfEveryPosition) {
   EXPECT_EQ(disturbed, undisturbed);
 }
 
+// The log-softmax of each row of logits at the token that follows it.
+std::vector<double> foretold(Engine& engine, const Tokens& tokens) {
+  std::vector<double> all;
+  engine.evaluate(tokens, [&](int first, int rows, const float* logits) {
+    const auto vocab = static_cast<std::size_t>(engine.spec().vocab);
+    for (int r = 0; r < rows && first + r + 1 < static_cast<int>(tokens.size()); ++r) {
+      const float* row = logits + static_cast<std::size_t>(r) * vocab;
+      double sum = 0;
+      for (std::size_t i = 0; i < vocab; ++i) sum += std::exp(static_cast<double>(row[i]));
+      const auto next = static_cast<std::size_t>(tokens[static_cast<std::size_t>(first + r) + 1]);
+      all.push_back(static_cast<double>(row[next]) - std::log(sum));
+    }
+  });
+  return all;
+}
+
+TEST(Engine, PromptsTellTheirLogprobs) {
+  const Tokens prompt = some_prompt(40);
+  for (const int batch_rows : {1, 7, 512})
+    for (const int wanted_rows : {3, 16, 0}) {
+      Engine engine = load("llama", {.context = 64,
+                                     .parallel = 3,
+                                     .page_tokens = 5,
+                                     .batch_rows = batch_rows,
+                                     .wanted_rows = wanted_rows});
+      const std::vector<double> expected = foretold(engine, prompt);
+      Request request = greedy(prompt, 4);
+      request.logprobs = 2;
+      const Tokens undisturbed = run(engine, {request}).front().tokens;
+      request.prompt_logprobs = true;
+      Request only = request;
+      only.max_tokens = 0;
+      // Beside others that decode, begin alike and read as slowly.
+      engine.submit(greedy(some_prompt(9, 2), 30));
+      const std::uint64_t whole = engine.submit(request), read = engine.submit(only);
+      engine.submit(greedy(prompt, 3));
+      std::map<std::uint64_t, std::vector<PromptLogprob>> told;
+      std::map<std::uint64_t, Tokens> tokens;
+      std::map<std::uint64_t, Finish> finishes;
+      for (std::vector<Event> events; engine.step(events); events.clear())
+        for (const Event& event : events) {
+          for (const PromptLogprob& each : event.prompt) told[event.request].push_back(each);
+          if (event.token >= 0) tokens[event.request].push_back(event.token);
+          finishes[event.request] = event.finish;
+        }
+      EXPECT_EQ(told.size(), 2u);
+      for (const std::uint64_t id : {whole, read}) {
+        ASSERT_EQ(told[id].size(), prompt.size() - 1);
+        for (std::size_t i = 0; i < expected.size(); ++i) {
+          EXPECT_EQ(told[id][i].position, static_cast<int>(i) + 1);
+          EXPECT_EQ(told[id][i].logprob.token, prompt[i + 1]);
+          EXPECT_NEAR(static_cast<double>(told[id][i].logprob.logprob), expected[i], 1e-4);
+          ASSERT_EQ(told[id][i].top.size(), 2u);
+          EXPECT_GE(told[id][i].top[0].logprob, told[id][i].logprob.logprob);
+        }
+      }
+      EXPECT_EQ(tokens[whole], undisturbed);
+      EXPECT_TRUE(tokens[read].empty());
+      EXPECT_EQ(finishes[read], Finish::length);
+    }
+}
+
 TEST(Engine, PagesComeBackWhenASinkThrows) {
   Engine engine = load("llama", {.context = 32});
   for (int i = 0; i < 3; ++i)
@@ -429,6 +492,8 @@ TEST(Engine, RefusesWhatCannotBeDone) {
   EXPECT_EQ(submit([](Request& r) { r.prompt = some_prompt(32); }),
             "prompt: expected at most 31 tokens in a context of 32, found 32");
   EXPECT_NE(submit([](Request& r) { r.max_tokens = 0; }).find("max_tokens: expected"), std::string::npos);
+  EXPECT_NE(submit([](Request& r) { r.prompt_logprobs = true; }).find("logprobs: expected"),
+            std::string::npos);
   EXPECT_NE(submit([](Request& r) { r.sampling.top_p = 2; }).find("top_p"), std::string::npos);
   EXPECT_NE(submit([](Request& r) { r.stop = {""}; }).find("stop"), std::string::npos);
   EXPECT_TRUE(engine.idle());

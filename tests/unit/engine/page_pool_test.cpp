@@ -127,19 +127,35 @@ TEST(PagePool, SnapshotsBelongToPages) {
   const int first = pool.add_snapshot(run[0]), second = pool.add_snapshot(run[1]);
   EXPECT_EQ(std::set<int>({first, second}), (std::set<int>{0, 1}));
   EXPECT_EQ(pool.add_snapshot(run[1]), PagePool::no_snapshot) << "it has one";
-  Tokens found = pool.match(Tokens{1, 2, 3, 4, 5, 6});
-  EXPECT_EQ(pool.keep_to_snapshot(found), second);
-  EXPECT_EQ(found, Tokens(all.begin(), all.begin() + 2));
+  EXPECT_EQ(pool.snapshot(all[0]), first);
+  EXPECT_EQ(pool.snapshot(all[1]), second);
+  EXPECT_EQ(pool.snapshot(all[2]), PagePool::no_snapshot);
   // The one used longest ago gives way.
-  EXPECT_EQ(pool.add_snapshot(run[2]), first);
-  found = pool.match(Tokens{1, 2, 9, 9});
-  EXPECT_EQ(pool.keep_to_snapshot(found), PagePool::no_snapshot);
-  EXPECT_TRUE(found.empty());
+  std::vector<std::int32_t> left;
+  pool.watch({.page = {}, .snapshot = [&](std::int32_t page) { left.push_back(page); }});
+  pool.use_snapshot(run[0]);
+  EXPECT_EQ(pool.add_snapshot(run[2]), second);
+  EXPECT_EQ(left, Tokens{all[1]});
+  EXPECT_EQ(pool.snapshot(all[1]), PagePool::no_snapshot);
   // One that moves along.
-  EXPECT_EQ(pool.add_snapshot(run[0], run[1]), second);
-  found = pool.match(Tokens{1, 2, 3, 4});
-  EXPECT_EQ(pool.keep_to_snapshot(found), second);
-  EXPECT_EQ(found.size(), 1u);
+  EXPECT_EQ(pool.add_snapshot(run[1], run[0]), first);
+  EXPECT_EQ(pool.snapshot(all[0]), PagePool::no_snapshot);
+  EXPECT_EQ(left.size(), 1u);
+}
+
+TEST(PagePool, TellsWhatLeaves) {
+  PagePool pool(2, 2);
+  Tokens run = read(pool, {1, 2, 3, 4});
+  std::vector<Tokens> left;
+  pool.watch({.page = [&](std::int32_t page) { left.push_back(pool.prefix(page)); }, .snapshot = {}});
+  Tokens tail = run;
+  pool.cut(run, 1);
+  EXPECT_EQ(run, Tokens{tail[0]});
+  EXPECT_EQ(pool.available(), 1);
+  EXPECT_EQ(pool.take(), tail[1]);
+  EXPECT_EQ(left, std::vector<Tokens>({{1, 2, 3, 4}}));
+  EXPECT_FALSE(pool.published(tail[1]));
+  EXPECT_TRUE(pool.published(tail[0]));
 }
 
 TEST(PagePool, SnapshotsGoWithTheirPages) {
@@ -150,8 +166,7 @@ TEST(PagePool, SnapshotsGoWithTheirPages) {
   pool.release(run);
   Tokens other{pool.take()};  // the last page of the run
   EXPECT_NE(pool.add_snapshot(pool.publish(PagePool::no_page, other[0], Tokens{7})), kept);
-  Tokens found = pool.match(Tokens{1, 2, 3});
-  EXPECT_EQ(pool.keep_to_snapshot(found), kept);
+  EXPECT_EQ(pool.snapshot(pool.match(Tokens{1, 2, 3}).front()), kept);
 }
 
 TEST(PagePool, WithoutSnapshots) {

@@ -1,92 +1,26 @@
-// An answer that another engine goes on with, and answers that do not depend on company, to the last bit.
+// An answer that another engine goes on with, who goes first, and what processes tell each other.
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <bit>
 #include <map>
 
 #include "base/error.h"
-#include "engine/engine.h"
 #include "engine/message.h"
-#include "golden.h"
+#include "engine_run.h"
 
 namespace rf {
 namespace {
 
-using Tokens = std::vector<std::int32_t>;
+using test::prompt_of;
+using test::request_of;
+using test::run;
+using test::samplings;
+using test::Seen;
+using test::Tokens;
 
-Engine load(EngineOptions options, const std::string& model = "qwen3") {
-  const std::string path = test::golden("arch/" + model + "/model.gguf");
-  if (path.empty()) fail("no golden data of {}", model);
+Engine load(EngineOptions options) {
   options.context = 128;
-  std::vector<std::unique_ptr<Backend>> backends;
-  backends.push_back(make_reference());
-  return Engine(path, std::move(backends), options);
-}
-
-// All that clients could see of an answer; log-probabilities as bits.
-struct Seen {
-  Tokens tokens;
-  std::vector<std::string> texts;
-  std::vector<std::uint32_t> logprobs;
-  float surprise = -1;
-  Finish finish = Finish::unfinished;
-};
-
-std::map<std::uint64_t, Seen> run(Engine& engine) {
-  std::map<std::uint64_t, Seen> all;
-  std::vector<Event> events;
-  while (engine.step(events)) {
-    for (const Event& event : events) {
-      Seen& seen = all[event.request];
-      seen.finish = event.finish;
-      if (event.token < 0) continue;
-      seen.tokens.push_back(event.token);
-      seen.texts.push_back(event.text);
-      seen.surprise = event.surprise;
-      for (const TokenLogprob& top : event.top) {
-        seen.logprobs.push_back(static_cast<std::uint32_t>(top.token));
-        seen.logprobs.push_back(std::bit_cast<std::uint32_t>(top.logprob));
-      }
-    }
-    events.clear();
-  }
-  return all;
-}
-
-Seen run(Engine& engine, const Request& request) {
-  const std::uint64_t id = engine.submit(request);
-  return run(engine).at(id);
-}
-
-Tokens prompt_of(int length, int seed) {
-  Tokens tokens;
-  for (int i = 0; i < length; ++i) tokens.push_back((i * 31 + seed * 7 + 3) % 250);
-  return tokens;
-}
-
-// The whole distribution is told, so that equal logits are what is compared.
-Request request_of(int length, int seed, SamplerOptions sampling) {
-  sampling.seed = static_cast<std::uint64_t>(seed);
-  return {.prompt = prompt_of(length, seed),
-          .sampling = std::move(sampling),
-          .max_tokens = 24,
-          .ignore_eos = true,
-          .logprobs = 1000};
-}
-
-std::vector<SamplerOptions> samplings() {
-  using Stage = SamplerStage;
-  return {{.temperature = 0},
-          {.temperature = 1.5f, .top_k = 0, .top_p = 1, .min_p = 0},
-          {.temperature = 1.2f, .repetition_penalty = 1.3f, .presence_penalty = 0.2f},
-          {.temperature = 1, .top_k = 0, .mirostat = 1, .mirostat_tau = 4},
-          {.temperature = 1, .top_k = 0, .mirostat = 2, .mirostat_tau = 3, .mirostat_eta = 0.3f},
-          {.temperature = 1, .top_k = 100, .xtc_probability = 0.7f, .xtc_threshold = 0.01f},
-          {.temperature = 1, .typical_p = 0.6f, .dynamic_range = 0.5f, .dry = {.multiplier = 0.8f}},
-          {.temperature = 1,
-           .top_n_sigma = 1.5f,
-           .order = {Stage::temperature, Stage::top_n_sigma, Stage::top_p}}};
+  return test::load_reference("qwen3", options);
 }
 
 TEST(Resume, TheRestIsThatOfTheUninterruptedAnswer) {
@@ -132,29 +66,8 @@ TEST(Resume, RefusesAnAnswerThatWasOver) {
 }
 
 TEST(Invariance, AloneAndAmongSixteenOthersToTheLastBit) {
-  const std::vector<SamplerOptions> kinds = samplings();
-  std::vector<Request> requests;
-  for (int i = 0; i < 17; ++i)
-    requests.push_back(
-        request_of(3 + (i * 5) % 40, i % 4, kinds[static_cast<std::size_t>(i) % kinds.size()]));
-  Engine alone = load({.page_tokens = 4});
-  std::vector<Seen> expected;
-  for (const Request& request : requests) expected.push_back(run(alone, request));
-  for (const EngineOptions& options :
-       {EngineOptions{.parallel = 17, .page_tokens = 4},
-        EngineOptions{.parallel = 17, .page_tokens = 4, .batch_rows = 19},
-        EngineOptions{.parallel = 5, .page_tokens = 4, .cache_tokens = 200, .gap = 1.5}}) {
-    Engine engine = load(options);
-    for (int round = 0; round < 2; ++round) {  // the second one finds its prompts in the cache
-      std::vector<std::uint64_t> ids;
-      for (const Request& request : requests) ids.push_back(engine.submit(request));
-      const auto seen = run(engine);
-      for (std::size_t i = 0; i < requests.size(); ++i) {
-        EXPECT_EQ(seen.at(ids[i]).tokens, expected[i].tokens) << "request " << i << ", round " << round;
-        EXPECT_EQ(seen.at(ids[i]).logprobs, expected[i].logprobs) << "request " << i << ", round " << round;
-      }
-    }
-  }
+  test::expect_invariance(
+      [](const EngineOptions& options) { return test::load_reference("qwen3", options); });
 }
 
 TEST(Scheduling, ASharedBeginningIsReadOnce) {

@@ -1,95 +1,16 @@
 #include "engine/scheduler.h"
 
-#include <gtest/gtest.h>
-
-#include <deque>
-#include <map>
-#include <numeric>
 #include <random>
+
+#include "unit/engine/world.h"
 
 namespace rf {
 namespace {
 
-// A scheduler whose model is a sum over the cache: the next token depends on every token that the batch's
-// pages hold for its sequence, hence on their being the right ones. With snapshots (-1: without) it also has
-// a recurrent state, the same sum over the rows it has seen, which must agree.
-class World {
- public:
-  World(int pages, int page_tokens, const BatchLimits& limits, int snapshots = -1)
-      : pool(pages, page_tokens, std::max(snapshots, 0)),
-        scheduler(
-            pool, limits,
-            snapshots < 0 ? std::function<void(int, int)>()
-                          : [this](int from, int to) { state(to) = state(from), ++copies; }),
-        states_(static_cast<std::size_t>(snapshots < 0 ? 0 : limits.sequences + snapshots), -7),
-        cache_(static_cast<std::size_t>(pages * page_tokens), -1) {}
-
-  Sequence& add(std::vector<std::int32_t> tokens) {
-    Sequence& s = sequences_.emplace_back(Sequence{.id = sequences_.size() + 1, .tokens = std::move(tokens)});
-    scheduler.add(s);
-    return s;
-  }
-
-  // One step: rows by sequence id.
-  std::map<std::uint64_t, int> step() {
-    std::map<std::uint64_t, int> rows;
-    if (!scheduler.next()) return rows;
-    const Batch& batch = scheduler.batch();
-    last_rows = batch.rows();
-    std::vector<std::int32_t> answers;
-    for (int r = 0, next = 0; r < batch.rows(); ++r) {
-      const std::int32_t* pages = batch.pages(batch.sequence(r));
-      at(pages, batch.position(r)) = batch.token(r);
-      if (!states_.empty()) {
-        std::int32_t& seen = state(batch.state(batch.sequence(r)));
-        seen = ((batch.position(r) == 0 ? 0 : seen) * 31 + batch.token(r) + 1) % 1009;
-      }
-      if (next == batch.wanted() || batch.wanted_row(next) != r) continue;
-      std::int32_t sum = 0;
-      for (int p = 0; p <= batch.position(r); ++p) sum = (sum * 31 + at(pages, p) + 1) % 1009;
-      if (!states_.empty()) {
-        EXPECT_EQ(state(batch.state(batch.sequence(r))), sum);
-      }
-      answers.push_back(sum);
-      ++next;
-    }
-    for (const Scheduler::Piece& piece : scheduler.advance()) {
-      rows[piece.sequence->id] = piece.rows;
-      if (piece.wanted >= 0)
-        piece.sequence->tokens.push_back(answers[static_cast<std::size_t>(piece.wanted)]);
-    }
-    return rows;
-  }
-
-  PagePool pool;
-  Scheduler scheduler;
-  int last_rows = 0;
-  int copies = 0;  // of states
-
- private:
-  std::int32_t& state(int slot) { return states_[static_cast<std::size_t>(slot)]; }
-  std::int32_t& at(const std::int32_t* pages, int position) {
-    const int size = pool.page_tokens();
-    return cache_[static_cast<std::size_t>(pages[position / size] * size + position % size)];
-  }
-  std::vector<std::int32_t> states_;
-  std::vector<std::int32_t> cache_;
-  std::deque<Sequence> sequences_;
-};
-
-std::vector<std::int32_t> prompt(int length, int seed) {
-  std::vector<std::int32_t> tokens(static_cast<std::size_t>(length));
-  std::iota(tokens.begin(), tokens.end(), 1000 * seed);
-  return tokens;
-}
-
-// What `tokens` continue as when nothing else runs.
-std::vector<std::int32_t> alone(std::vector<std::int32_t> tokens, std::size_t length) {
-  World world(100, 4, {.rows = 512, .wanted = 1, .sequences = 1, .pages = 100});
-  const Sequence& s = world.add(std::move(tokens));
-  while (s.tokens.size() < length) world.step();
-  return s.tokens;
-}
+using test::alone;
+using test::finish;
+using test::prompt;
+using test::World;
 
 using Rows = std::map<std::uint64_t, int>;
 
@@ -171,13 +92,35 @@ TEST(Scheduler, TakesThePrefixFromTheCacheButNeverTheLastToken) {
   world.step();
   Sequence& same = world.add(prompt(8, 1));
   Sequence& more = world.add(prompt(11, 1));
-  EXPECT_EQ(world.step(), (Rows{{1, 1}, {2, 4}, {3, 3}}));
-  EXPECT_EQ(same.cached, 4);
+  EXPECT_EQ(world.step(), (Rows{{1, 1}, {2, 1}, {3, 3}}));
+  EXPECT_EQ(same.cached, 7) << "a copy of what the other one has read";
   EXPECT_EQ(more.cached, 8);
   EXPECT_EQ(same.pages[0], first.pages[0]);
   EXPECT_EQ(same.pages[1], first.pages[1]) << "read again, found to be the same";
   EXPECT_EQ(same.tokens.back(), first.tokens[8]);
   EXPECT_EQ(more.tokens, alone(prompt(11, 1), 12));
+}
+
+// As the choices of a request with n > 1 do: they hold the prompt's full pages together, and one more each.
+TEST(Scheduler, SamePromptsAreReadOnce) {
+  for (const int length : {3, 8, 18, 41}) {
+    World world(11 + 13, 4, {.rows = 16, .wanted = 8, .sequences = 8, .pages = 16});
+    std::vector<Sequence*> choices;
+    for (int i = 0; i < 5; ++i) choices.push_back(&world.add(prompt(length, 1)));
+    int rows = 0;
+    for (int i = 0; choices.back()->read < length; ++i) {
+      ASSERT_LT(i, 20);
+      world.step();
+      rows += world.last_rows;
+    }
+    const int steps = (length + 15) / 16;
+    EXPECT_LE(rows, length + 2 * 4 + steps) << "the first one answers while the others begin";
+    EXPECT_EQ(choices[0]->cached, 0);
+    for (int i = 1; i < 5; ++i) EXPECT_EQ(choices[static_cast<std::size_t>(i)]->cached, length - 1);
+    EXPECT_LE(world.pool.count() - world.pool.available(), (length + 3) / 4 + 5);
+    for (int i = 0; i < 9; ++i) world.step();
+    for (const Sequence* s : choices) EXPECT_EQ(s->tokens, alone(prompt(length, 1), s->tokens.size()));
+  }
 }
 
 TEST(Scheduler, LetsInOnlyWhatFindsPages) {
@@ -242,11 +185,6 @@ TEST(Scheduler, WhateverElseRunsTheTokensAreTheSame) {
         EXPECT_EQ(all[static_cast<std::size_t>(i)]->tokens, alone(prompt(1 + (i * 7) % 19, i % 3), 30));
       EXPECT_EQ(world.pool.available(), world.pool.count());
     }
-}
-
-void finish(World& world, Sequence& s, std::size_t length) {
-  while (s.tokens.size() < length) world.step();
-  world.scheduler.remove(s);
 }
 
 TEST(SchedulerStates, APromptIsGoneOnFromItsLastFullPage) {

@@ -120,6 +120,23 @@ TEST(Plan, MemoryIsTheSumOverBackends) {
   EXPECT_GT(split.memory().activations, whole.memory().activations);
 }
 
+TEST(Plan, PagesAreMovedWithAllTheirParts) {
+  test::Feeder feeder(model().program, [] { return two(); }, 16, KvType::f32, splits[2]);
+  const std::vector<std::int32_t> ids = model().ids(0), other = model().ids(1);
+  const std::vector<float> whole = feeder.feed({{0, 0, ids}});
+  feeder.feed({{0, 0, std::span(ids).first(40)}});
+  std::vector<std::byte> first(feeder.plan().page_bytes()), second = first;
+  const int pages = feeder.plan().limits().batch.pages;
+  feeder.plan().read_page(pages - 1, first.data());
+  feeder.plan().read_page(pages - 2, second.data());
+  feeder.feed({{0, 0, std::span(ids).last(40)}});
+  feeder.plan().write_page(pages - 1, first.data());
+  feeder.plan().write_page(pages - 2, second.data());
+  feeder.feed({{0, 32, std::span(ids).subspan(32, 8)}});
+  const std::vector<float> rest = feeder.feed({{0, 40, std::span(ids).subspan(40)}});
+  EXPECT_EQ(test::max_difference(rest, std::span(whole).last(rest.size())), 0);
+}
+
 TEST(Plan, ProgressCountsOverAllBackends) {
   test::Backends backends;
   for (int i = 0; i < 2; ++i) backends.push_back(std::make_unique<Remote>(std::vector<Op>{}));

@@ -38,6 +38,24 @@ std::vector<Entry> t5(const std::vector<Entry>& more) {
   return entries;
 }
 
+TEST(Unigram, PairsOfXlmRHaveTwoEndsBetweenThem) {
+  const std::vector<Entry> entries = {{"<s>", 3},   {"<pad>", 3}, {"</s>", 3},
+                                      {"<unk>", 2}, {mark + "a"}, {mark + "b"}};
+  const auto ids = [](GgufWriter& w) {
+    w.set("tokenizer.ggml.bos_token_id", std::uint32_t{0});
+    w.set("tokenizer.ggml.eos_token_id", std::uint32_t{2});
+    w.set("tokenizer.ggml.seperator_token_id", std::uint32_t{2});
+    w.set("tokenizer.ggml.add_bos_token", true);
+  };
+  EXPECT_EQ(load("t5", entries, ids)->encode_pair("a", "b"), Ids({0, 4, 2, 2, 5, 2}));
+  const auto told = load("t5", entries, [&](GgufWriter& w) {
+    ids(w);
+    w.set("tokenizer.ggml.add_sep_token", false);
+  });
+  EXPECT_EQ(told->encode_pair("a", "b"), Ids({0, 4, 2, 5, 2}));
+  EXPECT_EQ(load("t5", t5({{mark + "a"}, {mark + "b"}}))->encode_pair("a", "b"), Ids({3, 1, 4, 1}));
+}
+
 TEST(Ugm, TakesTheBestSumOfScores) {
   const auto tokenizer = load("t5", t5({{mark, 1, -3},
                                         {"a", 1, -3},

@@ -60,6 +60,14 @@ TEST(Wpm, FollowsTheFilesNormaliserAndFlags) {
   EXPECT_EQ(bare->encode("a"), Ids({first_piece + 3}));
 }
 
+TEST(Wpm, PairsShareOneBeginning) {
+  EXPECT_EQ(small()->encode_pair("a", "un"), Ids({2, first_piece + 3, 3, first_piece, 3}));
+  EXPECT_EQ(small()->encode_pair("[SEP]a", "")[0], 2);
+  EXPECT_NE(small()->encode_pair("[SEP]a", "")[1], 3) << "tokens written in a text are text";
+  const auto both = small([](GgufWriter& w) { w.set("tokenizer.ggml.add_eos_token", true); });
+  EXPECT_EQ(both->encode_pair("a", "un"), Ids({2, first_piece + 3, 3, first_piece, 3}));
+}
+
 TEST(Wpm, DecodesWithSpacesBetweenWords) {
   const auto tokenizer = small();
   const Ids ids = {2, first_piece, first_piece + 1, first_piece + 4, first_piece + 3, 3};

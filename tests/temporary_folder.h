@@ -12,7 +12,7 @@ namespace rf::test {
 
 class TemporaryFolder {
  public:
-  TemporaryFolder() : path_(std::filesystem::temp_directory_path() / "rf_app_XXXXXX") {
+  TemporaryFolder() : path_(std::filesystem::temp_directory_path() / "rf_test_XXXXXX") {
     if (::mkdtemp(path_.data()) == nullptr) std::abort();
   }
   ~TemporaryFolder() { std::filesystem::remove_all(path_); }

@@ -1,0 +1,72 @@
+// The same request gives the same bits whatever else runs: families, formats and cache types, the latter on
+// every instruction set.
+#include "cpu/cpu.h"
+#include "engine_run.h"
+#include "random_model.h"
+
+namespace rf::test {
+namespace {
+
+class Families : public testing::TestWithParam<std::string> {};
+
+// Dense and with experts, windows, latent attention, states of several kinds, and mixtures of these.
+INSTANTIATE_TEST_SUITE_P(Invariance, Families,
+                         testing::Values("qwen3", "gemma3", "deepseek-v2-lite", "gpt-oss-f32", "mamba",
+                                         "granitehybrid", "lfm2", "qwen3.5"),
+                         [](const auto& each) {
+                           std::string name = each.param;
+                           std::ranges::replace_if(name, [](char c) { return c == '-' || c == '.'; }, '_');
+                           return name;
+                         });
+
+TEST_P(Families, OnTheCpu) {
+  const std::string path = golden("arch/" + GetParam() + "/model.gguf");
+  if (path.empty()) GTEST_SKIP() << "no golden data";
+  expect_invariance([&](const EngineOptions& options) {
+    std::vector<std::unique_ptr<Backend>> backends;
+    backends.push_back(make_cpu({.threads = 2, .isa = ""}));
+    return Engine(path, std::move(backends), options);
+  });
+}
+
+using Format = std::tuple<std::string, Type, KvType, int>;  // instruction set, weights, cache, experts
+
+std::string name_of(const testing::TestParamInfo<Format>& each) {
+  const auto& [isa, type, kv, experts] = each.param;
+  return fmt::format("{}_{}_kv_{}{}", isa, type_info(type).name, kv_name(kv), experts > 0 ? "_experts" : "");
+}
+
+class Formats : public testing::TestWithParam<Format> {};
+
+const auto instruction_sets = testing::ValuesIn(cpu_isas());
+
+INSTANTIATE_TEST_SUITE_P(Dense, Formats,
+                         testing::Combine(instruction_sets,
+                                          testing::Values(Type::q4_k, Type::q8_0, Type::f16),
+                                          testing::Values(KvType::f16, KvType::q8_0), testing::Values(0)),
+                         name_of);
+INSTANTIATE_TEST_SUITE_P(SmallCache, Formats,
+                         testing::Combine(instruction_sets, testing::Values(Type::q4_k),
+                                          testing::Values(KvType::q4_0), testing::Values(0)),
+                         name_of);
+INSTANTIATE_TEST_SUITE_P(Experts, Formats,
+                         testing::Combine(instruction_sets, testing::Values(Type::q4_k, Type::f16),
+                                          testing::Values(KvType::f16), testing::Values(4)),
+                         name_of);
+
+TEST_P(Formats, OnEveryInstructionSet) {
+  if (golden("arch/llama/model.gguf").empty()) GTEST_SKIP() << "no golden data";
+  const auto& [isa, type, kv, experts] = GetParam();
+  const RandomModel model(type, experts);
+  expect_invariance(
+      [&, isa = isa, kv = kv](EngineOptions options) {
+        std::vector<std::unique_ptr<Backend>> backends;
+        backends.push_back(make_cpu({.threads = 2, .isa = isa}));
+        options.kv = kv;
+        return Engine(model.path(), std::move(backends), options);
+      },
+      17, 12);
+}
+
+}  // namespace
+}  // namespace rf::test
