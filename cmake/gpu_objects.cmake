@@ -26,6 +26,31 @@ function(rf_gpu_found out)
   set(${out} ${found} PARENT_SCOPE)
 endfunction()
 
+# LLVM's generic target for the generation of a card that it does not know by name, or nothing.
+function(rf_gpu_generic target out)
+  set(generic)
+  if(target MATCHES "^gfx(11|12)")
+    set(generic gfx${CMAKE_MATCH_1}-generic)
+  elseif(target MATCHES "^gfx10([13])")
+    set(generic gfx10-${CMAKE_MATCH_1}-generic)
+  endif()
+  set(${out} ${generic} PARENT_SCOPE)
+endfunction()
+
+# Whether the compiler knows it.
+function(rf_gpu_known target out)
+  set(unknown 0)
+  if(NOT target MATCHES "^ptx")
+    execute_process(COMMAND ${RF_GPU_CLANG} --target=amdgcn-amd-amdhsa -mcpu=${target} -nogpulib -x c -c /dev/null -o /dev/null
+      RESULT_VARIABLE unknown OUTPUT_QUIET ERROR_QUIET)
+  endif()
+  if(unknown EQUAL 0)
+    set(${out} TRUE PARENT_SCOPE)
+  else()
+    set(${out} FALSE PARENT_SCOPE)
+  endif()
+endfunction()
+
 # Compiles one kernel file for one target to OUTPUT.
 function(rf_gpu_object source target output)
   set(common -std=c++20 -O3 -I${PROJECT_SOURCE_DIR}/src -ffp-contract=off -Wall -Wextra -Werror -Wno-unused-command-line-argument)
@@ -36,13 +61,14 @@ function(rf_gpu_object source target output)
     set(version 5)
     if(target MATCHES "generic")
       set(version 6)
+      list(APPEND common -w)  # clang 19 warns of version 6; what else it has to say it says of the other targets
     endif()
     set(flags -x hip -nogpuinc -nogpulib --offload-arch=${target} --offload-device-only --no-gpu-bundle-output
       -mcode-object-version=${version})
   endif()
   file(GLOB headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/gpu/kernels/*.h ${PROJECT_SOURCE_DIR}/src/tensor/formats/*.h)
   add_custom_command(OUTPUT ${output}
-    COMMAND ${RF_GPU_CLANG} ${flags} ${common} -c ${source} -o ${output}
+    COMMAND ${RF_GPU_CACHE} ${RF_GPU_CLANG} ${flags} ${common} -c ${source} -o ${output}
     DEPENDS ${source} ${headers} VERBATIM COMMENT "Kernels for ${target}: ${output}")
 endfunction()
 
@@ -55,22 +81,31 @@ function(rf_gpu_objects library wanted)
   endif()
   find_program(RF_GPU_CLANG NAMES clang++-22 clang++-21 clang++-20 clang++-19 PATHS /opt/rocm/llvm/bin)
   find_program(RF_ZSTD zstd)
+  # Objects are kept by what goes into them: another folder, or another branch, costs nothing.
+  find_program(RF_CCACHE ccache)
+  set(RF_GPU_CACHE)
+  if(RF_CCACHE)
+    set(RF_GPU_CACHE ${RF_CCACHE})
+  endif()
   if(targets AND NOT (RF_GPU_CLANG AND RF_ZSTD))
     message(WARNING "GPU kernels need clang, lld and zstd, which scripts/setup --gpu installs: built without")
     set(targets)
   endif()
   set(known)
-  foreach(target ${targets})  # those that this clang knows
-    if(NOT target MATCHES "^ptx")
-      execute_process(COMMAND ${RF_GPU_CLANG} --target=amdgcn-amd-amdhsa -mcpu=${target} -x c -c /dev/null -o /dev/null
-        RESULT_VARIABLE unknown OUTPUT_QUIET ERROR_QUIET)
-      if(NOT unknown EQUAL 0)
-        message(STATUS "GPU target ${target}: not known to ${RF_GPU_CLANG}")
+  foreach(target ${targets})
+    rf_gpu_known(${target} is_known)
+    if(NOT is_known AND NOT wanted MATCHES "^(auto|all)$")
+      message(FATAL_ERROR "GPU target ${target}: not known to ${RF_GPU_CLANG}")
+    elseif(NOT is_known)
+      message(STATUS "GPU target ${target}: not known to ${RF_GPU_CLANG}")
+      rf_gpu_generic(${target} target)
+      if(wanted STREQUAL all OR NOT target)
         continue()
       endif()
     endif()
     list(APPEND known ${target})
   endforeach()
+  list(REMOVE_DUPLICATES known)
   message(STATUS "GPU targets: ${known}")
 
   set(folder ${CMAKE_CURRENT_BINARY_DIR}/objects)

@@ -187,6 +187,30 @@ inline void run_golden(const GoldenModel& model, const MakeBackends& make,
   }
 }
 
+// A sequence goes on from a copy of its states, and from their bytes, with the same bits; others' do not
+// matter.
+inline void expect_states_kept(const GoldenModel& model, const MakeBackends& make) {
+  Feeder feeder(model.program, make, 16);
+  const std::vector<std::int32_t> ids = model.ids(0), other = model.ids(1);
+  const std::vector<float> whole = feeder.feed({{0, 0, ids}});
+  const auto rest = [&] {
+    const std::vector<float> got = feeder.feed({{0, 20, std::span(ids).subspan(20)}});
+    EXPECT_EQ(std::memcmp(got.data(), whole.data() + 20 * model.width(), got.size() * sizeof(float)), 0);
+  };
+  constexpr int spare = 2;
+  feeder.feed({{0, 0, std::span(ids).first(20)}});
+  feeder.plan().copy_state(Feeder::state_of(0), spare);
+  std::vector<std::byte> bytes(feeder.plan().state_bytes());
+  EXPECT_GT(bytes.size(), 0u);
+  feeder.plan().read_state(spare, bytes.data());
+  rest();
+  feeder.plan().copy_state(spare, Feeder::state_of(0));
+  rest();
+  feeder.feed({{1, 0, other}});
+  feeder.plan().write_state(Feeder::state_of(0), bytes.data());
+  rest();
+}
+
 // The golden folders that this build's architectures should run.
 inline std::vector<std::string> golden_folders() {
   std::set<std::string> folders;

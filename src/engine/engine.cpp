@@ -55,6 +55,12 @@ struct Held {
   }
 };
 
+// Of the batch that ran.
+struct Result {
+  std::span<const float> logits{};    // f32 [wanted, vocab], or
+  std::span<const Candidate> best{};  // [wanted, best_candidates]
+};
+
 }  // namespace
 
 struct Engine::State {
@@ -178,10 +184,14 @@ struct Engine::State {
   void run_batch() {
     const Batch& batch = scheduler.batch();
     constrained.clear();
+    bool best_will_do = true;
     for (const Scheduler::Piece& piece : scheduler.pieces()) {
       std::optional<Reply>& reply = active.at(piece.sequence->id).reply;
-      if (piece.wanted >= 0 && reply && reply->constrained()) constrained.push_back(&*reply);
+      if (piece.wanted < 0) continue;
+      if (reply && reply->constrained()) constrained.push_back(&*reply);
+      best_will_do = best_will_do && reply && reply->best_will_do() && !piece.sequence->all_wanted;
     }
+    if (best_will_do) scheduler.ask_for_best();
     if (constrained.empty()) return plan.run(batch);
     if (mask_thread == nullptr) mask_thread = std::make_unique<MaskThread>();
     mask_thread->start(constrained);
@@ -218,6 +228,14 @@ struct Engine::State {
     event.finish = Finish::end_of_text;
   }
 
+  Result result() {
+    const Batch& batch = scheduler.batch();
+    if (batch.best_only()) {
+      if (const auto best = plan.best(batch.wanted()); !best.empty()) return {.best = best};
+    }
+    return {.logits = plan.logits(batch.wanted())};
+  }
+
   // `logits`: of the batch that ran, f32 [wanted, vocab]; row r of the piece foretells the token after it.
   static void tell_prompt(const Active& request, const Scheduler::Piece& piece, std::span<const float> logits,
                           std::size_t vocab, Event& event) {
@@ -229,8 +247,7 @@ struct Engine::State {
     }
   }
 
-  // `logits`: of the batch that ran, f32 [wanted, vocab].
-  void give(const Scheduler::Piece& piece, std::span<const float> logits, std::vector<Event>& events) {
+  void give(const Scheduler::Piece& piece, const Result& result, std::vector<Event>& events) {
     const auto at = active.find(piece.sequence->id);
     Active& request = at->second;
     Sequence& sequence = request.sequence;
@@ -239,12 +256,16 @@ struct Engine::State {
     const auto width =
         static_cast<std::size_t>(program.slots[static_cast<std::size_t>(program.logits)].width);
     if (request.embedder) {
-      embed(request, piece, logits, width, event);
+      embed(request, piece, result.logits, width, event);
     } else if (piece.wanted >= 0) {
-      if (sequence.all_wanted) tell_prompt(request, piece, logits, width, event);
-      if (sequence.unread() == 0)
-        request.reply->next(logits.subspan(static_cast<std::size_t>(piece.wanted) * width, width),
-                            sequence.tokens, event);
+      if (sequence.all_wanted) tell_prompt(request, piece, result.logits, width, event);
+      const auto row = static_cast<std::size_t>(piece.wanted);
+      if (sequence.unread() == 0) {
+        if (result.best.empty())
+          request.reply->next(result.logits.subspan(row * width, width), sequence.tokens, event);
+        else
+          request.reply->next_of_best(result.best.subspan(row * best_candidates, best_candidates), event);
+      }
       if (event.token >= 0) sequence.tokens.push_back(event.token);
     }
     if (event.finish != Finish::unfinished) finish(at);
@@ -347,20 +368,20 @@ EngineLoad Engine::load() const {
 bool Engine::step(std::vector<Event>& events) {
   State& s = *state_;
   const bool cancelled = s.give_cancelled(events);
-  std::span<const float> logits;
+  Result result;
   std::span<const Scheduler::Piece> pieces;
   try {
     if (!s.scheduler.next()) return s.save(true) || cancelled;
     const std::int64_t start = now_ns();
     s.run_batch();
-    logits = s.plan.logits(s.scheduler.batch().wanted());
+    result = s.result();
     if (s.pace) s.learn_pace(now_ns() - start);
     pieces = s.scheduler.advance();
   } catch (const DeviceError& error) {
     s.recover(error);
     return true;
   }
-  for (const Scheduler::Piece& piece : pieces) s.give(piece, logits, events);
+  for (const Scheduler::Piece& piece : pieces) s.give(piece, result, events);
   s.save(false);
   return true;
 }

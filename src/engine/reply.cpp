@@ -92,6 +92,20 @@ void Reply::next(std::span<const float> logits, std::span<const std::int32_t> hi
   event.token = sampler_.sample(logits, history, allowed_);
   event.surprise = sampler_.surprise();
   if (logprobs_ >= 0) tell_logprobs(logits, event.token, logprobs_, event.logprob, event.top);
+  tell(event);
+}
+
+void Reply::next_of_best(std::span<const Candidate> best, Event& event) {
+  if (left_ == 0) {
+    event.finish = Finish::length;
+    return;
+  }
+  event.token = sampler_.sample_best(best);
+  event.surprise = sampler_.surprise();
+  tell(event);
+}
+
+void Reply::tell(Event& event) {
   --left_;
   if (constrained()) matcher_->accept(event.token);
   // A constraint allows an ending token only where its text is complete, and nothing can follow that.

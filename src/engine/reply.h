@@ -31,12 +31,16 @@ class Reply {
   // Chooses the next token from `logits` (f32 [vocab]); `history`: all tokens so far. Sets the token, the
   // text that became safe to show, and the finish; of a reply that may have no token just the finish.
   void next(std::span<const float> logits, std::span<const std::int32_t> history, Event& event);
+  // Whether the best candidates decide as well.
+  bool best_will_do() const { return !constrained() && logprobs_ < 0 && sampler_.best_will_do(); }
+  void next_of_best(std::span<const Candidate> best, Event& event);
   // What `logits` say of `token`, which stands at `position` of the prompt.
   PromptLogprob logprob_of(std::span<const float> logits, std::int32_t token, int position) const;
   // The text still held back, when the reply is cut off.
   std::string rest();
 
  private:
+  void tell(Event& event);  // what its token means
   const Tokenizer& tokenizer_;
   Sampler sampler_;
   StopMatcher stops_;

@@ -28,6 +28,18 @@ double weight_of(float logit, float highest, double sharpness = 1.0) {
   return std::exp((static_cast<double>(logit) - static_cast<double>(highest)) * sharpness);
 }
 
+// In lanes of their own, so that the compiler may take a vector of them.
+float highest_of(std::span<const float> logits) {
+  float lanes[16];
+  std::ranges::fill(lanes, minus_infinity);
+  std::size_t i = 0;
+  for (; i + 16 <= logits.size(); i += 16)
+    for (std::size_t lane = 0; lane < 16; ++lane)
+      lanes[lane] = logits[i + lane] > lanes[lane] ? logits[i + lane] : lanes[lane];
+  for (; i < logits.size(); ++i) lanes[0] = std::max(lanes[0], logits[i]);
+  return *std::ranges::max_element(lanes);
+}
+
 // The first token of a mask, 0 where it has none.
 std::int32_t lowest_of(std::span<const std::uint64_t> allowed) {
   const auto word = std::ranges::find_if(allowed, [](std::uint64_t bits) { return bits != 0; });
@@ -97,9 +109,7 @@ std::int32_t Sampler::sample(std::span<const float> logits, std::span<const std:
     logit = bias == minus_infinity ? minus_infinity : logit + bias;
   }
   for (float& logit : logits_) logit = std::isnan(logit) ? minus_infinity : logit;
-  const bool greedy =
-      options_.temperature == 0.0f && options_.dynamic_range == 0.0f && options_.mirostat == 0;
-  const bool plain = greedy || is_plain();
+  const bool greedy = is_greedy(), plain = greedy || is_plain();
   if (greedy)
     collect_best(1);
   else if (plain)
@@ -108,6 +118,32 @@ std::int32_t Sampler::sample(std::span<const float> logits, std::span<const std:
     run_stages();
   if (candidates_.empty()) return lowest_of(allowed);
   return draw(plain && !greedy ? static_cast<double>(options_.temperature) : 1.0);
+}
+
+bool Sampler::is_greedy() const {
+  return options_.temperature == 0.0f && options_.dynamic_range == 0.0f && options_.mirostat == 0;
+}
+
+bool Sampler::best_will_do() const {
+  const bool as_they_are = options_.repetition_penalty == 1.0f && options_.presence_penalty == 0.0f &&
+                           options_.frequency_penalty == 0.0f && options_.dry.multiplier <= 0.0f &&
+                           options_.logit_bias.empty();
+  return as_they_are &&
+         (is_greedy() || (is_plain() && options_.top_k > 0 && options_.top_k <= best_candidates));
+}
+
+std::int32_t Sampler::sample_best(std::span<const Candidate> best) {
+  ++samples_;
+  const bool greedy = is_greedy();
+  const std::size_t most = greedy ? 1 : static_cast<std::size_t>(options_.top_k);
+  candidates_.clear();
+  for (const Candidate& each : best.first(std::min(best.size(), most)))
+    if (each.token >= 0 && each.logit != minus_infinity) candidates_.push_back(each);
+  if (candidates_.empty()) return 0;
+  if (!greedy && (options_.top_p < 1.0f || options_.min_p > 0.0f))
+    cut_tail(candidates_, total_weight(candidates_), static_cast<double>(options_.top_p),
+             static_cast<double>(options_.min_p));
+  return draw(greedy ? 1.0 : static_cast<double>(options_.temperature));
 }
 
 // Most words of a mask are all zeros or all ones.
@@ -154,10 +190,14 @@ void Sampler::collect_best(std::size_t count) {
     candidates_.erase(last, candidates_.end());
     threshold = candidates_.back().logit;
   };
-  for (std::size_t i = 0; i < logits_.size(); ++i) {
-    if (!(logits_[i] > threshold)) continue;
-    candidates_.push_back({logits_[i], static_cast<std::int32_t>(i)});
-    if (candidates_.size() == room) keep_best();
+  for (std::size_t begin = 0; begin < logits_.size(); begin += 64) {
+    const std::size_t end = std::min(begin + 64, logits_.size());
+    if (!(highest_of({logits_.data() + begin, end - begin}) > threshold)) continue;
+    for (std::size_t i = begin; i < end; ++i) {
+      if (!(logits_[i] > threshold)) continue;
+      candidates_.push_back({logits_[i], static_cast<std::int32_t>(i)});
+      if (candidates_.size() == room) keep_best();
+    }
   }
   keep_best();
 }

@@ -78,7 +78,12 @@ class Sampler {
   std::int32_t sample(std::span<const float> logits, std::span<const std::int32_t> history,
                       std::span<const std::uint64_t> allowed = {});
 
+  // Whether the best_candidates best logits decide as all of them do, with sample_best(): the same answers.
+  bool best_will_do() const;
+  std::int32_t sample_best(std::span<const Candidate> best);
+
  private:
+  bool is_greedy() const;
   void ban(std::span<const std::uint64_t> allowed);
   void penalise(std::span<const std::int32_t> history);
   void collect_best(std::size_t count);

@@ -4,17 +4,11 @@
 #include <cstdint>
 #include <vector>
 
+#include "ops/candidate.h"
+
 namespace rf {
 
-struct Candidate {
-  float logit;
-  std::int32_t token;
-};
-// All lists are sorted so, and never made empty.
-inline bool better(const Candidate& a, const Candidate& b) {
-  return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
-}
-using Candidates = std::vector<Candidate>;
+using Candidates = std::vector<Candidate>;  // best first, never made empty
 
 std::vector<double> probabilities(const Candidates& candidates);  // their softmax, in their order
 

@@ -51,6 +51,7 @@ class Scheduler {
   // Fills batch(). False when there is nothing to read.
   bool next();
   const Batch& batch() const { return batch_; }
+  void ask_for_best() { batch_.ask_for_best(); }
   std::span<const Piece> pieces() const { return pieces_; }  // that it was filled with
   // The most rows of prompts in a step that others decode in; 0: none.
   void set_prompt_rows(int most) { prompt_rows_ = most; }

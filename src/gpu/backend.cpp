@@ -61,9 +61,14 @@ class Gpu : public Backend {
   void read(SlotId slot, int rows, float* out) override;
   void write(SlotId slot, int rows, const float* in) override;
   const float* host(SlotId slot) const override;
+  std::span<const Candidate> best(int wanted) const override;
   std::size_t page_bytes() const override { return layout_.page_bytes(); }
   void read_page(int page, std::byte* out) override;
   void write_page(int page, const std::byte* in) override;
+  std::size_t state_bytes() const override { return layout_.state_bytes(); }
+  void copy_state(int from, int to) override;
+  void read_state(int slot, std::byte* out) override;
+  void write_state(int slot, const std::byte* in) override;
 
  private:
   void release();
@@ -84,7 +89,8 @@ class Gpu : public Backend {
   Buffer weights_, cache_, activations_;
   Pinned batch_, result_;
   std::vector<Handle> graphs_;
-  SlotId fetched_ = none;  // the slot that lies in result_ once the stream has been waited for
+  enum class Fetched : std::uint8_t { nothing, logits, best };
+  Fetched fetched_ = Fetched::nothing;  // what lies in result_; the stream has been waited for
   std::optional<Capture> capture_;
 };
 
@@ -104,21 +110,17 @@ bool Gpu::can(const Program& program, const Step& step, std::string* why) const 
     return false;
   };
   for (int i = 0; i < linear_count(step.op); ++i) {
-    if (step.linear[i].weight == none) continue;
+    if (step.linear[i].weight == none || step.op == Op::row) continue;
     const Weight& weight = program.weights[static_cast<std::size_t>(step.linear[i].weight)];
     if (!can_tile(weight.tensor.type))
       return no(fmt::format("{}: no kernel for {}", weight.name, type_info(weight.tensor.type).name));
     if (!one_of_many(step.op) && weight.tensor.shape[2] > 1 && weight.tensor.shape[1] % tile_rows != 0)
       return no(fmt::format("{}: matrices of {} rows", weight.name, weight.tensor.shape[1]));
   }
-  if (step.op == Op::experts_up && step.linear[1].weight == none)
-    return no("no kernel has experts without gates");
-  if (!has_kernel(step.activation)) return no("an activation that kernels do not have");
-  if (step.x_columns != 0 &&
-      (step.op == Op::heads || step.op == Op::experts_up || step.op == Op::experts_down))
-    return no("a part of its input");
-  if (step.op == Op::route && step.routing.gating == Routing::Gating::sparse_mixer)
-    return no("a sparse mixer");
+  if (step.op == Op::scan && step.scan.key_dim > most_scan_keys)
+    return no(fmt::format("a recurrence with keys of {}, at most {} fit", step.scan.key_dim, most_scan_keys));
+  if (step.op == Op::row && step.row.streams > most_streams)
+    return no(fmt::format("{} streams, at most {} fit", step.row.streams, most_streams));
   if (step.routing.experts > most_experts) return no(fmt::format("{} experts", step.routing.experts));
   const Attention& a = step.attention;
   if (step.op == Op::attend && std::max(a.key_dim, a.value_dim) > 576)
@@ -177,8 +179,11 @@ void Gpu::load(const Program& program, std::span<const int> steps, const RunLimi
   batch_ = Pinned(*device_, layout_.batch_bytes());
   const bool gives_result = std::ranges::any_of(
       steps, [&](int s) { return program.steps[static_cast<std::size_t>(s)].out == program.logits; });
-  if (program.logits != none && gives_result) result_ = Pinned(*device_, layout_.slot_bytes(program.logits));
+  if (program.logits != none && gives_result)
+    result_ = Pinned(*device_, std::max(layout_.slot_bytes(program.logits), layout_.best_bytes()));
   take_weights(progress, context);
+  const std::vector<std::byte> zeros(layout_.arrived_bytes());
+  device_->copy_in(reinterpret_cast<Address>(layout_.arrived()), zeros.data(), zeros.size());
   capture_ = Capture::from_environment(device_->info());
 }
 
@@ -229,6 +234,11 @@ std::unique_ptr<GpuRun::Launches> Gpu::lower(const GpuRun& run, const Bucket& bu
     lowering.step(steps[i]);
     from_here(run.first + static_cast<int>(i));
   }
+  if (bucket.best && layout_.best_parts() > 0 &&
+      run.last == static_cast<int>(layout_.program().steps.size())) {
+    lowering.best();
+    from_here(run.last - 1);
+  }
   made->launches = std::move(lowering.launches());
   return made;
 }
@@ -241,7 +251,8 @@ std::unique_ptr<Run> Gpu::prepare(int first, int last) {
     auto some = lower(*run, {.rows = rows,
                              .wanted = std::min(rows, layout_.limits().batch.wanted),
                              .single = true,
-                             .several = true});
+                             .several = true,
+                             .best = true});
     std::ranges::move(some->launches, std::back_inserter(all));
   }
   device_->find_functions(all);
@@ -257,10 +268,10 @@ GpuRun::Launches& Gpu::launches_for(GpuRun& run, const Bucket& bucket) {
 }
 
 void Gpu::upload(const Batch& batch) {
-  if (fetched_ == none) device_->wait();  // the block of the batch before may still be on its way
+  if (fetched_ == Fetched::nothing) device_->wait();  // the block of the batch before may still be on its way
   layout_.write_batch(batch, reinterpret_cast<std::int32_t*>(batch_.data()));
   device_->copy_in_later(layout_.batch_at(), batch_, layout_.batch_bytes());
-  fetched_ = none;
+  fetched_ = Fetched::nothing;
 }
 
 void Gpu::enqueue(const GpuRun::Launches& launches) {
@@ -300,14 +311,15 @@ void Gpu::run(Run& any, const Batch& batch, std::span<Stat> stats) {
     start(launches);
   const Program& program = layout_.program();
   const bool last = run.last == static_cast<int>(program.steps.size());
-  if (last && result_.bytes() > 0 && batch.wanted() > 0) {
-    // Whole pages, so that it goes right with any driver.
-    const std::size_t bytes = (row_bytes(program.logits, batch.wanted()) + Device::unit - 1) / Device::unit;
-    device_->copy_out_later(result_, reinterpret_cast<Address>(layout_.slot(program.logits)),
-                            bytes * Device::unit);
-    device_->wait();
-    fetched_ = program.logits;
-  }
+  if (!last || result_.bytes() == 0 || batch.wanted() == 0) return;
+  const bool best = launches.bucket.best && layout_.best_parts() > 0;
+  // Whole pages, so that it goes right with any driver.
+  const std::size_t bytes = best ? layout_.best_bytes() : row_bytes(program.logits, batch.wanted());
+  const auto from = best ? reinterpret_cast<Address>(layout_.best())
+                         : reinterpret_cast<Address>(layout_.slot(program.logits));
+  device_->copy_out_later(result_, from, (bytes + Device::unit - 1) / Device::unit * Device::unit);
+  device_->wait();
+  fetched_ = best ? Fetched::best : Fetched::logits;
 }
 
 void Gpu::measure(const GpuRun& run, const GpuRun::Launches& launches, const Batch& batch,
@@ -329,7 +341,7 @@ void Gpu::measure(const GpuRun& run, const GpuRun::Launches& launches, const Bat
   for (int s = run.first; s < run.last; ++s) {
     const Cost cost =
         cost_of(layout_.program(), layout_.program().steps[static_cast<std::size_t>(s)], batch.rows(),
-                batch.wanted(), batch.context(), kv_element_bytes(layout_.limits().kv));
+                batch.wanted(), batch.context(), kv_element_bytes(layout_.limits().kv), batch.sequences());
     Stat& stat = stats[static_cast<std::size_t>(s)];
     ++stat.calls;
     stat.bytes += cost.bytes;
@@ -347,8 +359,16 @@ void Gpu::write(SlotId slot, int rows, const float* in) {
   device_->copy_in(reinterpret_cast<Address>(layout_.slot(slot)), in, row_bytes(slot, rows));
 }
 
+std::span<const Candidate> Gpu::best(int wanted) const {
+  if (fetched_ != Fetched::best) return {};
+  static_assert(sizeof(Candidate) == sizeof(Best) && best_candidates == best_count);
+  return {reinterpret_cast<const Candidate*>(result_.data()),
+          static_cast<std::size_t>(wanted) * best_candidates};
+}
+
 const float* Gpu::host(SlotId slot) const {
-  return slot == fetched_ && slot != none ? reinterpret_cast<const float*>(result_.data()) : nullptr;
+  const bool here = fetched_ == Fetched::logits && slot == layout_.program().logits;
+  return here ? reinterpret_cast<const float*>(result_.data()) : nullptr;
 }
 
 void Gpu::read_page(int page, std::byte* out) {
@@ -371,6 +391,24 @@ void Gpu::write_page(int page, const std::byte* in) {
                      bytes);
     in += bytes;
   }
+}
+
+void Gpu::copy_state(int from, int to) {
+  if (state_bytes() == 0) return;
+  device_->use();
+  device_->copy_within(layout_.state_slot(to), layout_.state_slot(from), state_bytes());
+}
+
+void Gpu::read_state(int slot, std::byte* out) {
+  if (state_bytes() == 0) return;
+  device_->use();
+  device_->copy_out(out, layout_.state_slot(slot), state_bytes());
+}
+
+void Gpu::write_state(int slot, const std::byte* in) {
+  if (state_bytes() == 0) return;
+  device_->use();
+  device_->copy_in(layout_.state_slot(slot), in, state_bytes());
 }
 
 }  // namespace

@@ -22,8 +22,8 @@ struct Change {
 
 constexpr std::size_t grain = 64;  // bytes: differences are written in such pieces
 
-void append(const std::string& path, const std::string& text) {
-  std::ofstream out(path, std::ios::app | std::ios::binary);
+void write_file(const std::string& path, const std::string& text, std::ios::openmode mode) {
+  std::ofstream out(path, mode | std::ios::binary);
   out << text;
   if (!out.flush()) fail("ROCMFORGE_CAPTURE: {} cannot be written", path);
 }
@@ -64,7 +64,6 @@ std::optional<Capture> Capture::from_environment(const DeviceInfo& device) {
   capture.target_ = target_for(device.arch);
   std::error_code error;
   std::filesystem::create_directories(folder, error);
-  std::filesystem::remove(capture.folder_ + "/launches.jsonl", error);
   return capture;
 }
 
@@ -77,13 +76,14 @@ void Capture::run(Device& device, const Layout& layout, const std::vector<Launch
     std::string header;
     for (Arena& arena : arenas) {
       device.copy_out(arena.bytes.data(), arena.at, arena.bytes.size());
-      append(folder_ + "/" + arena.name + ".bin",
-             std::string(reinterpret_cast<const char*>(arena.bytes.data()), arena.bytes.size()));
+      write_file(folder_ + "/" + arena.name + ".bin",
+                 std::string(reinterpret_cast<const char*>(arena.bytes.data()), arena.bytes.size()),
+                 std::ios::trunc);
       header += fmt::format("{}{{\"name\":\"{}\",\"address\":{},\"bytes\":{}}}", header.empty() ? "" : ",",
                             arena.name, arena.at, arena.bytes.size());
     }
-    append(folder_ + "/launches.jsonl",
-           fmt::format("{{\"target\":\"{}\",\"arenas\":[{}]}}\n", target_, header));
+    write_file(folder_ + "/launches.jsonl",
+               fmt::format("{{\"target\":\"{}\",\"arenas\":[{}]}}\n", target_, header), std::ios::trunc);
     weights_written_ = true;
     known_ = std::move(arenas);
   }
@@ -123,14 +123,15 @@ void Capture::write(Device& device, const Launch& launch) {
             known_, [&](const Arena& a) { return address >= a.at && address < a.at + a.bytes.size(); }))
       pointers.push_back(at);
   }
-  append(fmt::format("{}/{:06}.bin", folder_, next_), bytes);
-  append(
+  write_file(fmt::format("{}/{:06}.bin", folder_, next_), bytes, std::ios::trunc);
+  write_file(
       folder_ + "/launches.jsonl",
       fmt::format(
           "{{\"number\":{},\"kernel\":\"{}\",\"grid\":[{},{},{}],\"block\":{},\"lds\":{},\"params\":\"{}\","
           "\"pointers\":[{}],\"before\":{},\"after\":{}}}\n",
           next_, launch.kernel, launch.grid[0], launch.grid[1], launch.grid[2], launch.threads, launch.lds,
-          params, fmt::join(pointers, ","), json(before), json(after)));
+          params, fmt::join(pointers, ","), json(before), json(after)),
+      std::ios::app);
   ++next_;
 }
 

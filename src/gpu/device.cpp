@@ -254,8 +254,10 @@ void Device::find_functions(std::span<Launch> launches) {
       for (const std::string_view kernel : missing) {
         Handle function = nullptr;
         const std::string name(kernel);
-        if (!known(kernel) && driver_->calls().module_function(&function, module, name.c_str()) == 0)
+        if (!known(kernel) && driver_->calls().module_function(&function, module, name.c_str()) == 0) {
+          driver_->prefer_lds(function);
           functions_.emplace_back(name, function);
+        }
       }
     }
   }

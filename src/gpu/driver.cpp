@@ -116,6 +116,7 @@ bool Driver::load(std::string* why) {
   }
   std::memcpy(&calls_, table.data(), sizeof calls_);
   launch_ex_ = find("cuLaunchKernelEx");
+  set_attribute_ = find("cuFuncSetAttribute");
   for (const char* name : {platform_ == Platform::hip ? "hipSetDevice" : "cuCtxSetCurrent",
                            platform_ == Platform::hip ? "hipSetDevice" : "cuDevicePrimaryCtxRetain"})
     if (find(name) == nullptr) {
@@ -146,6 +147,11 @@ bool Driver::start(std::string* why) {
   if (version != nullptr && version(&version_) != 0) version_ = 0;
   contexts_.resize(static_cast<std::size_t>(devices_));
   return true;
+}
+
+void Driver::prefer_lds(Handle function) const {
+  constexpr int carveout = 9, all = 100;  // CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT, percent
+  if (set_attribute_ != nullptr) as<int(Handle, int, int)>(set_attribute_)(function, carveout, all);
 }
 
 int Driver::launch_overlapping(Handle function, const unsigned (&grid)[3], unsigned threads, unsigned lds,

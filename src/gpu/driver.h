@@ -88,6 +88,9 @@ class Driver {
   // A launch that may begin while the one before it ends (CUDA's programmatic dependent launch): kernels wait
   // by themselves. False: this driver has no such launches.
   bool can_overlap() const { return launch_ex_ != nullptr; }
+  // Lets a kernel run with as much LDS as there is, as all others do: changing the share drains the
+  // multiprocessors.
+  void prefer_lds(Handle function) const;
   int launch_overlapping(Handle function, const unsigned (&grid)[3], unsigned threads, unsigned lds,
                          Handle stream, void** params) const;
 
@@ -103,7 +106,7 @@ class Driver {
   void* handle_ = nullptr;
   int devices_ = 0, version_ = 0;
   Calls calls_{};
-  void* launch_ex_ = nullptr;
+  void *launch_ex_ = nullptr, *set_attribute_ = nullptr;
   std::vector<Handle> contexts_;  // CUDA's primary contexts, by device
 };
 

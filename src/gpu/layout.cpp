@@ -34,15 +34,23 @@ Layout::Layout(const Program& program, std::span<const int> steps, const RunLimi
       vector_of_(program.weights.size(), absent),
       caches_(program.caches.size()),
       cache_at_(program.caches.size(), absent),
-      slot_at_(program.slots.size(), absent) {
+      slot_at_(program.slots.size(), absent),
+      state_at_(program.states.size(), absent) {
   for (const int s : steps) {
     const Step& step = program.steps[static_cast<std::size_t>(s)];
     add_weights(step);
     if (step.op == Op::attend) add_attention(step.attention);
+    add_state(step);
     measure(step);
-    for (const SlotId slot : {step.x, step.add, step.mul, step.routes, step.out})
+    if (step.out == program.logits && !program.embedding) {
+      const std::int64_t parts = (width(step.out) + best_block - 1) / best_block;
+      best_parts_ = parts * best_count <= best_block ? static_cast<int>(parts) : 0;
+    }
+    slot_at_[static_cast<std::size_t>(step.out)] = 0;
+    for (const SlotId slot : inputs(step))
       if (slot != none) slot_at_[static_cast<std::size_t>(slot)] = 0;
   }
+  states_at_ = take(need_.cache, state_bytes_ * static_cast<std::size_t>(limits.state_slots));
   lay_out_activations();
 }
 
@@ -72,16 +80,28 @@ void Layout::add_vector(WeightId id) {
 
 void Layout::add_weights(const Step& step) {
   for (int i = 0; i < linear_count(step.op); ++i) {
-    add_matrix(step.linear[i].weight);
+    // Those of row are small.
+    step.op == Op::row ? add_vector(step.linear[i].weight) : add_matrix(step.linear[i].weight);
     add_vector(step.linear[i].bias);
   }
   const Attention& a = step.attention;
-  for (const Norm* norm : {&step.norm, &step.post, &a.q_norm, &a.k_norm, &a.v_norm}) {
+  const Scan& s = step.scan;
+  for (const Norm* norm :
+       {&step.norm, &step.post, &a.q_norm, &a.k_norm, &a.v_norm, &s.norm, &s.key_norm, &s.query_norm}) {
     add_vector(norm->weight);
     add_vector(norm->bias);
   }
-  add_vector(step.routing.bias);
-  add_vector(a.sinks);
+  for (const WeightId id : {step.routing.bias, a.sinks, step.conv.weight, step.conv.bias, s.decay, s.bonus,
+                            s.step_bias, s.key_scale, s.key_mix})
+    add_vector(id);
+  for (const WeightId id : step.shift.mix) add_vector(id);
+}
+
+void Layout::add_state(const Step& step) {
+  const StateId id = state_of(step);
+  if (id == none) return;
+  const auto width = static_cast<std::size_t>(program_->states[static_cast<std::size_t>(id)].width);
+  state_at_[static_cast<std::size_t>(id)] = take(state_bytes_, width * sizeof(float));
 }
 
 void Layout::add_attention(const Attention& a) {
@@ -109,27 +129,35 @@ void Layout::add_attention(const Attention& a) {
 void Layout::measure(const Step& step) {
   const auto rows = static_cast<std::size_t>(limits_.batch.rows),
              wanted = static_cast<std::size_t>(limits_.batch.wanted);
+  // Few rows are laid out as if there were most of them.
+  const auto at_least = [](std::size_t n) { return std::max<std::size_t>(n, matmul_few_rows); };
   const auto grow = [](std::size_t& size, std::size_t wants) { size = std::max(size, wants); };
   const auto used = static_cast<std::size_t>(std::max(step.routing.used, 1)),
              heads = static_cast<std::size_t>(std::max(step.heads, 1));
   const auto in = static_cast<std::size_t>(width(step.x)), out = static_cast<std::size_t>(width(step.out));
   switch (step.op) {
     case Op::embed:
+    case Op::conv:
+    case Op::scan:
+    case Op::row:
       return;
+    case Op::shift:
+      return grow(temporary_, rows * in);
     case Op::attend: {
       const Attention& a = step.attention;
       const auto all = static_cast<std::size_t>(a.heads);
       grow(queries_, rows * all * static_cast<std::size_t>(a.key_dim));
       grow(partials_, static_cast<std::size_t>(limits_.batch.sequences) * all *
                           static_cast<std::size_t>(max_chunks()) * static_cast<std::size_t>(a.value_dim + 2));
+      grow(arrived_, static_cast<std::size_t>(limits_.batch.sequences) * all);
       return;
     }
     case Op::logits:
-      return grow(packed_columns_, wanted * round_up(in, 32));
+      return grow(packed_columns_, at_least(wanted) * round_up(in, 32));
     case Op::heads:
       return grow(packed_columns_, rows * heads * round_up(in / heads, 32));
     case Op::route:
-      grow(packed_columns_, rows * round_up(in, 32));
+      grow(packed_columns_, at_least(rows) * round_up(in, 32));
       grow(experts_, static_cast<std::size_t>(step.routing.experts));
       return grow(temporary_, rows * static_cast<std::size_t>(step.routing.experts));
     case Op::experts_up:
@@ -143,7 +171,7 @@ void Layout::measure(const Step& step) {
       grow(experts_, static_cast<std::size_t>(step.routing.experts));
       return grow(temporary_, rows * used * out);
     default:
-      grow(packed_columns_, rows * round_up(in, 32));
+      grow(packed_columns_, at_least(rows) * round_up(in, 32));
       if (step.op == Op::gate_up || step.post.kind != Norm::Kind::off) grow(temporary_, rows * out);
   }
 }
@@ -157,22 +185,30 @@ void Layout::lay_out_activations() {
     slot_at_[s] = all;
     all += slot_bytes(static_cast<SlotId>(s));
   }
+  if (best_parts_ > 0) {
+    best_at_ = all;
+    all += best_bytes();
+    best_found_at_ =
+        take(all, static_cast<std::size_t>(limits_.batch.wanted) * static_cast<std::size_t>(best_parts_) *
+                      best_count * sizeof(std::uint64_t));
+  }
   for (const Rope& rope : ropes_)
     rope_at_.push_back(take(all, rows * static_cast<std::size_t>(rope.dims) * sizeof(float)));
   packed_at_ = take(all, packed_columns_ > 0 ? packed_columns_ * 5 + packed_columns_ / 4 + 4 * piece : 0);
   for (std::size_t& at : temporary_at_) at = take(all, temporary_ * sizeof(float));
   queries_at_ = take(all, queries_ * sizeof(float));
   partials_at_ = take(all, partials_ * sizeof(float));
+  arrived_at_ = take(all, arrived_bytes());
   order_at_ = take(all, pairs_ * sizeof(std::int32_t));
   starts_at_ = take(all, experts_ > 0 ? (experts_ + 1) * sizeof(std::int32_t) : 0);
   const auto sequences = static_cast<std::size_t>(limits_.batch.sequences);
-  batch_words_ = 8 + 3 * rows + static_cast<std::size_t>(limits_.batch.wanted) + sequences + 1 +
+  batch_words_ = 8 + 3 * rows + static_cast<std::size_t>(limits_.batch.wanted) + 2 * sequences + 1 +
                  sequences * static_cast<std::size_t>(limits_.batch.pages);
   batch_at_ = take(all, batch_bytes());
 }
 
 // Codes, scales and sums, then values, of as many rows as there are columns for.
-Packed Layout::packed(std::int64_t columns, bool quantised, bool kept) const {
+Packed Layout::packed(std::int64_t columns, bool quantised, bool kept, bool few) const {
   const Address codes = activations + packed_at_, scales = codes + round_up(packed_columns_, piece),
                 sums = scales + round_up(packed_columns_ / 8, piece),
                 values = sums + round_up(packed_columns_ / 8, piece);
@@ -180,7 +216,9 @@ Packed Layout::packed(std::int64_t columns, bool quantised, bool kept) const {
           .scales = quantised ? at<float>(scales) : nullptr,
           .sums = quantised ? at<std::int32_t>(sums) : nullptr,
           .values = kept ? at<float>(values) : nullptr,
-          .padded = static_cast<std::int32_t>((columns + 31) / 32 * 32)};
+          .padded = static_cast<std::int32_t>((columns + 31) / 32 * 32),
+          .row_stride = few ? 32 : static_cast<std::int32_t>((columns + 31) / 32 * 32),
+          .block_stride = few ? 32 * matmul_few_rows : 32};
 }
 
 rf::gpu::Matrix Layout::matrix(const Linear& linear) const {
@@ -220,10 +258,19 @@ std::size_t Layout::slot_bytes(SlotId id) const {
                   page_unit);
 }
 
+std::size_t Layout::best_bytes() const {
+  return round_up(static_cast<std::size_t>(limits_.batch.wanted) * best_count * sizeof(Best), page_unit);
+}
+
 CacheView Layout::cache_of(CacheId id) const {
   CacheView view = caches_[static_cast<std::size_t>(id)];
   view.data = at<std::uint8_t>(cache_at(id));
   return view;
+}
+
+StateView Layout::state(StateId id) const {
+  return {.data = at<float>(state_slot(0) + state_at_[static_cast<std::size_t>(id)]),
+          .slot_stride = static_cast<std::int64_t>(state_bytes_ / sizeof(float))};
 }
 
 std::size_t Layout::page_bytes() const {
@@ -264,7 +311,8 @@ BatchView Layout::batch() const {
   view.sequences = view.positions + limits_.batch.rows;
   view.wanted = view.sequences + limits_.batch.rows;
   view.first_rows = view.wanted + limits_.batch.wanted;
-  view.pages = view.first_rows + limits_.batch.sequences + 1;
+  view.states = view.first_rows + limits_.batch.sequences + 1;
+  view.pages = view.states + limits_.batch.sequences;
   view.page_stride = limits_.batch.pages;
   return view;
 }
@@ -276,7 +324,8 @@ void Layout::write_batch(const Batch& batch, std::int32_t* block) const {
   std::int32_t* sequences = positions + limits_.batch.rows;
   std::int32_t* wanted = sequences + limits_.batch.rows;
   std::int32_t* first_rows = wanted + limits_.batch.wanted;
-  std::int32_t* pages = first_rows + limits_.batch.sequences + 1;
+  std::int32_t* states = first_rows + limits_.batch.sequences + 1;
+  std::int32_t* pages = states + limits_.batch.sequences;
   for (int r = 0; r < batch.rows(); ++r) {
     tokens[r] = batch.token(r);
     positions[r] = batch.position(r);
@@ -287,6 +336,7 @@ void Layout::write_batch(const Batch& batch, std::int32_t* block) const {
   const auto stride = static_cast<std::size_t>(limits_.batch.pages);
   for (int s = 0; s < batch.sequences(); ++s) {
     first_rows[s] = batch.first_row(s);
+    states[s] = batch.state(s);
     std::memcpy(pages + static_cast<std::size_t>(s) * stride, batch.pages(s), stride * sizeof *pages);
   }
   first_rows[batch.sequences()] = batch.rows();

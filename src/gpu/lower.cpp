@@ -15,8 +15,16 @@ bool is_float(Type type) {
   return type_info(type).block_elements == 1;
 }
 
-std::int64_t divided(std::int64_t n, std::int64_t by) {
-  return (n + by - 1) / by;
+// Up to 8 rows exactly, then powers of two.
+int bucket_rows(int rows, int most) {
+  if (rows <= matvec_rows) return std::max(rows, 1);
+  return std::min(static_cast<int>(std::bit_ceil(static_cast<unsigned>(rows))), most);
+}
+
+}  // namespace
+
+bool one_of_many(Op op) {
+  return op == Op::heads || op == Op::experts_up || op == Op::experts_down;
 }
 
 ActivationKind kind_of(Activation activation) {
@@ -43,27 +51,12 @@ ActivationKind kind_of(Activation activation) {
   return ActivationKind::identity;
 }
 
-// Up to 8 rows exactly, then powers of two.
-int bucket_rows(int rows, int most) {
-  if (rows <= matvec_rows) return std::max(rows, 1);
-  return std::min(static_cast<int>(std::bit_ceil(static_cast<unsigned>(rows))), most);
-}
-
-}  // namespace
-
-bool one_of_many(Op op) {
-  return op == Op::heads || op == Op::experts_up || op == Op::experts_down;
-}
-
-bool has_kernel(Activation activation) {
-  return activation == Activation::identity || kind_of(activation) != ActivationKind::identity;
-}
-
 Bucket bucket_of(const Batch& batch) {
   Bucket bucket{.rows = bucket_rows(batch.rows(), batch.limits().rows),
                 .wanted = bucket_rows(batch.wanted(), std::max(batch.limits().wanted, 1)),
                 .single = false,
-                .several = false};
+                .several = false,
+                .best = batch.best_only()};
   for (int s = 0; s < batch.sequences(); ++s)
     (batch.row_count(s) == 1 ? bucket.single : bucket.several) = true;
   return bucket;
@@ -100,10 +93,16 @@ void Lowering::step(const Step& step) {
       return experts_up(step);
     case Op::experts_down:
       return experts_down(step);
+    case Op::conv:
+      return conv(step);
+    case Op::shift:
+      return shift(step);
+    case Op::scan:
+      return scan(step);
+    case Op::row:
+      return row(step);
     case Op::logits:
       return logits(step);
-    default:
-      return add_launch(op_name(step.op), {}, 1, 1, 1, 0);  // a kernel that is not there
   }
 }
 
@@ -266,6 +265,20 @@ void Lowering::logits(const Step& step) {
   multiply(std::move(one));
 }
 
+void Lowering::best() {
+  const SlotId logits = layout_.program().logits;
+  BestParams p{};
+  p.logits = layout_.slot(logits);
+  p.stride = layout_.width(logits);
+  p.columns = static_cast<std::int32_t>(p.stride);
+  p.parts = layout_.best_parts();
+  p.count = wanted();
+  p.found = layout_.best_found();
+  p.best = layout_.best();
+  add("rf_best_of_part", p, p.parts, bucket_.wanted);
+  add("rf_best", p, bucket_.wanted);
+}
+
 void Lowering::route(const Step& step) {
   Product one = product(step, {0});
   const Routing& routing = step.routing;
@@ -330,14 +343,11 @@ Packed Lowering::pack(const Product& product) {
   p.count = product.count;
   p.norm = product.norm;
   p.routes = product.weigh_input ? product.routes : nullptr;
-  p.out = layout_.packed(p.columns, quantised, kept);
+  p.out = layout_.packed(p.columns, quantised, kept,
+                         !by_part(product) && product.count.rows <= matmul_few_rows &&
+                             (product.count.rows > 1 || p.columns > matvec_columns));
   add("rf_pack", p, p.parts, product.count.rows);
   return p.out;
-}
-
-// Up to here weights are better read once for each 8 rows than laid out for a matrix unit.
-int Lowering::few_rows() const {
-  return device_.arch.starts_with("sm_") ? 32 : matvec_rows;
 }
 
 void Lowering::group(const Product& product) {
@@ -369,11 +379,11 @@ void Lowering::multiply(Product product) {
   if (!all_alone || types.size() > 1) product.packs = none;
   packed_ = product.packs;
   if (product.experts > 0 && product.count.rows > matvec_rows) group(product);
-  for (const Type type : types) multiply_type(product, type, in);
+  for (const Type type : types) multiply_type(product, type, in, type != types.front());
 }
 
 // The matrices of one type.
-void Lowering::multiply_type(const Product& product, Type type, const Packed& in) {
+void Lowering::multiply_type(const Product& product, Type type, const Packed& in, bool beside) {
   MatvecParams p{};
   std::int64_t tiles = 0, tile_groups = 0;
   for (std::size_t i = 0; i < product.matrices.size(); ++i)
@@ -389,6 +399,7 @@ void Lowering::multiply_type(const Product& product, Type type, const Packed& in
   p.from = product.from;
   p.norm = product.norm;
   p.in = in;
+  p.beside = beside ? 1 : 0;
   p.count = product.count;
   p.parts = product.parts;
   p.in_parts = product.in_parts;
@@ -403,14 +414,17 @@ void Lowering::multiply_type(const Product& product, Type type, const Packed& in
   const int rows = product.count.rows;
   const std::uint32_t lds = matvec_lds(p.matrix[0].columns);
   const bool by_row = !is_float(type) && p.matrix[0].columns <= matvec_columns;
-  const bool by_part = product.parts > 1 || product.routes != nullptr;
-  if (by_part && rows <= matvec_rows) {
+  const std::string_view few = kernel_of(is_float(type) ? "matvec_rows" : "matmul_few", type);
+  if (by_part(product) && rows <= matvec_rows) {
     if (by_row) return add(kernel_of("matvec", type), p, p.blocks, std::int64_t{rows} * p.parts, 1, lds);
-    return add(kernel_of("matvec_rows", type), p, p.blocks, std::int64_t{rows} * p.parts);
+    return add(few, p, p.blocks, std::int64_t{rows} * p.parts);
   }
   if (rows == 1 && by_row) return add(kernel_of("matvec", type), p, p.blocks, 1, 1, lds);
-  if (!by_part && rows <= few_rows())
-    return add(kernel_of("matvec_rows", type), p, p.blocks, divided(rows, matvec_rows));
+  if (!by_part(product) && rows <= (is_float(type) ? matvec_rows : matmul_few_rows)) {
+    // One block of it fits a multiprocessor.
+    p.blocks = static_cast<std::int32_t>(std::min<std::int64_t>(tiles, device_.processors));
+    return add(few, p, p.blocks, divided(rows, is_float(type) ? matvec_rows : matmul_few_rows));
+  }
   MatmulParams m{};
   std::ranges::copy(p.matrix, m.matrix);
   m.matrices = p.matrices;

@@ -1,5 +1,6 @@
 // Lowering: a step made into kernel launches for batches of up to so many rows.
 #pragma once
+#include <algorithm>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -14,13 +15,21 @@ struct Bucket {
   int rows = 1, wanted = 1;
   bool single = true;    // there may be sequences of one row
   bool several = false;  // there may be sequences of more
+  bool best = false;     // of the logits, the best will do
+  // Up to 8 rows are counted exactly.
+  bool one_row_each() const { return !several && rows <= matvec_rows; }
   bool operator==(const Bucket&) const = default;
 };
 
+// n / by, rounded up.
+constexpr std::int64_t divided(std::int64_t n, std::int64_t by) {
+  return (n + by - 1) / by;
+}
+
 // Rows go through one of a tensor's matrices each.
 bool one_of_many(Op op);
-// Whether kernels have this activation.
-bool has_kernel(Activation activation);
+// What kernels call it.
+ActivationKind kind_of(Activation activation);
 
 // The smallest bucket that holds the batch.
 Bucket bucket_of(const Batch& batch);
@@ -35,6 +44,8 @@ class Lowering {
   void step(const Step& step);
   // What attention steps with this rope need once a batch.
   void rope(const Rope& rope);
+  // The best of the logits, after all steps.
+  void best();
 
   std::vector<Launch>& launches() { return launches_; }
 
@@ -69,10 +80,16 @@ class Lowering {
   void experts_up(const Step& step);
   void experts_down(const Step& step);
   void attend(const Step& step);
+  void conv(const Step& step);
+  void shift(const Step& step);
+  void scan(const Step& step);
+  void row(const Step& step);
 
+  // Rows go through matrices of their own.
+  static bool by_part(const Product& product) { return product.parts > 1 || product.routes != nullptr; }
   Product product(const Step& step, std::initializer_list<int> linears) const;
   void multiply(Product product);
-  void multiply_type(const Product& product, Type type, const Packed& in);
+  void multiply_type(const Product& product, Type type, const Packed& in, bool beside);
   // gate and up of different types: each by itself, then together.
   void multiply_apart(const Product& product);
   Packed pack(const Product& product);
@@ -83,8 +100,11 @@ class Lowering {
   // The slot whose only row this step has left quantised in the layout's packed rows, and the step before.
   SlotId packed_ = none, packed_before_ = none;
 
-  int few_rows() const;
-  RowCount rows() const { return {layout_.batch().counts, 0, bucket_.rows}; }
+  // Up to 8 rows are counted exactly: none needs to ask.
+  RowCount rows() const {
+    return {bucket_.rows <= matvec_rows ? nullptr : layout_.batch().counts, 0, bucket_.rows};
+  }
+  int sequences() const { return std::min(layout_.limits().batch.sequences, bucket_.rows); }
   RowCount wanted() const { return {layout_.batch().counts, 1, bucket_.wanted}; }
   static Epilogue plain() {
     Epilogue epilogue{};

@@ -64,48 +64,42 @@ AttentionView Lowering::attention_view(const Attention& a) const {
 
 void Lowering::attend(const Step& step) {
   const Attention& a = step.attention;
-  PrepareParams prepare{};
-  prepare.attention = attention_view(a);
-  prepare.kv = static_cast<KvKind>(layout_.limits().kv);
-  prepare.cache = layout_.cache_of(a.cache);
-  prepare.batch = layout_.batch();
-  prepare.x = layout_.slot(step.x);
-  prepare.x_stride = layout_.width(step.x);
-  prepare.queries = layout_.queries();
-  add("rf_attend_prepare", prepare, a.heads + 2 * a.kv_heads, bucket_.rows);
-
   const int size = size_class(a), queries = attend_queries(size), group = a.heads / a.kv_heads;
+  const int sequences = std::min(layout_.limits().batch.sequences, bucket_.rows);
   AttendParams p{};
-  p.attention = prepare.attention;
-  p.cache = prepare.cache;
-  p.batch = prepare.batch;
-  p.x = prepare.x;
-  p.x_stride = prepare.x_stride;
-  p.queries = prepare.queries;
+  p.attention = attention_view(a);
+  p.cache = layout_.cache_of(a.cache);
+  p.batch = layout_.batch();
+  p.x = layout_.slot(step.x);
+  p.x_stride = layout_.width(step.x);
+  p.queries = layout_.queries();
   p.out = layout_.slot(step.out);
   p.out_stride = layout_.width(step.out);
   p.partials = layout_.partials();
+  p.arrived = layout_.arrived();
   p.max_chunks = layout_.max_chunks();
-  p.head_splits = (group + queries - 1) / queries;
-  const int heads_a_block = (group + p.head_splits - 1) / p.head_splits;
-  const std::string_view kernel = kernel_of("attend", layout_.limits().kv, size);
-  const int sequences = std::min(layout_.limits().batch.sequences, bucket_.rows);
+  p.one_row_each = bucket_.one_row_each() ? 1 : 0;
   if (bucket_.several) {
-    AttendParams many = p;
-    many.rows_a_block = queries / heads_a_block;
-    many.skip = 1;
-    add(kernel, many, a.kv_heads * many.head_splits,
-        (bucket_.rows + many.rows_a_block - 1) / many.rows_a_block, sequences);
+    p.head_splits = static_cast<std::int32_t>(divided(group, queries));
+    p.rows_a_block = queries / static_cast<int>(divided(group, p.head_splits));
+    PrepareParams prepare{};
+    prepare.attention = p.attention;
+    prepare.kv = static_cast<KvKind>(layout_.limits().kv);
+    prepare.cache = p.cache;
+    prepare.batch = p.batch;
+    prepare.x = p.x;
+    prepare.x_stride = p.x_stride;
+    prepare.queries = layout_.queries();
+    add("rf_attend_prepare", prepare, divided(a.heads + 2 * a.kv_heads, 4), bucket_.rows);
+    add(kernel_of("attend", layout_.limits().kv, size), p, a.kv_heads * p.head_splits,
+        divided(bucket_.rows, p.rows_a_block), sequences);
   }
-  if (bucket_.single) {
-    p.rows_a_block = 1;
-    p.skip = 2;
-    // Enough blocks to fill the device, though never so many that most find nothing.
-    const int others = a.kv_heads * p.head_splits * sequences;
-    p.splits = std::clamp(4 * device_.processors / std::max(others, 1), 1, p.max_chunks);
-    add(kernel, p, a.kv_heads * p.head_splits, p.splits, sequences);
-    add("rf_attend_merge", p, a.heads, sequences);
-  }
+  if (!bucket_.single) return;
+  p.head_splits = static_cast<std::int32_t>(divided(group, attend_row_heads));
+  // Enough blocks to fill the device, though never so many that most find nothing.
+  const int others = a.kv_heads * p.head_splits * sequences;
+  p.splits = std::clamp(4 * device_.processors / std::max(others, 1), 1, p.max_chunks);
+  add(kernel_of("attend_row", layout_.limits().kv, size), p, a.kv_heads * p.head_splits, p.splits, sequences);
 }
 
 }  // namespace rf::gpu

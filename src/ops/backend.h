@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "ops/batch.h"
+#include "ops/candidate.h"
 #include "ops/program.h"
 
 namespace rf {
@@ -84,6 +85,11 @@ class Backend {
   virtual void write(SlotId slot, int rows, const float* in) = 0;
   // The slot's rows if they lie in host memory, else nullptr.
   virtual const float* host(SlotId slot) const = 0;
+
+  // The best_candidates best of each wanted row of the last run, where the batch asked for no more and the
+  // backend finds them: [wanted][best_candidates], best first, of token -1 where there are no more. Else
+  // empty: read the logits.
+  virtual std::span<const Candidate> best(int /*wanted*/) const { return {}; }
 
   // One page of every cache of this backend, as opaque bytes, for preemption and prefix stores.
   virtual std::size_t page_bytes() const = 0;

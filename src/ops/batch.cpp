@@ -17,6 +17,7 @@ Batch::Batch(const BatchLimits& limits) : limits_(limits) {
 }
 
 void Batch::clear() {
+  best_only_ = false;
   rows_ = wanted_ = sequences_ = 0;
 }
 

@@ -26,6 +26,10 @@ class Batch {
   // Adds a row to the sequence started last. Positions must follow each other.
   void add_row(std::int32_t token, std::int32_t position, bool wanted);
 
+  // Of each wanted row, the best_candidates highest logits will do (ops/candidate.h), until clear().
+  void ask_for_best() { best_only_ = true; }
+
+  bool best_only() const { return best_only_; }
   int rows() const { return rows_; }
   int sequences() const { return sequences_; }
   int wanted() const { return wanted_; }
@@ -53,6 +57,7 @@ class Batch {
   }
   BatchLimits limits_;
   int rows_ = 0, wanted_ = 0, sequences_ = 0;
+  bool best_only_ = false;
   std::size_t wanted_at_ = 0, first_at_ = 0, states_at_ = 0, pages_at_ = 0;
   // tokens | positions | sequences of rows | wanted rows | first rows of sequences | state slots | page
   // tables

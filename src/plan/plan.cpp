@@ -148,6 +148,10 @@ void Plan::run(const Batch& batch) {
   }
 }
 
+std::span<const Candidate> Plan::best(int wanted) {
+  return at(logits_at_).best(wanted);
+}
+
 std::span<const float> Plan::logits(int wanted) {
   const Slot& result = program_.slots[static_cast<std::size_t>(program_.logits)];
   const std::size_t count = static_cast<std::size_t>(wanted) * static_cast<std::size_t>(result.width);

@@ -31,6 +31,8 @@ class Plan {
   void recover(const DeviceError& error);
   // The result of the batch last run, logits f32 [wanted, vocab] or hidden states, valid until the next run.
   std::span<const float> logits(int wanted);
+  // As Backend::best(), of the backend that computes the logits.
+  std::span<const Candidate> best(int wanted);
 
   const Program& program() const { return program_; }
   const RunLimits& limits() const { return limits_; }

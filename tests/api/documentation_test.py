@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 
 from gguf_file import letter_vocabulary, with_keys
-from harness import BINARY, ROOT, ApiTest, Server, golden, main
+from harness import BINARY, MODEL, ROOT, ApiTest, Server, golden, main
 
 
 class Documentation(ApiTest):
@@ -47,6 +47,23 @@ class Documentation(ApiTest):
                         count += 1
             self.assertEqual(len(re.findall("curl ", text)), sum(block.count("curl ") for _, block in blocks))
         self.assertGreater(count, 15)
+
+    def test_command_lines(self):
+        """Those of serve, with --check-config, in a folder with the files that they name."""
+        folder = self.folder / "commands"
+        folder.mkdir()
+        shutil.copy(MODEL, folder / "model.gguf")
+        (folder / "keys").write_text("secret name=someone\n")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                        "-keyout", "key.pem", "-out", "chain.pem"], cwd=folder, check=True, capture_output=True)
+        lines = [line for name in ("deployment", "operations", "api")
+                 for line in re.findall(r"^    rocmforge (serve .*)", (ROOT / f"docs/{name}.md").read_text(), re.MULTILINE)]
+        self.assertGreaterEqual(len(lines), 1)
+        for line in lines:
+            with self.subTest(line=line):
+                done = subprocess.run([BINARY, *line.split(), "--check-config"], cwd=folder, capture_output=True, text=True,
+                                      env=os.environ | {"HOME": "/nonexistent"})
+                self.assertEqual((done.returncode, done.stdout), (0, "the configuration is good\n"), done.stderr)
 
     def test_every_route_is_told_of(self):
         text = "".join((ROOT / f"docs/{name}.md").read_text() for name in ("api", "operations"))

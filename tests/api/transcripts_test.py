@@ -15,7 +15,7 @@ FOLDER = pathlib.Path(__file__).resolve().parent / "transcripts"
 VOLATILE = {"id", "call_id", "item_id", "tool_use_id", "created", "created_at", "modified_at", "expires_at", "system_fingerprint",
             "total_duration", "load_duration", "prompt_eval_duration", "eval_duration", "prompt_ms", "prompt_per_second",
             "predicted_ms", "predicted_per_second", "logprob", "token_logprobs", "relevance_score", "embedding", "embeddings",
-            "size", "template", "version"}
+            "size", "template", "version", "cached_tokens", "cache_n", "prompt_n"}
 
 
 def masked(value, key=""):

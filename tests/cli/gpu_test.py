@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """The binary on the simulated device, and where there is no GPU at all."""
+import ctypes
 import os
 import pathlib
 
@@ -51,6 +52,20 @@ class Gpu(CliTest):
                 self.assertIn("no GPU driver found", line)
         line = self.failure("generate", "-m", model, "-p", "a", "--device", "gpu:7", ROCMFORGE_GPU_LIBRARY=SIM)
         self.assertIn("gpu:7", line)
+
+    def test_a_real_driver_without_a_card(self):
+        if os.path.exists("/dev/kfd"):
+            self.skipTest("there is a card")
+        try:
+            ctypes.CDLL("libamdhip64.so.5")
+        except OSError:
+            self.skipTest("Debian's libamdhip64-5 is not installed")
+        found = self.output("devices", "-t", 1)
+        self.assertIn("no GPU driver found", found)
+        self.assertIn("libamdhip64.so.5", found)
+        self.assertEqual(self.generate(), self.generate("--device", "cpu"))
+        line = self.failure("generate", "-m", golden("arch/llama/model.gguf"), "-p", "a", "--device", "gpu")
+        self.assertIn("no GPU driver found", line)
 
 
 if __name__ == "__main__":

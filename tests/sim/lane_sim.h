@@ -1,6 +1,7 @@
 // The host face of lane.h: kernels as fibres on the simulated device (tests/sim/fibres.h). RF_SIM_WAVE is the
 // wave's size, 32 or 64.
 #pragma once
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 
@@ -41,6 +42,11 @@ inline std::uint8_t* dynamic_shared() {
 inline void barrier() {
   sim::barrier();
 }
+inline void device_fence() {}
+inline void wave_barrier() {
+  const int nothing = 0;
+  sim::exchange(&nothing, 1);
+}
 
 // A lane number beyond the wave wraps around, as on the hardware.
 inline int shuffle(int v, int lane) {
@@ -70,6 +76,10 @@ inline std::uint32_t select_bytes(std::uint32_t low, std::uint32_t high, std::ui
   for (int j = 0; j < 4; ++j)
     result |= static_cast<std::uint32_t>(all >> 8 * (index >> 8 * j & 7) & 255) << 8 * j;
   return result;
+}
+
+inline float exp2(float x) {
+  return std::exp2(x);
 }
 
 inline float half_to_float(std::uint16_t bits) {
@@ -120,6 +130,13 @@ struct MatrixUnit {
     sim::check_aligned(rows, 16);
     Activations a;
     for (int w = 0; w < words; ++w) a.w[w] = rows[operand_word(lane & 15, weight_quad(lane, w))];
+    return a;
+  }
+  static Activations read(const std::int8_t* rows, int stride, int lane) {
+    Activations a;
+    const int row = lane & 15;
+    for (int w = 0; w < words; ++w)
+      std::memcpy(&a.w[w], rows + row * stride + 4 * weight_quad(lane, w), sizeof a.w[w]);
     return a;
   }
   static void multiply(int (&c)[sums], const std::uint32_t (&weights)[words], const Activations& a) {

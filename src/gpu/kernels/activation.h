@@ -17,6 +17,13 @@ RF_DEVICE float error_function(float x) {
   return x < 0 ? -y : y;
 }
 
+// ln(1 + e^x). ln(1 + u) is ln(v) u / (v - 1) with v = 1 + u as it is rounded.
+RF_DEVICE float softplus(float x) {
+  const float u = lane::exp(x < 0 ? x : -x), v = 1.0f + u;
+  const float rest = v == 1.0f ? u : lane::log(v) * (u / (v - 1.0f));
+  return (x > 0 ? x : 0.0f) + rest;
+}
+
 RF_DEVICE float activate(ActivationKind kind, float x) {
   switch (kind) {
     case ActivationKind::silu:

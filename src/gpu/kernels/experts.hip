@@ -1,6 +1,6 @@
 // Steps whose rows go through one matrix of many.
 //
-// rf_route       grid (rows), block 32, LDS 4 KB: reads a row's logits, writes 2 * used floats.
+// rf_route       grid (rows), block 32, LDS 12 KB: reads a row's logits, writes 2 * used floats.
 // rf_group       grid 1, block 256, LDS 20 KB: reads the chosen experts twice, writes 4 bytes a pair.
 // rf_heads_rest  grid (rows), block 256: reads and writes what is copied.
 #include "gpu/kernels/norm.h"
@@ -9,20 +9,20 @@ namespace rf::gpu {
 
 inline constexpr float minus_infinity = -__builtin_inff();
 
-struct Best {
+struct Highest {
   float value;
   int index;
 };
 // The largest of all lanes' (of 32), ties going to the lower index.
-RF_DEVICE Best best_of_lanes(Best b) {
+RF_DEVICE Highest best_of_lanes(Highest b) {
   for (int m = 1; m < 32; m *= 2) {
-    const Best other{lane::shuffle_xor(b.value, m), lane::shuffle_xor(b.index, m)};
+    const Highest other{lane::shuffle_xor(b.value, m), lane::shuffle_xor(b.index, m)};
     if (other.value > b.value || (other.value == b.value && other.index < b.index)) b = other;
   }
   return b;
 }
-RF_DEVICE Best best_of(const float* values, int n) {
-  Best b{minus_infinity, n};
+RF_DEVICE Highest best_of(const float* values, int n) {
+  Highest b{minus_infinity, n};
   for (int i = lane::thread(); i < n; i += 32)
     if (values[i] > b.value || (values[i] == b.value && i < b.index)) b = {values[i], i};
   return best_of_lanes(b);
@@ -44,7 +44,7 @@ RF_DEVICE void keep_best_groups(const RouteParams& p, float* scores, float* grou
   }
   lane::barrier();
   for (int i = 0; i < p.groups_used; ++i) {
-    const Best best = best_of(groups, p.groups);
+    const Highest best = best_of(groups, p.groups);
     lane::barrier();
     if (lane::thread() == 0) groups[best.index] = __builtin_nanf("");  // kept: no longer compares
     lane::barrier();
@@ -52,6 +52,30 @@ RF_DEVICE void keep_best_groups(const RouteParams& p, float* scores, float* grou
   for (int e = lane::thread(); e < p.experts; e += 32)
     if (groups[e / size] == groups[e / size]) scores[e] = minus_infinity;
   lane::barrier();
+}
+
+// One expert after the other, each weighed by the softmax over those left whose score comes near the best
+// one's (arXiv:2409.12136). `left`: LDS, as large as logits.
+RF_DEVICE void mix_sparsely(const RouteParams& p, const float* logits, float* left, float* out) {
+  for (int e = lane::thread(); e < p.experts; e += 32) left[e] = logits[e];
+  lane::barrier();
+  for (int k = 0; k < p.used; ++k) {
+    const Highest best = best_of(left, p.experts);
+    float sum = 0;
+    for (int e = lane::thread(); e < p.experts; e += 32) {
+      const float magnitude = logits[e] < 0 ? -logits[e] : logits[e];
+      const float near = 0.02f * (magnitude > best.value ? magnitude : best.value);
+      if (best.value - left[e] <= near) sum += lane::exp(left[e] - best.value);
+    }
+    sum = lane::sum_of_lanes(sum, 32);
+    lane::barrier();
+    if (lane::thread() == 0) {
+      left[best.index] = minus_infinity;
+      out[k] = static_cast<float>(best.index);
+      out[p.used + k] = 1.0f / sum;
+    }
+    lane::barrier();
+  }
 }
 
 RF_KERNEL(rf_route, RouteParams, 32, 2) {
@@ -63,6 +87,8 @@ RF_KERNEL(rf_route, RouteParams, 32, 2) {
   lane::let_next_start();
   if (row >= rows_of(p.count)) return;
   const float* logits = p.logits + std::int64_t{row} * p.experts;
+  float* out = p.routes + std::int64_t{row} * 2 * p.used;
+  if (p.gating == 3) return mix_sparsely(p, logits, scores, out);
   float top = minus_infinity;
   for (int e = thread; e < p.experts; e += 32) top = logits[e] > top ? logits[e] : top;
   top = lane::largest_of_lanes(top, 32);
@@ -77,9 +103,8 @@ RF_KERNEL(rf_route, RouteParams, 32, 2) {
   lane::barrier();
   if (p.groups_used < p.groups) keep_best_groups(p, scores, groups);
 
-  float* out = p.routes + std::int64_t{row} * 2 * p.used;
   for (int k = 0; k < p.used; ++k) {
-    const Best best = best_of(scores, p.experts);
+    const Highest best = best_of(scores, p.experts);
     lane::barrier();
     if (thread == 0) {
       scores[best.index] = __builtin_nanf("");

@@ -2,37 +2,43 @@
 // depend on the platform: AMD (-x hip), NVIDIA (-x cuda), and the host, where tests/sim runs kernels as
 // fibres. No face needs a vendor's headers or device libraries.
 //
+// clang-format off
 // Each face defines
-//   RF_KERNEL(name, Params, threads, blocks)  head of a kernel of blocks of `threads` threads, `blocks` of
-//   which
-//                                     should fit a multiprocessor at once where registers limit that:
-//                                     followed by its body, in which its only argument is `p`
-//   RF_SHARED(type, name, count)      declares an array in the block's LDS
-//   RF_DEVICE                         marks functions that kernels call
-//   RF_UNROLL, RF_UNROLL_BY(n), RF_NO_UNROLL    before a loop: of constant bounds; n times; to be left as it
-//   is
+//   RF_KERNEL(name, Params, threads, blocks)  head of a kernel of blocks of `threads` threads, `blocks` of which should
+//                                             fit a multiprocessor at once where registers limit that: followed by its
+//                                             body, in which its only argument is `p`
+//   RF_SHARED(type, name, count)   declares an array in the block's LDS
+//   RF_DEVICE                      marks functions that kernels call
+//   RF_UNROLL, RF_UNROLL_BY(n), RF_NO_UNROLL   before a loop: of constant bounds; n times; to be left as it is
 // and in rf::gpu::lane
-//   wave                              lanes that run together: 32 or 64
+//   wave                           lanes that run together: 32 or 64
 //   thread(), block_x(), block_y(), block_z()
-//   std::uint8_t* dynamic_shared()    the LDS that the launch asked for, 16-byte aligned
-//   barrier()                         of the block; what was written to LDS and memory before it is seen
-//   after it shuffle(v, lane), shuffle_xor(v, mask)   float or int of another lane of the wave; all lanes
-//   take part dot4(a, b, c)                     c + the products of four signed bytes each select_bytes(low,
-//   high, index)    byte j: that of the eight bytes high:low which byte j of index (0..7) names
+//   std::uint8_t* dynamic_shared() the LDS that the launch asked for, 16-byte aligned
+//   barrier()                      of the block; what was written to LDS and memory before it is seen after it
+//   wave_barrier()                 of the wave: likewise for what its lanes wrote to LDS
+//   device_fence()                 what was written before it is seen by other blocks before what is written after it
+//   shuffle(v, lane), shuffle_xor(v, mask)   float or int of another lane of the wave; all lanes take part
+//   dot4(a, b, c)                  c + the products of four signed bytes each
+//   select_bytes(low, high, index) byte j: that of the eight bytes high:low which byte j of index (0..7) names
 //   half_to_float(bits), float_to_half(value)   IEEE f16, rounding to nearest even
-//   load4(p)                          Four words from 16-byte-aligned memory that no one writes meanwhile
-//   load4_once(p), load2_once(p)      likewise, of memory that is read once: caches need not keep it
-//   prefetch(p)                       asks for the 128 bytes around p, where the machine can
-//   atomic_add(p, n)                  the old value; relaxed, of the whole device
-//   wait_for_previous(), let_next_start()   programmatic dependent launch: before the first, nothing that the
-//                                     launch before wrote may be read; without such launches both do nothing
-//   MatrixUnit                        products of 16 weight rows and 16 activation rows over 32 bytes each
-//     words                           4-byte words of a lane's part of 16 weight rows x 32 bytes
+//   exp2(x)                        relative error under 2e-7; results under 2^-126 may be 0
+//   load4(p)                       Four words from 16-byte-aligned memory that no one writes meanwhile
+//   load4_once(p), load2_once(p)   likewise, of memory that is read once: caches need not keep it
+//   prefetch(p)                    asks for the 128 bytes around p, where the machine can
+//   atomic_add(p, n)               the old value; relaxed, of the whole device
+//   wait_for_previous(), let_next_start()   programmatic dependent launch: before the first, nothing that the launch
+//                                  before wrote may be read; without such launches both do nothing
+//   MatrixUnit                     products of 16 weight rows and 16 activation rows over 32 bytes each
+//     words                        4-byte words of a lane's part of 16 weight rows x 32 bytes
 //     weight_row(lane, w), weight_quad(lane, w)   which: bytes 4 quad .. 4 quad + 3 of that row
-//     Activations, load(words, lane)  a lane's part of 16 activation rows x 32 bytes in LDS, at
-//     operand_word() sums                            a lane's part of the 16 x 16 sums sum_weight(lane, i),
-//     sum_activation(lane, i)   which rows' sum is the i-th multiply(sums, weights, activations)        sums
-//     += the products, over all 32 bytes multiply_half<h>(...)           over bytes 16 h .. 16 h + 15 alone
+//     Activations                  a lane's part of 16 activation rows x 32 bytes:
+//       load(words, lane)          from LDS, at operand_word()
+//       read(rows, stride, lane)   from memory, rows `stride` bytes apart
+//     sums                         a lane's part of the 16 x 16 sums
+//     sum_weight(lane, i), sum_activation(lane, i)   which rows' sum is the i-th
+//     multiply(sums, weights, activations)     sums += the products, over all 32 bytes
+//     multiply_half<h>(...)        over bytes 16 h .. 16 h + 15 alone
+// clang-format on
 #pragma once
 #include <cstdint>
 
@@ -64,22 +70,11 @@ constexpr int operand_word(int row, int quad) {
 
 namespace rf::gpu::lane {
 
-// Relative error under 2e-7; 0 below -104, infinity above 89. After Cephes: x = n ln 2 + r, |r| <= ln 2 / 2.
+// Relative error under 4e-7; 0 below -87, infinity above 89.
 RF_DEVICE float exp(float x) {
   x = x < -104.0f ? -104.0f : x > 89.0f ? 89.0f : x;
-  const float n = (x * 1.44269504f + 0x1.8p23f) - 0x1.8p23f;
-  float r = __builtin_fmaf(n, -0.693359375f, x);
-  r = __builtin_fmaf(n, 2.12194440e-4f, r);
-  float y = __builtin_fmaf(r, 1.9875691500e-4f, 1.3981999507e-3f);
-  y = __builtin_fmaf(y, r, 8.3334519073e-3f);
-  y = __builtin_fmaf(y, r, 4.1665795894e-2f);
-  y = __builtin_fmaf(y, r, 1.6666665459e-1f);
-  y = __builtin_fmaf(y, r, 5.0000001201e-1f);
-  y = __builtin_fmaf(y, r * r, r + 1.0f);
-  const int whole = static_cast<int>(n), first = whole / 2;  // in two steps: 2^whole may be no f32
-  const float a = __builtin_bit_cast(float, static_cast<std::uint32_t>(first + 127) << 23);
-  const float b = __builtin_bit_cast(float, static_cast<std::uint32_t>(whole - first + 127) << 23);
-  return y * a * b;
+  const float y = x * 1.44269504f, rest = __builtin_fmaf(x, 1.44269504f, -y), power = exp2(y);
+  return __builtin_fmaf(power, __builtin_fmaf(x, 1.33654e-8f, 0.693147181f * rest), power);
 }
 
 // For finite x > 0, no subnormals; absolute error under 2e-7 |log x| + 1e-7. log m = 2 artanh((m - 1) / (m +

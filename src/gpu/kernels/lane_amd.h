@@ -45,6 +45,14 @@ RF_DEVICE void barrier() {
   __builtin_amdgcn_s_barrier();
   __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, "workgroup");
 }
+RF_DEVICE void device_fence() {
+  __builtin_amdgcn_fence(__ATOMIC_SEQ_CST, "agent");
+}
+RF_DEVICE void wave_barrier() {
+  __builtin_amdgcn_fence(__ATOMIC_RELEASE, "wavefront");
+  __builtin_amdgcn_wave_barrier();
+  __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, "wavefront");
+}
 
 RF_DEVICE int shuffle(int v, int lane) {
   return __builtin_amdgcn_ds_bpermute(4 * lane, v);
@@ -62,8 +70,9 @@ RF_DEVICE float shuffle_xor(float v, int mask) {
 RF_DEVICE int dot4(int a, int b, int c) {
 #if defined(__GFX11__) || defined(__GFX12__)
   return __builtin_amdgcn_sudot4(true, a, true, b, c, false);
-#elif defined(__gfx900__) || defined(__gfx902__) || defined(__gfx904__) || defined(__gfx909__) || \
-    defined(__gfx90c__) || defined(__gfx9_generic__)
+#elif defined(__gfx900__) || defined(__gfx902__) || defined(__gfx904__) || defined(__gfx909__) ||       \
+    defined(__gfx90c__) || defined(__gfx9_generic__) || defined(__gfx1010__) || defined(__gfx1013__) || \
+    defined(__gfx10_1_generic__)
   for (int j = 0; j < 32; j += 8) c += (a << (24 - j) >> 24) * (b << (24 - j) >> 24);
   return c;
 #else
@@ -73,6 +82,10 @@ RF_DEVICE int dot4(int a, int b, int c) {
 
 RF_DEVICE std::uint32_t select_bytes(std::uint32_t low, std::uint32_t high, std::uint32_t index) {
   return __builtin_amdgcn_perm(high, low, index);
+}
+
+RF_DEVICE float exp2(float x) {
+  return __builtin_amdgcn_exp2f(x);
 }
 
 RF_DEVICE float half_to_float(std::uint16_t bits) {
@@ -123,6 +136,11 @@ struct MatrixUnit {
     const Four a = load4(rows + operand_word(row, 0)), b = load4(rows + operand_word(row, 4));
     return {{a.w[0], a.w[1], a.w[2], a.w[3], b.w[0], b.w[1], b.w[2], b.w[3]}};
   }
+  static RF_DEVICE Activations read(const std::int8_t* rows, int stride, int lane) {
+    const std::int8_t* from = rows + (lane & 15) * stride;
+    const Four a = load4(from), b = load4(from + 16);
+    return {{a.w[0], a.w[1], a.w[2], a.w[3], b.w[0], b.w[1], b.w[2], b.w[3]}};
+  }
   template <int h>
   static RF_DEVICE void multiply_half(int (&c)[sums], const std::uint32_t (&weights)[words],
                                       const Activations& a) {
@@ -151,6 +169,11 @@ struct MatrixUnit {
     const std::uint32_t* high = rows + operand_word(lane & 15, 2 * (lane >> 4) + 4);
     return {{low[0], low[1], high[0], high[1]}};
   }
+  static RF_DEVICE Activations read(const std::int8_t* rows, int stride, int lane) {
+    const std::int8_t* from = rows + (lane & 15) * stride + 8 * (lane >> 4);
+    const Two low = load2_once(from), high = load2_once(from + 16);
+    return {{low.w[0], low.w[1], high.w[0], high.w[1]}};
+  }
   template <int h>
   static RF_DEVICE void multiply_half(int (&c)[sums], const std::uint32_t (&weights)[words],
                                       const Activations& a) {
@@ -177,6 +200,11 @@ struct MatrixUnit {
   static RF_DEVICE Activations load(const std::uint32_t* rows, int lane) {
     return {{rows[operand_word(lane & 15, lane >> 4)], rows[operand_word(lane & 15, (lane >> 4) + 4)]}};
   }
+  static RF_DEVICE Activations read(const std::int8_t* rows, int stride, int lane) {
+    const std::int8_t* from = rows + (lane & 15) * stride + 4 * (lane >> 4);
+    return {
+        {*reinterpret_cast<const std::uint32_t*>(from), *reinterpret_cast<const std::uint32_t*>(from + 16)}};
+  }
   template <int h>
   static RF_DEVICE void multiply_half(int (&c)[sums], const std::uint32_t (&weights)[words],
                                       const Activations& a) {
@@ -198,6 +226,10 @@ struct MatrixUnit {
   static RF_DEVICE Activations load(const std::uint32_t* rows, int lane) {
     const std::uint32_t* from = rows + operand_word(lane & 15, 2 * (lane >> 4));
     return {{from[0], from[1]}};
+  }
+  static RF_DEVICE Activations read(const std::int8_t* rows, int stride, int lane) {
+    const Two two = load2_once(rows + (lane & 15) * stride + 8 * (lane >> 4));
+    return {{two.w[0], two.w[1]}};
   }
   static RF_DEVICE void product(int (&c)[sums], std::uint64_t x, std::uint64_t y) {
     Native4 z = {c[0], c[1], c[2], c[3]};
@@ -223,24 +255,33 @@ struct MatrixUnit {
 struct MatrixUnit {
   static constexpr int words = 8, sums = 256 / wave;
   struct Activations {
-    const std::uint32_t* rows;  // all 16
-    int first;                  // of the sums
+    Four halves[sums][2];  // of the sums' rows
   };
   static RF_DEVICE int weight_row(int lane, int) { return lane & 15; }
   static RF_DEVICE int weight_quad(int, int w) { return w; }
   static RF_DEVICE int sum_weight(int lane, int) { return lane & 15; }
   static RF_DEVICE int sum_activation(int lane, int i) { return sums * (lane >> 4) + i; }
   static RF_DEVICE Activations load(const std::uint32_t* rows, int lane) {
-    return {rows, sum_activation(lane, 0)};
+    Activations a;
+    RF_UNROLL
+    for (int i = 0; i < sums; ++i) RF_UNROLL
+    for (int h = 0; h < 2; ++h) a.halves[i][h] = load4(rows + operand_word(sum_activation(lane, i), 4 * h));
+    return a;
+  }
+  static RF_DEVICE Activations read(const std::int8_t* rows, int stride, int lane) {
+    Activations a;
+    RF_UNROLL
+    for (int i = 0; i < sums; ++i) RF_UNROLL
+    for (int h = 0; h < 2; ++h) a.halves[i][h] = load4(rows + sum_activation(lane, i) * stride + 16 * h);
+    return a;
   }
   template <int h>
   static RF_DEVICE void multiply_half(int (&c)[sums], const std::uint32_t (&weights)[words],
                                       const Activations& a) {
-    for (int i = 0; i < sums; ++i) {
-      const Four x = load4(a.rows + operand_word(a.first + i, 4 * h));
-      for (int j = 0; j < 4; ++j)
-        c[i] = dot4(static_cast<int>(weights[4 * h + j]), static_cast<int>(x.w[j]), c[i]);
-    }
+    RF_UNROLL
+    for (int i = 0; i < sums; ++i) RF_UNROLL
+    for (int j = 0; j < 4; ++j)
+      c[i] = dot4(static_cast<int>(weights[4 * h + j]), static_cast<int>(a.halves[i][h].w[j]), c[i]);
   }
 #endif
 #if !(defined(__gfx940__) || defined(__gfx941__) || defined(__gfx942__) || defined(__gfx950__))

@@ -43,6 +43,12 @@ RF_DEVICE std::uint8_t* dynamic_shared() {
 RF_DEVICE void barrier() {
   __syncthreads();
 }
+RF_DEVICE void wave_barrier() {
+  __nvvm_bar_warp_sync(~0u);
+}
+RF_DEVICE void device_fence() {
+  __nvvm_membar_gl();
+}
 
 RF_DEVICE int shuffle(int v, int lane) {
   return __nvvm_shfl_sync_idx_i32(~0u, v, lane, 31);
@@ -67,6 +73,10 @@ RF_DEVICE std::uint32_t select_bytes(std::uint32_t low, std::uint32_t high, std:
   const std::uint32_t near = index | index >> 4;  // two nibbles of the selector in each byte
   const std::uint32_t selector = (near & 0xff) | (near >> 8 & 0xff00);
   return __nvvm_prmt(low, high, selector);
+}
+
+RF_DEVICE float exp2(float x) {
+  return __nvvm_ex2_approx_ftz_f(x);
 }
 
 RF_DEVICE float half_to_float(std::uint16_t bits) {
@@ -121,6 +131,17 @@ struct MatrixUnit {
     const std::uint32_t* low = rows + operand_word(lane >> 2, lane & 3);
     const std::uint32_t* high = rows + operand_word(lane >> 2, (lane & 3) + 4);
     return {{low[0], high[0], low[64], high[64]}};
+  }
+  static RF_DEVICE Activations read(const std::int8_t* rows, int stride, int lane) {
+    Activations a;
+    RF_UNROLL
+    for (int n = 0; n < 2; ++n) {
+      const int row = (lane >> 2) + 8 * n;
+      const std::int8_t* from = rows + row * stride + 4 * (lane & 3);
+      a.w[2 * n] = *reinterpret_cast<const std::uint32_t*>(from);
+      a.w[2 * n + 1] = *reinterpret_cast<const std::uint32_t*>(from + 16);
+    }
+    return a;
   }
   static RF_DEVICE void multiply(int (&c)[sums], const std::uint32_t (&weights)[words],
                                  const Activations& a) {

@@ -1,30 +1,97 @@
-// Products of few rows, in the canonical order of weights.h.
+// Products of one row, or of few by float weights, in the canonical order of weights.h.
 //
-// rf_matvec_FORMAT       one row; grid (any, rows * parts), block 256, LDS matvec_lds(columns) + 16,672 B.
-// Weights
-//                        are read once, in 16-byte pieces; the row is normed and quantised into LDS by each
-//                        block.
-// rf_matvec_rows_FORMAT  8 rows a block, from memory; grid (any, ceil(rows / 8) or rows * parts), block 256,
-// LDS
-//                        33,280 B. Weights are read once for each 8 rows.
+// rf_matvec_FORMAT       one row of quantised weights; grid (any, rows * parts), block 256, LDS
+// matvec_lds(columns)
+//                        + 10.3 KB. Weights are read once, in 16-byte pieces; the row is normed and quantised
+//                        into LDS by each block.
+// rf_matvec_rows_FORMAT  8 rows a block of float weights, from memory; grid (any, ceil(rows / 8) or rows *
+// parts),
+//                        block 256, LDS 40 KB. Weights are read once for each 8 rows.
 //
-// Four lanes share a tile of 16 rows, four rows each; 64 such groups of lanes have a slice of the columns
-// each.
-#include "gpu/kernels/activation.h"
+// Four lanes share a block of 32 columns of a tile, four rows each; a strand has 32 lanes, for a run of 8
+// blocks.
 #include "gpu/kernels/norm.h"
-#include "gpu/kernels/weights.h"
+#include "gpu/kernels/products.h"
 
 namespace rf::gpu {
 
-inline constexpr int sum_stride = slices * 16 + 16;  // floats of LDS between two rows' partial sums
+// The block of each round of columns that this thread has, and its rows of a tile.
+RF_DEVICE int own_block() {
+  return lane::thread() / 4;
+}
+RF_DEVICE int own_row() {
+  return lane::thread() % 4 * 4;
+}
 
-// Activation rows, quantised or as they are, `padded` columns each.
-struct Rows {
+// A strand's sums of a tile with N activation rows: what the 32 lanes find out for a run of blocks goes
+// through LDS, and 16 of them for each row add it up.
+template <int N>
+class Strand {
+ public:
+  static constexpr int halves = N == 1 ? 2 : 1;                                       // of the exchange
+  static constexpr int exchange_floats = halves * run * N * 16, sum_floats = N * 16;  // of LDS, a strand
+
+  // `exchange` of all strands, of 16 bytes' alignment.
+  explicit RF_DEVICE Strand(float* exchange) : own_(exchange + lane::thread() / 32 * exchange_floats) {}
+
+  RF_DEVICE void begin() {
+    RF_UNROLL
+    for (int i = 0; i < most; ++i) sums_[i] = 0;
+  }
+  // `given` by this lane's block to four rows; zeros where there is no such block.
+  RF_DEVICE void add(const float (&given)[N][4]) {
+    float* to = own_ + turn_ * (run * N * 16);
+    if constexpr (halves == 2)
+      turn_ ^= 1;  // while others still read
+    else
+      lane::wave_barrier();
+    const int in_strand = lane::thread() % 32;
+    RF_UNROLL
+    for (int n = 0; n < N; ++n) {
+      Four four;
+      RF_UNROLL
+      for (int i = 0; i < 4; ++i) four.w[i] = __builtin_bit_cast(std::uint32_t, given[n][i]);
+      *reinterpret_cast<Four*>(to + (in_strand / 4 * N + n) * 16 + own_row()) = four;
+    }
+    lane::wave_barrier();
+    RF_UNROLL
+    for (int i = 0; i < most; ++i) {
+      const int n = in_strand / 16 + 2 * i;
+      if (n >= N) continue;
+      RF_UNROLL
+      for (int block = 0; block < run; ++block) sums_[i] += to[(block * N + n) * 16 + in_strand % 16];
+    }
+  }
+  // To LDS [strands][N][16].
+  RF_DEVICE void store(float* sums) const {
+    const int in_strand = lane::thread() % 32;
+    RF_UNROLL
+    for (int i = 0; i < most; ++i) {
+      const int n = in_strand / 16 + 2 * i;
+      if (n < N) sums[(lane::thread() / 32 * N + n) * 16 + in_strand % 16] = sums_[i];
+    }
+  }
+
+ private:
+  static constexpr int most = (N + 1) / 2;  // sums of a lane
+  float* own_;
+  int turn_ = 0;
+  float sums_[most] = {};
+};
+
+template <int N>
+RF_DEVICE float sum_of_strands(const float* sums, int n, int row) {
+  float sum = sums[n * 16 + row];
+  RF_UNROLL
+  for (int s = 1; s < strands; ++s) sum += sums[(s * N + n) * 16 + row];
+  return sum;
+}
+
+// One quantised row in LDS.
+struct Row {
   const std::int8_t* codes;
   const float* scales;
   const std::int32_t* sums;
-  const float* values;
-  int padded;
 };
 
 // 32 columns of four rows of a tile.
@@ -34,132 +101,39 @@ struct Loaded {
   Floats<4> scale[Weights::groups], min[Weights::groups];
 };
 template <class Weights>
-RF_DEVICE Loaded<Weights> load_block(const Matrix& m, const std::uint8_t* base, int block, int row) {
+RF_DEVICE Loaded<Weights> load_block(const Matrix& m, const std::uint8_t* base, int block) {
   Loaded<Weights> w;
-  const Tile t = Weights::at(m, base, block, row);
+  const Tile t = Weights::at(m, base, block, own_row());
   Weights::codes(t, block, w.codes);
   RF_UNROLL
   for (int g = 0; g < Weights::groups; ++g) Weights::scale(t, block, g, w.scale[g], w.min[g]);
   return w;
 }
 
-// acc[n][i] += block `block` of 32 columns: four rows of the tile times N activation rows.
-template <class Weights, int N>
-RF_DEVICE void add_block(const Loaded<Weights>& w, int block, const Rows& in, int rows, float (&acc)[N][4]) {
+template <class Weights>
+RF_DEVICE void given_by_block(const Loaded<Weights>& w, int block, const Row& in, float (&given)[1][4]) {
+  const Four low = lane::load4(in.codes + 32 * block), high = lane::load4(in.codes + 32 * block + 16);
+  const float d = in.scales[block];
+  const std::int32_t both = in.sums[block];
   RF_UNROLL
-  for (int n = 0; n < N; ++n) {
-    if (N > 1 && n >= rows) continue;
-    const int at = n * in.padded + 32 * block;
-    const Four low = lane::load4(in.codes + at), high = lane::load4(in.codes + at + 16);
-    const float d = in.scales[at / 32];
-    const std::int32_t both = in.sums[at / 32];
+  for (int g = 0; g < Weights::groups; ++g) {
+    const int total = Weights::groups == 1 ? low_sum(both) + high_sum(both)
+                      : g == 0             ? low_sum(both)
+                                           : high_sum(both);
+    const float offset = d * static_cast<float>(total);
     RF_UNROLL
-    for (int g = 0; g < Weights::groups; ++g) {
-      const int total = Weights::groups == 1 ? low_sum(both) + high_sum(both)
-                        : g == 0             ? low_sum(both)
-                                             : high_sum(both);
+    for (int i = 0; i < 4; ++i) {
+      int dot = -Weights::zero * total;
       RF_UNROLL
-      for (int i = 0; i < 4; ++i) {
-        int sum = -Weights::zero * total;
-        RF_UNROLL
-        for (int q = 0; q < Weights::quads; ++q) {
-          const int quad = g * Weights::quads + q;
-          const std::uint32_t x = quad < 4 ? low.w[quad & 3] : high.w[quad & 3];
-          sum = lane::dot4(static_cast<int>(w.codes[quad].v[i]), static_cast<int>(x), sum);
-        }
-        acc[n][i] = __builtin_fmaf(static_cast<float>(sum), w.scale[g].v[i] * d, acc[n][i]);
-        if constexpr (Weights::has_min)
-          acc[n][i] = __builtin_fmaf(w.min[g].v[i], d * static_cast<float>(total), acc[n][i]);
+      for (int q = 0; q < Weights::quads; ++q) {
+        const int quad = g * Weights::quads + q;
+        const std::uint32_t x = quad < 4 ? low.w[quad & 3] : high.w[quad & 3];
+        dot = lane::dot4(static_cast<int>(w.codes[quad].v[i]), static_cast<int>(x), dot);
       }
+      given[0][i] =
+          with_group<Weights::has_min>(given[0][i], g == 0, dot, w.scale[g].v[i] * d, w.min[g].v[i], offset);
     }
   }
-}
-
-template <class Weights, int N>
-RF_DEVICE void add_columns(const Matrix& m, const std::uint8_t* base, int block, int row, const Rows& in,
-                           int rows, float (&acc)[N][4]) {
-  const int end = m.columns < 32 * block + 32 ? m.columns : 32 * block + 32;
-  const auto add = [&](int k) {
-    const Floats<4> w = Weights::template column<4>(base, k, row);
-    RF_UNROLL
-    for (int n = 0; n < N; ++n)
-      if (n < rows) {
-        const float x = in.values[n * in.padded + k];
-        RF_UNROLL
-        for (int i = 0; i < 4; ++i) acc[n][i] = __builtin_fmaf(w.v[i], x, acc[n][i]);
-      }
-  };
-  int k = 32 * block;
-  for (; k + 8 <= end; k += 8) {
-    RF_UNROLL
-    for (int i = 0; i < 8; ++i) add(k + i);
-  }
-  RF_NO_UNROLL
-  for (; k < end; ++k) add(k);
-}
-
-// Partial sums of one tile, slice by slice, to LDS [N][sum_stride].
-template <class Weights, int N>
-RF_DEVICE void partial_sums(const Matrix& m, const std::uint8_t* base, const Rows& in, int rows,
-                            float* sums) {
-  const int blocks = (m.columns + 31) / 32, slice = lane::thread() / 4, row = lane::thread() % 4 * 4;
-  float acc[N][4] = {};
-  if constexpr (FloatWeights<Weights>) {
-    RF_NO_UNROLL
-    for (int b = slice; b < blocks; b += slices) add_columns<Weights, N>(m, base, b, row, in, rows, acc);
-  } else if constexpr (N == 1) {
-    // The next block's loads are under way while this one is multiplied.
-    if (slice < blocks) {
-      Loaded<Weights> now = load_block<Weights>(m, base, slice, row);
-      RF_NO_UNROLL
-      for (int b = slice;; b += slices) {
-        const bool more = b + slices < blocks;
-        const Loaded<Weights> next = load_block<Weights>(m, base, more ? b + slices : b, row);
-        add_block<Weights, N>(now, b, in, rows, acc);
-        if (!more) break;
-        now = next;
-      }
-    }
-  } else {
-    RF_NO_UNROLL
-    for (int b = slice; b < blocks; b += slices)
-      add_block<Weights, N>(load_block<Weights>(m, base, b, row), b, in, rows, acc);
-  }
-  RF_UNROLL
-  for (int n = 0; n < N; ++n)
-    if (n < rows) {
-      RF_UNROLL
-      for (int i = 0; i < 4; ++i) sums[n * sum_stride + 16 * slice + row + i] = acc[n][i];
-    }
-}
-
-RF_DEVICE float slice_sum(const float* sums, int n, int row) {
-  float sum = 0;
-  RF_UNROLL
-  for (int s = 0; s < slices; ++s) sum += sums[n * sum_stride + 16 * s + row];
-  return sum;
-}
-
-// What one block of the launch works on.
-struct Share {
-  int row, part;  // first row, and which of its parts
-  int matrix;     // number, of experts and heads
-  float weight;   // of products
-};
-RF_DEVICE Share share_of(const MatvecParams& p, int y) {
-  Share s{y, 0, 0, 1.0f};
-  if (p.parts == 1 && p.routes == nullptr) return s;
-  s.row = y / p.parts;
-  s.part = s.matrix = y % p.parts;
-  if (p.routes == nullptr) return s;
-  const float* routes = p.routes + 2 * p.parts * s.row;
-  s.matrix = static_cast<int>(routes[s.part]);
-  if (p.weigh != 0) s.weight = routes[p.parts + s.part];
-  return s;
-}
-
-RF_DEVICE float with_bias(const Matrix& m, const Share& share, int column, float v) {
-  return m.bias != nullptr ? v + m.bias[static_cast<std::int64_t>(share.matrix) * m.rows + column] : v;
 }
 
 // 32 outputs of one row, a lane each, quantised as block `block` of the packed row by those who are to store.
@@ -176,96 +150,101 @@ RF_DEVICE void pack_outputs(const Packed& out, std::int64_t row, int block, floa
   out.sums[row * (out.padded / 32) + block] = sums_of(sum, other);
 }
 
-// Where a tile's products come from and go to.
-struct Target {
-  int which, tile;  // matrix, and tile of it
-};
-RF_DEVICE Target target_of(const MatvecParams& p, int tile) {
-  int which = 0;
-  while (p.gated == 0 && which + 1 < p.matrices && tile >= p.matrix[which].tiles)
-    tile -= p.matrix[which++].tiles;
-  return {which, tile};
-}
-
-// Column `column` of row `row` of the output.
-RF_DEVICE float store(const MatvecParams& p, const Share& share, int which, int row, int column, float v) {
-  const std::int64_t to = share.part * p.part_stride + p.matrix[which].out_column + column;
-  if (p.gated == 0) v = finished(p.epilogue, v * share.weight, row, to);
-  p.out[row * p.out_stride + to] = v;
-  return v;
-}
-
-// The block's tiles, of gate and up both, to the output; `rows` rows of `in`. sums: with N = 1 four times
-// [sum_stride], so that the sums of a tile are read while those of the next are made, else [N][sum_stride].
-// Where the output is packed, a block takes two neighbouring tiles after each other, which one wave reads.
-template <class Weights, int N>
-RF_DEVICE void all_tiles(const MatvecParams& p, const Share& share, int tiles, const Rows& in, int rows,
-                         float* sums) {
-  const int passes = p.gated != 0 ? 2 : 1, together = N == 1 && p.packed.codes != nullptr ? 2 : 1;
-  const int end = (tiles + together - 1) / together * together;
-  float kept = 0;  // of the first of two tiles; of the second its own
-  RF_NO_UNROLL
-  for (int turn = 0;; ++turn) {
-    const int number = (lane::block_x() + turn / together * p.blocks) * together + turn % together;
-    if (number >= end) break;
-    const Target target = target_of(p, number < tiles ? number : tiles - 1);
-    // 16 threads for each row add up; with one row, waves take turns.
-    const int reader =
-        N == 1 ? lane::thread() - 32 * (turn / together % 8) - 16 * (turn % together) : lane::thread();
-    const int n = reader / 16, row = reader & 15, column = 16 * target.tile + row;
-    const bool mine = reader >= 0 && n < rows && column < p.matrix[target.which].rows && number < tiles;
-    float v = 0;
-    RF_NO_UNROLL
-    for (int pass = 0; pass < passes; ++pass) {
-      const Matrix& m = p.matrix[target.which + pass];
-      const auto at = static_cast<std::uint64_t>(share.matrix) * static_cast<std::uint64_t>(m.tiles) +
-                      static_cast<std::uint64_t>(target.tile);
-      float* own = N == 1 ? sums + (2 * (turn & 1) + pass) * sum_stride : sums;
-      if (N > 1) lane::barrier();  // the sums before have been read
-      partial_sums<Weights, N>(m, m.data + at * m.tile_bytes, in, rows, own);
-      lane::barrier();
-      if (!mine) continue;
-      const float product = with_bias(m, share, column, slice_sum(own, n, row));
-      v = pass == 0 ? product : gated(p.epilogue.activation, v, product);
-    }
-    if (mine) v = store(p, share, target.which, share.row + n, column, v);
-    if (together == 1) continue;
-    if (turn % 2 == 0 || mine) kept = v;
-    if (turn % 2 == 1)
-      pack_outputs(p.packed, std::int64_t{share.row} * p.parts + share.part, number / 2, kept,
-                   lane::thread() / 32 == turn / 2 % 8);
-  }
-}
-
-RF_DEVICE int tiles_of(const MatvecParams& p) {
-  int tiles = p.matrix[0].tiles;
-  for (int i = 1; p.gated == 0 && i < p.matrices; ++i) tiles += p.matrix[i].tiles;
-  return tiles;
-}
-
-// Asks for the first tile, which depends on nothing that the launch before does.
-RF_DEVICE void ask_for_first_tile(const MatvecParams& p) {
-  if (p.parts != 1 || p.routes != nullptr) return;
-  const Target target = target_of(p, lane::block_x());
-  for (int i = 0; i <= (p.gated != 0 ? 1 : 0); ++i) {
-    const Matrix& m = p.matrix[target.which + i];
-    const std::uint8_t* base = m.data + static_cast<std::uint64_t>(target.tile) * m.tile_bytes;
-    for (int n = 0, at = 128 * lane::thread(); n < 4 && static_cast<std::uint32_t>(at) < m.tile_bytes;
+RF_DEVICE void ask_for_first_tile(const MatvecParams& p, const Walk& walk, int number_of_matrix) {
+  const Target target = walk.target(0);
+  for (int pass = 0; pass < walk.passes(); ++pass)
+    for (int n = 0, at = 128 * lane::thread();
+         n < 4 && static_cast<std::uint32_t>(at) < p.matrix[target.which + pass].tile_bytes;
          ++n, at += 128 * 256)
-      lane::prefetch(base + at);
-  }
+      lane::prefetch(walk.base(target, pass, number_of_matrix) + at);
 }
 
 template <class Weights>
+class Matvec {
+ public:
+  RF_DEVICE Matvec(const MatvecParams& p) : p_(p), walk_(p, p.packed.codes != nullptr ? 2 : 1) {}
+
+  // Asks for the first tile and loads its first block.
+  RF_DEVICE void start(int number_of_matrix) {
+    if (!walk_.has(0)) return;
+    ask_for_first_tile(p_, walk_, number_of_matrix);
+    next_ = load({0, 0, 0}, number_of_matrix);
+  }
+
+  // sums: LDS [4][strands][16], so that those of a tile are read while the next are made.
+  RF_DEVICE void run(const Share& share, const Row& in, float* sums, float* exchange) {
+    if (!walk_.has(0)) return;
+    Strand<1> strand(exchange);
+    const int together = p_.packed.codes != nullptr ? 2 : 1;
+    typename Walk::At at{0, 0, 0};
+    float kept = 0;  // of the first of two tiles; of the second its own
+    RF_NO_UNROLL
+    for (int turn = 0; walk_.has(turn); ++turn) {
+      const Target target = walk_.target(turn);
+      // 16 threads add up; waves take turns.
+      const int reader = lane::thread() - 32 * (turn / together % 8) - 16 * (turn % together),
+                row = reader & 15;
+      const int column = 16 * target.tile + row;
+      const bool mine = reader >= 0 && reader < 16 && column < p_.matrix[target.which].rows &&
+                        walk_.number(turn) < walk_.tiles();
+      float v = 0;
+      RF_NO_UNROLL
+      for (int pass = 0; pass < walk_.passes(); ++pass) {
+        strand.begin();
+        RF_NO_UNROLL
+        for (int round = 0; round < walk_.rounds(); ++round) {
+          const Loaded<Weights> now = next_;
+          const int block = round_blocks * round + own_block();
+          at = walk_.after(at);
+          if (walk_.has(at.turn)) next_ = load(at, share.matrix);  // under way while this is multiplied
+          float given[1][4] = {};
+          if (32 * block < p_.matrix[0].columns) given_by_block(now, block, in, given);
+          strand.add(given);
+        }
+        float* own = sums + (2 * (turn & 1) + pass) * strands * 16;
+        strand.store(own);
+        lane::barrier();
+        if (!mine) continue;
+        const float product =
+            with_bias(p_.matrix[target.which + pass], share, column, sum_of_strands<1>(own, 0, row));
+        v = pass == 0 ? product : gated(p_.epilogue.activation, v, product);
+      }
+      if (mine) v = store(p_, share, target.which, share.row, column, v);
+      if (together == 1) continue;
+      if (turn % 2 == 0 || mine) kept = v;
+      if (turn % 2 == 1)
+        pack_outputs(p_.packed, std::int64_t{share.row} * p_.parts + share.part, walk_.number(turn) / 2, kept,
+                     lane::thread() / 32 == turn / 2 % 8);
+    }
+  }
+
+ private:
+  RF_DEVICE Loaded<Weights> load(const typename Walk::At& at, int number_of_matrix) const {
+    const Target target = walk_.target(at.turn);
+    const Matrix& m = p_.matrix[target.which + at.pass];
+    const int block = round_blocks * at.round + own_block();
+    return load_block<Weights>(m, walk_.base(target, at.pass, number_of_matrix),
+                               32 * block < m.columns ? block : 0);
+  }
+
+  const MatvecParams& p_;
+  Walk walk_;
+  Loaded<Weights> next_{};
+};
+
+template <class Weights>
 RF_DEVICE void matvec(const MatvecParams& p) {
-  RF_SHARED(float, sums, 4 * sum_stride);
+  RF_SHARED(float, sums, 4 * strands * 16);
+  RF_SHARED(Four, exchange, strands * Strand<1>::exchange_floats / 4);
   RF_SHARED(float, scratch, 8);
-  const int tiles = tiles_of(p);
-  if (lane::block_x() < tiles) ask_for_first_tile(p);
-  NormedRow row(p.norm, p.matrix[0].columns);
-  lane::wait_for_previous();
-  lane::let_next_start();
+  Matvec<Weights> work(p);
+  const Turn turn(p.beside != 0);
+  // Weights that no route chooses are asked for before the launch before has ended.
+  const bool early = p.parts == 1 && p.routes == nullptr;
+  if (!early) turn.begin();
   const Share share = share_of(p, lane::block_y());
+  work.start(share.matrix);
+  if (early) turn.begin();
   if (share.row >= rows_of(p.count)) return;
   const int padded = (p.matrix[0].columns + 31) / 32 * 32;
   auto* codes = reinterpret_cast<std::int8_t*>(lane::dynamic_shared());
@@ -282,38 +261,88 @@ RF_DEVICE void matvec(const MatvecParams& p) {
     }
   } else {
     const float* x = p.x + (p.from != nullptr ? p.from[share.row] : share.row) * p.x_stride;
-    row.load(x, 1.0f, scratch);
-    quantise(row, padded, codes, scales, block_sums);
+    NormedRow row(p.norm, p.matrix[0].columns, x, 1.0f);
+    row.find_moments(scratch);
+    quantise(row, padded, 32, codes, scales, block_sums);
   }
-  const Rows in{codes, scales, block_sums, nullptr, padded};
   lane::barrier();
-  all_tiles<Weights, 1>(p, share, tiles, in, 1, sums);
+  work.run(share, {codes, scales, block_sums}, sums, reinterpret_cast<float*>(exchange));
+}
+
+// What a block of 32 columns gives to four rows of a tile, of N activation rows.
+template <class Weights, int N>
+RF_DEVICE void given_by_columns(const Matrix& m, const std::uint8_t* base, int block, const float* in,
+                                int padded, int rows, float (&given)[N][4]) {
+  const int end = m.columns < 32 * block + 32 ? m.columns : 32 * block + 32;
+  const auto add = [&](int k) {
+    const Floats<4> w = Weights::template column<4>(base, k, own_row());
+    RF_UNROLL
+    for (int n = 0; n < N; ++n)
+      if (n < rows) {
+        const float x = in[n * padded + k];
+        RF_UNROLL
+        for (int i = 0; i < 4; ++i) given[n][i] = __builtin_fmaf(w.v[i], x, given[n][i]);
+      }
+  };
+  int k = 32 * block;
+  for (; k + 8 <= end; k += 8) {
+    RF_UNROLL
+    for (int i = 0; i < 8; ++i) add(k + i);
+  }
+  RF_NO_UNROLL
+  for (; k < end; ++k) add(k);
 }
 
 template <class Weights>
 RF_DEVICE void matvec_of_rows(const MatvecParams& p) {
-  RF_SHARED(float, sums, matvec_rows* sum_stride);
-  const int tiles = tiles_of(p);
-  if (lane::block_x() < tiles) ask_for_first_tile(p);
-  lane::wait_for_previous();
-  lane::let_next_start();
+  constexpr int N = matvec_rows;
+  RF_SHARED(Four, exchange, strands * Strand<N>::exchange_floats / 4);
+  RF_SHARED(float, sums, strands* Strand<N>::sum_floats);
+  const Walk walk(p, 1);
+  const Turn turn(p.beside != 0);
+  turn.begin();
   const bool by_part = p.parts > 1 || p.routes != nullptr;
-  const Share share = share_of(p, by_part ? lane::block_y() : matvec_rows * lane::block_y());
+  const Share share = share_of(p, by_part ? lane::block_y() : N * lane::block_y());
   const int live = rows_of(p.count) - share.row;
   if (live <= 0) return;
-  const int rows = by_part ? 1 : live < matvec_rows ? live : matvec_rows;
+  const int rows = by_part ? 1 : live < N ? live : N;
   const std::int64_t first = p.in_parts == 1 ? share.row : share.row * p.parts + share.part;
-  const std::int64_t at = first * p.in.padded;
-  const Rows in{p.in.codes + at, p.in.scales + at / 32, p.in.sums + at / 32, p.in.values + at, p.in.padded};
-  all_tiles<Weights, matvec_rows>(p, share, tiles, in, rows, sums);
+  const float* in = p.in.values + first * p.in.padded;
+  Strand<N> strand(reinterpret_cast<float*>(exchange));
+  const int n = lane::thread() / 16, row = lane::thread() & 15;  // 16 threads for each row add up
+  RF_NO_UNROLL
+  for (int i = 0; walk.has(i); ++i) {
+    const Target target = walk.target(i);
+    const int column = 16 * target.tile + row;
+    const bool mine = n < rows && column < p.matrix[target.which].rows;
+    float v = 0;
+    RF_NO_UNROLL
+    for (int pass = 0; pass < walk.passes(); ++pass) {
+      const Matrix& m = p.matrix[target.which + pass];
+      const std::uint8_t* base = walk.base(target, pass, share.matrix);
+      strand.begin();
+      RF_NO_UNROLL
+      for (int round = 0; round < walk.rounds(); ++round) {
+        const int block = round_blocks * round + own_block();
+        float given[N][4] = {};
+        if (32 * block < m.columns)
+          given_by_columns<Weights, N>(m, base, block, in, p.in.padded, rows, given);
+        strand.add(given);
+      }
+      lane::barrier();  // the sums before have been read
+      strand.store(sums);
+      lane::barrier();
+      if (!mine) continue;
+      const float product = with_bias(m, share, column, sum_of_strands<N>(sums, n, row));
+      v = pass == 0 ? product : gated(p.epilogue.activation, v, product);
+    }
+    if (mine) store(p, share, target.which, share.row + n, column, v);
+  }
 }
 
-#define RF_MATVEC(Fmt)                                    \
-  RF_KERNEL(rf_matvec_##Fmt, MatvecParams, 256, 2) {      \
-    matvec<Quantised<Fmt>>(p);                            \
-  }                                                       \
-  RF_KERNEL(rf_matvec_rows_##Fmt, MatvecParams, 256, 2) { \
-    matvec_of_rows<Quantised<Fmt>>(p);                    \
+#define RF_MATVEC(Fmt)                               \
+  RF_KERNEL(rf_matvec_##Fmt, MatvecParams, 256, 2) { \
+    matvec<Quantised<Fmt>>(p);                       \
   }
 RF_FORMATS(RF_MATVEC)
 RF_KERNEL(rf_matvec_rows_F32, MatvecParams, 256, 2) {

@@ -51,37 +51,44 @@ RF_DEVICE Moments moments(NormKind kind, float eps, int n, Value value, float* s
   return m;
 }
 
-// A row of x and its norm, of which a thread of 256 has the four columns at 4 thread + 1024 i. The first
-// pieces wait in registers: the norm's weights from the start, which need nothing that the launch before
-// does, the row's values once load() has been called.
+// A row of x and its norm, by 256 threads, of which one has the four columns at 4 thread + 1024 i. The row is
+// read again when it is used, out of the first-level cache, rather than kept: kernels that run once are short
+// of code, which comes from memory too.
 class NormedRow {
  public:
-  RF_DEVICE NormedRow(const NormView& norm, int columns)
-      : norm_(norm), columns_(columns), aligned_((columns & 3) == 0) {
-    RF_UNROLL
-    for (int i = 0; i < kept; ++i) weights_[i] = norm.weight != nullptr ? four(norm.weight, at(i)) : Quad{};
-  }
-  // Also normed values are multiplied by `weight`.
-  RF_DEVICE void load(const float* x, float weight, float* scratch) {
-    x_ = x;
-    weight_ = weight;
-    aligned_ = aligned_ && (reinterpret_cast<std::uintptr_t>(x) & 15) == 0;
-    RF_UNROLL
-    for (int i = 0; i < kept; ++i) values_[i] = four(x, at(i));
+  struct Quad {
+    float v[4];
+  };
+
+  RF_DEVICE NormedRow(const NormView& norm, int columns, const float* x, float weight)
+      : norm_(norm),
+        columns_(columns),
+        x_(x),
+        weight_(weight),
+        aligned_(is_aligned(x) && (columns & 3) == 0) {}
+
+  // Before all else. Also normed values are multiplied by `weight`.
+  RF_DEVICE void find_moments(float* scratch) {
+    if (norm_.kind == NormKind::off) return;
     if (norm_.kind == NormKind::layer) {
       float sum = 0;
-      each_piece([&](const Quad& v, int) { sum += ((v.v[0] + v.v[1]) + v.v[2]) + v.v[3]; });
+      RF_NO_UNROLL
+      for (int k = 4 * lane::thread(); k < columns_; k += 1024) {
+        const Quad v = four(x_, k);
+        sum += ((v.v[0] + v.v[1]) + v.v[2]) + v.v[3];
+      }
       moments_.mean = block_sum<256>(sum, scratch) / static_cast<float>(columns_);
     }
-    if (norm_.kind == NormKind::off) return;
     float squares = 0;
-    each_piece([&](const Quad& v, int k) {
+    RF_UNROLL_BY(2)
+    for (int k = 4 * lane::thread(); k < columns_; k += 1024) {
+      const Quad v = four(x_, k);
       RF_UNROLL
       for (int i = 0; i < 4; ++i) {
         const float apart = k + i < columns_ ? v.v[i] - moments_.mean : 0.0f;
         squares = __builtin_fmaf(apart, apart, squares);
       }
-    });
+    }
     moments_.inverse =
         1.0f / __builtin_sqrtf(block_sum<256>(squares, scratch) / static_cast<float>(columns_) + norm_.eps);
   }
@@ -89,23 +96,13 @@ class NormedRow {
   // every lane sees as many.
   template <class Each>
   RF_DEVICE void each_four(int end, Each each) const {
-    RF_UNROLL
-    for (int i = 0; i < kept; ++i)
-      if (1024 * i < end) each(normed_four(values_[i], weights_[i], at(i)), at(i));
-    for (int i = kept; 1024 * i < end; ++i) {
-      const int k = at(i);
-      each(normed_four(four(x_, k), norm_.weight != nullptr ? four(norm_.weight, k) : Quad{}, k), k);
-    }
+    RF_NO_UNROLL
+    for (int first = 0; first < end; first += 1024)
+      each(normed_four(first + 4 * lane::thread()), first + 4 * lane::thread());
   }
 
-  struct Quad {
-    float v[4];
-  };
-
  private:
-  static constexpr int kept = 4;
-
-  static RF_DEVICE int at(int i) { return 4 * lane::thread() + 1024 * i; }
+  static RF_DEVICE bool is_aligned(const float* p) { return (reinterpret_cast<std::uintptr_t>(p) & 15) == 0; }
   RF_DEVICE Quad four(const float* from, int k) const {
     Quad q{};
     if (aligned_) {
@@ -120,36 +117,29 @@ class NormedRow {
     }
     return q;
   }
-  template <class Each>
-  RF_DEVICE void each_piece(Each each) const {
-    RF_UNROLL
-    for (int i = 0; i < kept; ++i)
-      if (1024 * i < columns_) each(values_[i], at(i));
-    for (int i = kept; 1024 * i < columns_; ++i) each(four(x_, at(i)), at(i));
-  }
-  RF_DEVICE Quad normed_four(const Quad& v, const Quad& w, int k) const {
-    Quad q{};
+  RF_DEVICE Quad normed_four(int k) const {
+    const Quad v = four(x_, k);
+    Quad weights{{1, 1, 1, 1}}, bias{}, q{};
+    if (norm_.weight != nullptr) weights = four(norm_.weight, k);
+    if (norm_.bias != nullptr) bias = four(norm_.bias, k);
     RF_UNROLL
     for (int i = 0; i < 4; ++i) {
-      if (k + i >= columns_) continue;
       float x = v.v[i];
       if (norm_.kind != NormKind::off) {
         x = (x - moments_.mean) * moments_.inverse;
-        if (norm_.weight != nullptr) x *= w.v[i];
-        if (norm_.bias != nullptr) x += norm_.bias[k + i];
+        x = x * weights.v[i] + bias.v[i];
       }
-      q.v[i] = x * weight_;
+      q.v[i] = k + i < columns_ ? x * weight_ : 0.0f;
     }
     return q;
   }
 
-  NormView norm_;
+  const NormView& norm_;
   int columns_;
+  const float* x_;
+  float weight_;
   bool aligned_;
-  const float* x_ = nullptr;
-  float weight_ = 1;
   Moments moments_{0, 1};
-  Quad weights_[kept], values_[kept];
 };
 
 // What a block of 32 is quantised by.
@@ -175,7 +165,7 @@ RF_DEVICE int high_sum(std::int32_t sums) {
 
 // Quantises a row to codes, scales and sums (Packed), up to `padded` columns. Eight lanes share a block
 // of 32.
-RF_DEVICE void quantise(const NormedRow& row, int padded, std::int8_t* codes, float* scales,
+RF_DEVICE void quantise(const NormedRow& row, int padded, int block_stride, std::int8_t* codes, float* scales,
                         std::int32_t* sums) {
   row.each_four(padded, [&](const NormedRow::Quad& v, int k) {
     float top = 0;
@@ -198,10 +188,11 @@ RF_DEVICE void quantise(const NormedRow& row, int padded, std::int8_t* codes, fl
     sum += lane::shuffle_xor(sum, 2);
     const int other = lane::shuffle_xor(sum, 4);
     if (k >= padded) return;
-    *reinterpret_cast<std::uint32_t*>(codes + k) = word;
+    const int at = k / 32 * block_stride;
+    *reinterpret_cast<std::uint32_t*>(codes + at + k % 32) = word;
     if ((lane::thread() & 7) != 0) return;
-    scales[k / 32] = scale_of(top);
-    sums[k / 32] = sums_of(sum, other);
+    scales[at / 32] = scale_of(top);
+    sums[at / 32] = sums_of(sum, other);
   });
 }
 // The row of `count`'s launch that a block of the grid stands for exists.

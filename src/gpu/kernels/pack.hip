@@ -11,17 +11,17 @@ namespace rf::gpu {
 RF_KERNEL(rf_pack, PackParams, 256, 2) {
   RF_SHARED(float, scratch, 8);
   const int part = lane::block_x(), row = lane::block_y();
-  NormedRow normed_row(p.norm, p.columns);
   lane::wait_for_previous();
   lane::let_next_start();
   if (row >= rows_of(p.count)) return;
   const int from = p.from != nullptr ? p.from[row] : row;
   const float weight = p.routes != nullptr ? p.routes[(2 * row + 1) * p.parts + part] : 1.0f;
-  normed_row.load(p.x + from * p.x_stride + part * p.part_stride, weight, scratch);
+  NormedRow normed_row(p.norm, p.columns, p.x + from * p.x_stride + part * p.part_stride, weight);
+  normed_row.find_moments(scratch);
   const std::int64_t to = std::int64_t{row} * p.parts + part;
   if (p.out.codes != nullptr)
-    quantise(normed_row, p.out.padded, p.out.codes + to * p.out.padded,
-             p.out.scales + to * (p.out.padded / 32), p.out.sums + to * (p.out.padded / 32));
+    quantise(normed_row, p.out.padded, p.out.block_stride, p.out.codes + to * p.out.row_stride,
+             p.out.scales + to * (p.out.row_stride / 32), p.out.sums + to * (p.out.row_stride / 32));
   const auto copy = [&](float* out, int columns) {
     normed_row.each_four(columns, [&](const NormedRow::Quad& v, int k) {
       RF_UNROLL

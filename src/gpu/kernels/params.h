@@ -16,6 +16,7 @@ struct BatchView {
   const std::int32_t* sequences;   // [rows]
   const std::int32_t* wanted;      // rows whose logits are wanted
   const std::int32_t* first_rows;  // [sequences + 1]
+  const std::int32_t* states;      // [sequences]: the slot where each one's recurrent states lie
   const std::int32_t* pages;       // [sequences][page_stride]
   std::int32_t page_stride;
 };
@@ -48,11 +49,14 @@ struct NormView {
 // nearest; sums holds the sum of codes 0..15 in its low half and of codes 16..31 in its high half, signed.
 // `padded` columns: a multiple of 32, zero beyond the row's own.
 struct Packed {
-  std::int8_t* codes;  // [rows][padded], or null
-  float* scales;       // [rows][padded / 32]
-  std::int32_t* sums;  // [rows][padded / 32]
-  float* values;       // [rows][padded], or null: for float weights, not quantised
+  std::int8_t* codes;  // or null
+  float* scales;       // a block's: at its codes' place / 32, as its sums
+  std::int32_t* sums;
+  float* values;  // [rows][padded], or null: for float weights, not quantised
   std::int32_t padded;
+  // Between the codes of rows, and of blocks: padded and 32, [rows][padded], or for the few rows of
+  // rf_matmul_few_FORMAT 32 and 32 * 32, [padded / 32][32 rows][32].
+  std::int32_t row_stride, block_stride;
 };
 
 // Those of rf::Activation.
@@ -108,8 +112,8 @@ struct PackParams {
 
 // rf_matvec_FORMAT: one row for each grid.y, block 256, grid.x any (tiles are shared out), dynamic LDS
 // matvec_lds(columns): in.codes null: x is normed and quantised by every block.
-// rf_matvec_rows_FORMAT: 8 rows for each grid.y (with routes or parts: one row and part), block 256, from
-// `in` (float formats: in.values).
+// rf_matvec_rows_FORMAT, of float formats: 8 rows for each grid.y (with routes or parts: one row and part),
+// block 256, from in.values. rf_matmul_few_FORMAT, of quantised formats: likewise, 32 rows, from `in`.
 //
 // gated: matrix[0] and matrix[1] are gate and up: out = activation(gate) * up. Otherwise `matrices` of them
 // side by side in the output.
@@ -134,6 +138,7 @@ struct MatvecParams {
   Packed packed;                         // rf_matvec_FORMAT, one matrix (or gate and up): with packed.codes
                                          // the output's rows are also quantised there, as rf_pack does it
   std::int32_t blocks;                   // grid.x; twice the multiprocessors is good
+  std::int32_t beside;  // needs nothing of the launch before it, which does not write what it reads
 };
 
 // Bytes of dynamic LDS of rf_matvec_FORMAT.
@@ -142,7 +147,8 @@ constexpr std::uint32_t matvec_lds(std::int32_t columns) {
 }
 // The widest row that it takes within 48 KB of LDS; wider ones go through rf_pack and rf_matvec_rows_FORMAT.
 inline constexpr std::int32_t matvec_columns = 32768;
-inline constexpr std::int32_t matvec_rows = 8;  // that a block of rf_matvec_rows_FORMAT takes
+inline constexpr std::int32_t matvec_rows = 8;       // that a block of rf_matvec_rows_FORMAT takes
+inline constexpr std::int32_t matmul_few_rows = 32;  // likewise of rf_matmul_few_FORMAT
 
 // rf_matmul_FORMAT, block 256, grid (sum over matrices of ceil(tiles / matmul_tiles); gated: of the first
 // alone, ceil(rows / matmul_rows), groups): rows of `in` through the same matrices as MatvecParams; the same
@@ -251,8 +257,8 @@ struct AttentionView {
   std::int32_t gated, key_is_value, stores;
 };
 
-// rf_attend_prepare, grid (heads + 2 * kv_heads, rows), block 128: norms and rotates queries into `queries`,
-// and keys, and stores keys and values. Norms over a whole row come before the rotation.
+// rf_attend_prepare, grid (ceil((heads + 2 * kv_heads) / 4), rows), block 128: norms and rotates queries into
+// `queries`, and keys, and stores keys and values. Norms over a whole row come before the rotation.
 struct PrepareParams {
   AttentionView attention;
   KvKind kv;
@@ -263,28 +269,28 @@ struct PrepareParams {
   float* queries;  // [rows][heads][key_dim]
 };
 
-// rf_attend_KV_SIZE, block 256: attend_queries(SIZE) queries of one KV head and one sequence at most, that is
-// rows times query heads. Positions are taken in chunks of attend_chunk, each by itself, and the chunks'
-// results are added up in their order: whoever does it, a query's result is the same. Grid (kv_heads *
-// head_splits, y, sequences); heads_a_block = ceil(heads / kv_heads / head_splits). Not split: y = row blocks
-// of rows_a_block rows, each with all its chunks; rows_a_block * heads_a_block fits. Split: sequences of one
-// row alone; block y has chunks y, y + splits, ... of those that the row sees, and rf_attend_merge, grid
-// (heads, sequences), block 128, adds them up. Sequences of one row go the second way, all others the first:
-// `skip` leaves out the others.
+// Attention, block 256: attend_queries(SIZE) queries of one KV head and one sequence at most, that is rows
+// times query heads; attend_row_heads of one row. Positions are taken in chunks of attend_chunk, each by
+// itself, and the chunks' results are added up in their order: whoever does it, a query's result is the same.
+// Grid (kv_heads * head_splits, y, sequences); a block has ceil(heads / kv_heads / head_splits) heads.
+// rf_attend_KV_SIZE, after rf_attend_prepare: sequences of several rows; y = row blocks of rows_a_block rows,
+// each with all its chunks; rows_a_block times a block's heads fits. rf_attend_row_KV_SIZE, with
+// rf_attend_prepare's part: sequences of one row; block y < splits has chunks y, y + splits,
+// ... of those that the row sees, and the last block to be done adds them up.
 struct AttendParams {
   AttentionView attention;
   CacheView cache;
   BatchView batch;
-  const float* x;  // for gates
+  const float* x;  // for gates, and what rf_attend_row_KV_SIZE prepares
   std::int64_t x_stride;
   const float* queries;
   float* out;
   std::int64_t out_stride;
-  float* partials;  // split: [sequences][heads][max_chunks][2 + value_dim]: largest, weight, values
+  float* partials;        // [sequences][heads][max_chunks][2 + value_dim]: largest, weight, values
+  std::int32_t* arrived;  // [sequences][kv_heads * head_splits]: blocks that are done; zeros between launches
   std::int32_t max_chunks;
-  std::int32_t head_splits, rows_a_block;
-  std::int32_t splits;  // 0: not split
-  std::int32_t skip;    // leave out sequences of one row (1), or of more (2)
+  std::int32_t head_splits, rows_a_block, splits;
+  std::int32_t one_row_each;  // row s is the only one of sequence s, and no sequence is missing
 };
 // The SIZE that serves heads of these dims.
 constexpr int attend_size(int key_dim, int value_dim) {
@@ -295,6 +301,24 @@ constexpr int attend_queries(int size) {
   return size <= 128 ? 32 : size <= 256 ? 16 : 8;
 }
 inline constexpr int attend_chunk = 64;
+inline constexpr int attend_row_heads = 8;  // that a block of rf_attend_row_KV_SIZE takes
+
+// As rf::Candidate.
+struct Best {
+  float logit;
+  std::int32_t token;  // -1: there are no more
+};
+inline constexpr int best_count = 64, best_block = 4096;
+// The best_count highest of each row. rf_best_of_part, grid (parts, rows): of best_block columns each, as
+// keys; rf_best, grid (rows): of at most best_block keys of all parts.
+struct BestParams {
+  const float* logits;
+  std::int64_t stride;
+  std::int32_t columns, parts;
+  RowCount count;
+  std::uint64_t* found;  // [rows][parts][best_count]
+  Best* best;            // [rows][best_count]
+};
 
 // rf_route, grid (rows), block 32: from logits [rows][experts] to rows of routes (rf::Routing).
 inline constexpr int most_experts = 1024;
@@ -324,6 +348,84 @@ struct HeadsRestParams {
   std::int64_t x_stride, out_stride;
   std::int32_t heads, columns, made, rest;
   RowCount count;
+};
+
+// One recurrent state, an f32 array for each sequence: that of slot s begins at data + s * slot_stride.
+struct StateView {
+  float* data;
+  std::int64_t slot_stride;
+};
+// A sequence's rows are shared out to no more than one block for the same part of its state, so that a block
+// reads what is there, and writes what is left when it has done its rows.
+inline constexpr int state_columns = 32;  // of a block of 256 or 128
+
+// rf_conv, grid (ceil(channels / 32), sequences), block 256: rf::Conv. State: [kernel - 1][channels], oldest
+// first.
+struct ConvParams {
+  BatchView batch;
+  StateView state;
+  const float* x;
+  std::int64_t x_stride;
+  const float* weight;  // [channels][kernel]
+  const float* bias;    // or null
+  float* out;           // [rows][channels]
+  std::int32_t channels, kernel, gated;
+  ActivationKind activation;
+};
+
+// rf_shift, grid (ceil(width / 32), sequences), block 256: rf::Shift of rows that are normed already.
+// State: [width].
+struct ShiftParams {
+  BatchView batch;
+  StateView state;
+  const float* x;       // [rows][width]
+  const float* side;    // [rows][count][width] at side_stride apart, or null
+  const float* mix[6];  // [width] each
+  float* out;           // [rows][count][width]
+  std::int64_t side_stride;
+  std::int32_t count, width;
+};
+
+// rf_scan_KIND, grid (heads * ceil(value_dim / 32), sequences), block 128, dynamic LDS scan_lds(key_dim):
+// what the recurrence of rf::Scan gives before its norm over heads. A block takes 32 values of one head
+// through the rows of its sequence, their part of the state in LDS. State: [heads][key_dim][value_dim].
+// rf_scan_finish, grid (parts, rows), block 128: the norm over each part of a row and what follows it, in
+// place: parts are mamba2's groups and the heads of the others.
+enum class ScanKind : std::int32_t { mamba, mamba2, delta, rwkv6, rwkv7 };  // as rf::Scan::Kind
+struct ScanParams {
+  BatchView batch;
+  StateView state;
+  ScanKind kind;
+  std::int32_t heads, groups, key_dim, value_dim;
+  std::int32_t tiled, block;
+  const float *x, *side;
+  std::int64_t x_stride, side_stride;
+  const float *decay, *bonus, *step_bias, *key_scale, *key_mix;
+  NormView norm, key_norm, query_norm;
+  float* out;
+  std::int64_t out_stride;
+};
+inline constexpr int most_scan_keys = 256;  // of a head
+constexpr std::uint32_t scan_lds(std::int32_t key_dim) {
+  return static_cast<std::uint32_t>(key_dim) * state_columns * 4;
+}
+
+// rf_row, grid (rows), block 256: rf::Row, but for Row::Kind::norm, which rf_finish does.
+inline constexpr int most_streams = 8;
+struct RowParams {
+  std::int32_t kind;  // rf::Row::Kind
+  std::int32_t streams, first, columns;
+  const float *x, *add, *mul;  // [rows][columns]
+  const float* side;           // [rows][streams - 1][columns]
+  RowCount count;
+  NormView norm;
+  ActivationKind activation;
+  float scale;
+  const float *mixer, *mixer_bias;                // [streams][columns], [streams] or null
+  const float *coefficients, *coefficients_bias;  // [what there are][streams], or null
+  const float* factors;                           // [columns], or null
+  float* out;
+  std::int64_t out_stride;
 };
 
 }  // namespace rf::gpu

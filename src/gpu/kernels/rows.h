@@ -54,44 +54,52 @@ RF_DEVICE Floats<N> exp2_whole(const Floats<N>& n) {  // of whole n in [-126, 12
   });
 }
 
-// A byte a row, each in a word of its own.
+// A byte a row. Four of them share a word, so that what is done to all is done at once.
 template <int N>
 struct Bytes {
-  std::uint32_t v[N];
+  static constexpr int words = (N + 3) / 4;
+  std::uint32_t v[words];
 
-  template <class Each>
+  static constexpr std::uint32_t each_byte(std::uint32_t n) { return 0x01010101u * n; }
+  template <class Each>  // of words
   static RF_DEVICE Bytes made(Each each) {
     Bytes r;
     RF_UNROLL
-    for (int i = 0; i < N; ++i) r.v[i] = each(i);
+    for (int i = 0; i < words; ++i) r.v[i] = each(i);
     return r;
   }
+  template <class Each>  // of rows
+  static RF_DEVICE Bytes of_rows(Each each) {
+    Bytes r{};
+    RF_UNROLL
+    for (int i = 0; i < N; ++i) r.v[i / 4] |= each(i) << 8 * (i % 4);
+    return r;
+  }
+  RF_DEVICE std::uint32_t row(int i) const { return v[i / 4] >> 8 * (i % 4) & 255; }
+
   static RF_DEVICE Bytes load(const std::uint8_t* p) {
-    if constexpr (N == 4) {
-      const std::uint32_t word = *reinterpret_cast<const std::uint32_t*>(p);
-      return made([=](int i) { return word >> 8 * i & 255; });
-    } else {
-      return made([=](int i) { return std::uint32_t{p[i]}; });
-    }
+    if constexpr (N == 4) return {{*reinterpret_cast<const std::uint32_t*>(p)}};
+    return of_rows([=](int i) { return std::uint32_t{p[i]}; });
   }
   static RF_DEVICE Bytes of_words(const std::uint8_t* p, int shift, std::uint32_t mask) {
-    const auto* words = reinterpret_cast<const std::uint32_t*>(p);
-    return made([=](int i) { return words[i] >> shift & mask; });
+    const auto* from = reinterpret_cast<const std::uint32_t*>(p);
+    return of_rows([=](int i) { return from[i] >> shift & mask; });
   }
-  RF_DEVICE Bytes bits(int shift, std::uint32_t mask) const {
-    return made([&](int i) { return v[i] >> shift & mask; });
+  RF_DEVICE Bytes bits(int shift, std::uint32_t mask) const {  // of a mask within 255 >> shift
+    return made([&](int i) { return v[i] >> shift & each_byte(mask & (255u >> shift)); });
   }
   RF_DEVICE Bytes shl(int n) const {
-    return made([&](int i) { return v[i] << n & 255; });
+    return made([&](int i) { return (v[i] & each_byte(255u >> n)) << n; });
   }
   RF_DEVICE Bytes minus(int n) const {
-    return made([&](int i) { return (v[i] - static_cast<std::uint32_t>(n)) & 255; });
+    const std::uint32_t high = each_byte(128), less = each_byte(static_cast<std::uint32_t>(n) & 255);
+    return made([&](int i) { return ((v[i] | high) - (less & ~high)) ^ ((v[i] ^ ~less) & high); });
   }
   RF_DEVICE Bytes without(std::uint32_t n) const {
-    return made([&](int i) { return v[i] == n ? 0 : v[i]; });
+    return of_rows([&](int i) { return row(i) == n ? 0u : row(i); });
   }
   RF_DEVICE Bytes lookup(const std::uint8_t (&table)[16]) const {
-    return made([&](int i) { return std::uint32_t{table[v[i]]}; });
+    return of_rows([&](int i) { return std::uint32_t{table[row(i)]}; });
   }
 };
 template <int N>
@@ -100,13 +108,14 @@ RF_DEVICE Bytes<N> operator|(const Bytes<N>& a, const Bytes<N>& b) {
 }
 template <int N>
 RF_DEVICE Floats<N> to_float(const Bytes<N>& a) {  // of signed bytes
-  return Floats<N>::made(
-      [&](int i) { return static_cast<float>(static_cast<std::int8_t>(static_cast<std::uint8_t>(a.v[i]))); });
+  return Floats<N>::made([&](int i) {
+    return static_cast<float>(static_cast<std::int8_t>(static_cast<std::uint8_t>(a.row(i))));
+  });
 }
 template <int N>
 RF_DEVICE Floats<N> f16_of(const Bytes<N>& a, int shift) {  // whose bits are those of `a` shifted left
   return Floats<N>::made(
-      [&](int i) { return lane::half_to_float(static_cast<std::uint16_t>(a.v[i] << shift)); });
+      [&](int i) { return lane::half_to_float(static_cast<std::uint16_t>(a.row(i) << shift)); });
 }
 
 // Four bytes a row: codes of four neighbouring elements.

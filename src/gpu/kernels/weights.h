@@ -1,28 +1,24 @@
 // Weights of one tile as kernels take them: 32 columns of N neighbouring rows, their codes, scales and mins.
 //
 // Canonical order of additions, the same wherever a product is computed, so that a row's result does not
-// depend on its company: blocks of 32 columns are dealt out to 64 slices, block b to slice b % 64. Within a
-// slice, for each block and each group of it in order, acc = fma(float(integer dot), w_scale * a_scale, acc),
-// then acc = fma(w_min, a_scale * a_sum, acc); float weights: acc = fma(w, a, acc) by column. The slices'
-// sums are added in order.
+// depend on its company. Blocks of 32 columns are dealt out in runs of 8 to 8 strands: block b to strand
+// b / 8 % 8. What a block gives is summed from zero, for each of its column groups in order: integer dot *
+// (w_scale * a_scale), then fma(w_min, a_scale * a_sum, .); float weights: fma(w, a, .) by column. A strand
+// adds up what its blocks give in their order, and the strands' sums are added in theirs.
 #pragma once
 #include "gpu/kernels/rows.h"
 
 namespace rf::gpu {
 
-inline constexpr int slices = 64;
+inline constexpr int strands = 8, run = 8, round_blocks = strands * run;
 
-// The n-th block when they are taken slice by slice, and whether it is the last of its slice.
-struct Turn {
-  int block;
-  bool last;
-};
-RF_DEVICE Turn block_of_turn(int blocks, int n) {
-  const int each = blocks / slices, longer = blocks % slices;  // slices with one block more
-  const int in_longer = longer * (each + 1);
-  const int own = n < in_longer ? each + 1 : each, at = n < in_longer ? n : n - in_longer;
-  const int slice = (n < in_longer ? 0 : longer) + at / own, turn = at % own;
-  return {slice + slices * turn, turn + 1 == own};
+// What one group of a block gives on top of `sum`, from its integer dot.
+template <bool has_min>
+RF_DEVICE float with_group(float sum, bool first, int dot, float scale, float min, float offset) {
+  const float x = static_cast<float>(dot);
+  sum = first ? x * scale : __builtin_fmaf(x, scale, sum);
+  if constexpr (has_min) sum = __builtin_fmaf(min, offset, sum);
+  return sum;
 }
 
 template <class Fmt>
@@ -32,6 +28,11 @@ struct Quantised {
   static constexpr bool has_min = Fmt::has_min;
   // Codes are signed bytes here: those over 127 are moved by 128, others are short of `zero`.
   static constexpr int zero = Fmt::top > 127 ? 0 : Fmt::zero;
+  // Of four codes, without that shortness.
+  static RF_DEVICE std::uint32_t centred(std::uint32_t codes) {
+    if constexpr (zero == 0) return codes;
+    return ((codes | 0x80808080u) - 0x01010101u * zero) ^ 0x80808080u;
+  }
 
   // Rows [row, ...) of block `block` of 32 columns lie in the format's own block at `tile`.
   static RF_DEVICE Tile at(const Matrix& m, const std::uint8_t* base, int block, int row) {

@@ -61,31 +61,12 @@ TEST_P(CpuGolden, BatchesDoNotChangeABit) {
     }
 }
 
-// A sequence goes on from a copy of its states, and from their bytes, with the same bits; others' do not
-// matter.
 TEST_P(CpuGolden, StatesAreKeptExactly) {
   const GoldenModel model(GetParam());
   if (model.program.states.empty()) GTEST_SKIP() << "it has no recurrent states";
   for (const std::string& isa : cpu_isas()) {
     SCOPED_TRACE(isa);
-    Feeder feeder(model.program, cpu(isa, 2), 16);
-    const std::vector<std::int32_t> ids = model.ids(0), other = model.ids(1);
-    const std::vector<float> whole = feeder.feed({{0, 0, ids}});
-    const auto rest = [&] {
-      const std::vector<float> got = feeder.feed({{0, 20, std::span(ids).subspan(20)}});
-      EXPECT_EQ(std::memcmp(got.data(), whole.data() + 20 * model.width(), got.size() * sizeof(float)), 0);
-    };
-    constexpr int spare = 2;
-    feeder.feed({{0, 0, std::span(ids).first(20)}});
-    feeder.plan().copy_state(Feeder::state_of(0), spare);
-    std::vector<std::byte> bytes(feeder.plan().state_bytes());
-    feeder.plan().read_state(spare, bytes.data());
-    rest();
-    feeder.plan().copy_state(spare, Feeder::state_of(0));
-    rest();
-    feeder.feed({{1, 0, other}});
-    feeder.plan().write_state(Feeder::state_of(0), bytes.data());
-    rest();
+    expect_states_kept(model, cpu(isa, 2));
   }
 }
 

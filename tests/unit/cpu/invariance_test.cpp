@@ -56,13 +56,13 @@ INSTANTIATE_TEST_SUITE_P(Experts, Formats,
 
 TEST_P(Formats, OnEveryInstructionSet) {
   if (golden("arch/llama/model.gguf").empty()) GTEST_SKIP() << "no golden data";
-  const auto& [isa, type, kv, experts] = GetParam();
-  const RandomModel model(type, experts);
+  const Format& format = GetParam();
+  const RandomModel model(std::get<Type>(format), std::get<int>(format));
   expect_invariance(
-      [&, isa = isa, kv = kv](EngineOptions options) {
+      [&](EngineOptions options) {
         std::vector<std::unique_ptr<Backend>> backends;
-        backends.push_back(make_cpu({.threads = 2, .isa = isa}));
-        options.kv = kv;
+        backends.push_back(make_cpu({.threads = 2, .isa = std::get<std::string>(format)}));
+        options.kv = std::get<KvType>(format);
         return Engine(model.path(), std::move(backends), options);
       },
       17, 12);

@@ -12,7 +12,7 @@ using test::finish;
 using test::prompt;
 using test::World;
 
-constexpr PageStore::Options in_memory{.host_bytes = 1 << 20};
+const PageStore::Options in_memory{.host_bytes = 1 << 20};
 
 // Twelve sequences, some of which begin alike, over pages for about two of the five that may run. Returns the
 // tokens that were read in all.
@@ -110,7 +110,7 @@ TEST(Beginnings, ComeBackFromMemory) {
 
 TEST(Beginnings, ComeBackFromTheFolderAfterARestart) {
   for (const int snapshots : {-1, 5})
-    for (const std::size_t host : {0, 1 << 20}) {
+    for (const std::size_t host : {std::size_t{0}, std::size_t{1} << 20}) {
       const test::TemporaryFolder folder;
       const PageStore::Options outside{
           .host_bytes = host, .folder = folder.path(), .folder_bytes = 1 << 20, .identity = 7};

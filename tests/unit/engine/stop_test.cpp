@@ -91,7 +91,7 @@ TEST(StopMatcher, AgreesWithTheDefinitionOnManyTexts) {
     const std::string text = word(20);
     const Outcome wanted = by_definition(stops, text);
     stopped += wanted.stopped;
-    for (const std::size_t piece : {1, 2, 3, 20})
+    for (const std::size_t piece : {1u, 2u, 3u, 20u})
       ASSERT_EQ(run(stops, text, piece), wanted) << text << " in pieces of " << piece;
   }
   EXPECT_GT(stopped, 300);

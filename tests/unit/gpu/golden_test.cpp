@@ -8,7 +8,7 @@
 namespace rf::test {
 namespace {
 
-// Steps that kernels cannot do yet run on the CPU, as for a user.
+// The CPU is there for what a device cannot do, as for a user.
 MakeBackends device(std::size_t number) {
   return [number] {
     Backends backends;
@@ -26,12 +26,17 @@ bool quantised(const GoldenModel& model) {
 
 using Folder = testing::TestWithParam<std::string>;
 
-// Each device in turn: one sequence in one batch, one in pieces, down to single rows at its end.
+// Each device in turn, which runs every step: one sequence in one batch, one in pieces, down to single rows
+// at its end.
 class GpuGolden : public Folder {};
 TEST_P(GpuGolden, GivesTheRecordedLogits) {
   const GoldenModel model(GetParam());
   const GoldenOptions options{.exact = !quantised(model)};
   const std::size_t devices = test_devices().size();
+  for (const Step& step : model.program.steps) {
+    std::string why;
+    EXPECT_TRUE(test_devices()[0]->can(model.program, step, &why)) << op_name(step.op) << ": " << why;
+  }
   for (std::size_t s = 0; s < std::min<std::size_t>(model.facts["sequences"].size(), 2); ++s) {
     const std::size_t d = (s + std::hash<std::string>()(GetParam())) % devices;
     SCOPED_TRACE(test_devices()[d]->name());
@@ -43,14 +48,22 @@ TEST_P(GpuGolden, GivesTheRecordedLogits) {
 }
 INSTANTIATE_TEST_SUITE_P(Golden, GpuGolden, testing::ValuesIn(golden_folders()), golden_test_name);
 
-// Everything that the golden data has, greedy continuations too; and a sequence alone, in pieces of any size
-// and beside another one gives the same bits.
+// Everything that the golden data has, greedy continuations too.
 class GpuWhole : public Folder {};
-TEST_P(GpuWhole, GivesWhatIsRecordedHoweverItIsFed) {
+TEST_P(GpuWhole, GivesWhatIsRecorded) {
   if (golden("arch/" + GetParam() + "/model.gguf").empty()) GTEST_SKIP() << "not at hand";
   const GoldenModel model(GetParam());
   for (std::size_t d = 0; d < test_devices().size(); ++d)
     run_golden(model, device(d), {.exact = !quantised(model), .page_tokens = {d == 0 ? 16 : 5}});
+}
+INSTANTIATE_TEST_SUITE_P(Golden, GpuWhole, testing::Values("llama", "mixtral"), golden_test_name);
+
+// A sequence alone, in pieces of any size and beside another one gives the same bits, and so it does on a
+// device of the other wave size.
+class GpuBits : public Folder {};
+TEST_P(GpuBits, AreTheSameHoweverItIsFed) {
+  if (golden("arch/" + GetParam() + "/model.gguf").empty()) GTEST_SKIP() << "not at hand";
+  const GoldenModel model(GetParam());
   Feeder feeder(model.program, device(0), 16, KvType::f16);
   const std::vector<std::int32_t> first = model.ids(0), second = model.ids(1);
   const std::vector<float> whole = feeder.feed({{0, 0, first}});
@@ -60,8 +73,23 @@ TEST_P(GpuWhole, GivesWhatIsRecordedHoweverItIsFed) {
         << rows << " rows a batch";
   const std::vector<float> both = feeder.feed({{1, 0, second}, {0, 0, first}});
   EXPECT_EQ(std::memcmp(both.data() + both.size() - whole.size(), whole.data(), bytes), 0);
+  if (test_devices().size() < 2) return;
+  Feeder other(model.program, device(1), 16, KvType::f16);
+  EXPECT_EQ(std::memcmp(other.feed_in_pieces(first, 9).data(), whole.data(), bytes), 0);
 }
-INSTANTIATE_TEST_SUITE_P(Golden, GpuWhole, testing::Values("llama", "mixtral"), golden_test_name);
+INSTANTIATE_TEST_SUITE_P(Golden, GpuBits,
+                         testing::Values("llama", "mixtral", "mamba2", "qwen3-next", "rwkv6", "rwkv7",
+                                         "lfm2-moe", "phimoe"),
+                         golden_test_name);
+
+// States on a device, copied there and brought to the host and back.
+class GpuStates : public Folder {};
+TEST_P(GpuStates, AreKeptExactly) {
+  if (golden("arch/" + GetParam() + "/model.gguf").empty()) GTEST_SKIP() << "not at hand";
+  expect_states_kept(GoldenModel(GetParam()), device(0));
+}
+INSTANTIATE_TEST_SUITE_P(Golden, GpuStates, testing::Values("jamba", "qwen3-next", "rwkv7"),
+                         golden_test_name);
 
 }  // namespace
 }  // namespace rf::test

@@ -23,11 +23,12 @@ INSTANTIATE_TEST_SUITE_P(Formats, GpuInvariance,
 
 TEST_P(GpuInvariance, ToTheLastBit) {
   if (golden("arch/llama/model.gguf").empty()) GTEST_SKIP() << "no golden data";
-  const auto& [type, kv, experts] = GetParam();
-  const RandomModel model(type, experts, 1);
+  const Case& format = GetParam();
+  const RandomModel model(std::get<Type>(format), std::get<int>(format), 1);
+  const KvType kv = std::get<KvType>(format);
   const std::size_t device = kv == KvType::q8_0 ? 0 : test_devices().size() - 1;
   expect_invariance(
-      [&, kv = kv](EngineOptions options) {
+      [&](EngineOptions options) {
         std::vector<std::unique_ptr<Backend>> backends;
         backends.push_back(std::move(test_devices()[device]));
         options.kv = kv;

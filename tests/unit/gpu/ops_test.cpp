@@ -33,12 +33,6 @@ TEST_P(GpuOps, AgreeWithTheOracle) {
     Backend& device = *devices[number++ % devices.size()];
     SCOPED_TRACE(device.name());
     std::string why;
-    const Op op = setup.step().op;
-    if (op == Op::conv || op == Op::shift || op == Op::scan || op == Op::row) {
-      EXPECT_FALSE(device.can(setup.program, setup.step(), &why));  // they run on the CPU so far
-      EXPECT_FALSE(why.empty());
-      continue;
-    }
     ASSERT_TRUE(device.can(setup.program, setup.step(), &why)) << why;
     expect_near(setup, allowed, expected, run_op(device, setup));
     if (HasFailure()) FAIL() << "the cases after it were not run";

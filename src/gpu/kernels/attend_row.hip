@@ -1,0 +1,222 @@
+// rf_attend_row_KV_SIZE: attention of sequences with one row, all of it in one launch; grids stand in
+// params.h.
+//
+// Block 256, LDS 27 to 43 KB. Each block prepares its queries; the one that has the newest
+// position also prepares and stores its key and value. Each block has some chunks; the last of those that
+// share queries to be done adds up what all found.
+#include "gpu/kernels/attend.h"
+#include "gpu/kernels/prepare.h"
+
+namespace rf::gpu {
+
+template <KvKind kv, int size>
+class AttendRow {
+ public:
+  using Work = Attend<kv, size, attend_row_heads>;
+  // What adds up the chunks' results has in LDS, in place of values.
+  struct Merge {
+    Partial partials[256], totals[attend_row_heads];
+    Factors factors[256];
+  };
+  static_assert(sizeof(Merge) <= 4608 * sizeof(float));
+
+  RF_DEVICE AttendRow(const AttendParams& p, const Work& work, float* fresh)
+      : p_(p), work_(work), fresh_(fresh) {}
+
+  // Queries into LDS; with `newest`, this position's key and value into the cache.
+  RF_DEVICE void prepare(const std::int32_t* pages, int position, bool newest) const {
+    const AttentionView& a = p_.attention;
+    const Share& s = work_.share;
+    const int more = !newest || a.stores == 0 ? 0 : a.key_is_value != 0 ? 1 : 2, own = lane::thread() / 32;
+    const float* x = p_.x + s.row * p_.x_stride;
+    RF_NO_UNROLL
+    for (int first = 0; first < s.heads + more; first += 8) {
+      // Lanes beyond the last head go along with another, whose LDS they leave alone.
+      const int item = first + own;
+      const HeadKind kind = item < s.heads || item >= s.heads + more ? HeadKind::query
+                            : item == s.heads                        ? HeadKind::key
+                                                                     : HeadKind::value;
+      const int number = kind != HeadKind::query ? s.kv_head : s.head + (item < s.heads ? item : 0);
+      const Head h = head_of(a, x, kind, number);
+      float* head = item < s.heads          ? work_.queries + item * size
+                    : item < s.heads + more ? fresh_ + (item - s.heads) * size
+                                            : work_.values + own * size;
+      prepare_head(a, h, s.row, position, head);
+      lane::wave_barrier();
+      if (kind == HeadKind::query)
+        for (int d = a.key_dim + (lane::thread() & 31); d < size; d += 32) head[d] = 0;
+      else
+        store_head(kv, p_.cache, place_of(p_.cache, pages, position, number), h, head);
+    }
+    lane::barrier();
+  }
+
+  // This block's chunks, for whoever adds up; the only one there is, to the output.
+  RF_DEVICE void run(const std::int32_t* pages, int first, int last, int count) const {
+    RF_NO_UNROLL
+    for (int c = first + lane::block_y(); c <= last; c += p_.splits) {
+      float given[Work::weighed][4 * Work::wide];
+      work_.chunk(pages, c, given);
+      work_.each_four([&](int j, int query, int i, int d) {
+        const Partial& own = work_.chunks[query];
+        if (count == 1) return work_.template put<4>(query, d, given[j] + i, own);
+        float* to = partial(query, c - first);
+        RF_UNROLL
+        for (int n = 0; n < 4; ++n) to[2 + d + n] = given[j][i + n];
+        if (d == 0) to[0] = own.largest, to[1] = own.weight;
+      });
+      lane::barrier();
+    }
+  }
+
+  // Whether all other blocks of these queries are done.
+  RF_DEVICE bool is_last(int blocks, std::int32_t* flag) const {
+    lane::device_fence();
+    lane::barrier();
+    std::int32_t* arrived =
+        p_.arrived + (work_.share.sequence * p_.attention.kv_heads * p_.head_splits + lane::block_x());
+    if (lane::thread() == 0) {
+      *flag = lane::atomic_add(arrived, 1) == blocks - 1 ? 1 : 0;
+      if (*flag != 0) *arrived = 0;  // for the next launch
+    }
+    lane::barrier();
+    const bool last = *flag != 0;
+    lane::device_fence();
+    return last;
+  }
+
+  RF_DEVICE void add_up(int count) const {
+    constexpr int most = attend_row_heads * size / 256;
+    const int heads = work_.share.heads, at_once = 256 / heads, dim = p_.attention.value_dim,
+              stride = 2 + dim;
+    auto& lds = *reinterpret_cast<Merge*>(work_.values);
+    float sums[most] = {};
+    float largest = 0;  // before the chunks at hand
+    bool some = false;  // there was one
+    const int head = lane::thread() / at_once, in_head = lane::thread() % at_once;
+    lane::barrier();
+    if (lane::thread() < heads) lds.totals[lane::thread()] = {0, 0};
+    RF_NO_UNROLL
+    for (int first = 0; first < count; first += at_once) {
+      const int here = count - first < at_once ? count - first : at_once;
+      Partial own{0, 0};
+      if (head < heads && in_head < here) {
+        const float* from = partial(head, first + in_head);
+        own = {from[0], from[1]};
+      }
+      lane::barrier();
+      lds.partials[lane::thread()] = own;
+      lane::barrier();
+      if (head < heads) {
+        // The factors of a chunk follow from the largest score before it and with it.
+        const Partial* of_head = lds.partials + head * at_once;
+        Partial before{largest, some ? 1.0f : 0.0f};
+        RF_NO_UNROLL
+        for (int c = 0; c < here; ++c) {
+          const Partial next = of_head[c];
+          if (c == in_head) before = {largest, some ? 1.0f : 0.0f};
+          if (next.weight == 0) continue;
+          largest = !some || next.largest > largest ? next.largest : largest;
+          some = true;
+        }
+        lds.factors[lane::thread()] = merge(before, own);
+      }
+      lane::barrier();
+      if (lane::thread() < heads) {
+        Partial total = lds.totals[lane::thread()];
+        RF_NO_UNROLL
+        for (int c = lane::thread() * at_once; c < lane::thread() * at_once + here; ++c) {
+          const Partial next = lds.partials[c];
+          const Factors f = lds.factors[c];
+          if (next.weight == 0) continue;
+          total.largest = total.weight == 0 || next.largest > total.largest ? next.largest : total.largest;
+          total.weight = f.into == 0 ? next.weight : total.weight * f.into + next.weight * f.next;
+        }
+        lds.totals[lane::thread()] = total;
+      }
+      RF_UNROLL
+      for (int i = 0; i < most; ++i) {
+        const int value = lane::thread() + 256 * i, h = value / dim;
+        if (h >= heads) continue;
+        const float* from = partial(h, first) + 2 + value % dim;
+        const Factors* factors = lds.factors + h * at_once;
+        RF_UNROLL_BY(4)
+        for (int c = 0; c < here; ++c) sums[i] = merged(sums[i], from[c * stride], factors[c]);
+      }
+    }
+    lane::barrier();
+    RF_UNROLL
+    for (int i = 0; i < most; ++i) {
+      const int value = lane::thread() + 256 * i, h = value / dim;
+      if (h < heads) work_.template put<1>(h, value % dim, sums + i, lds.totals[h]);
+    }
+  }
+
+ private:
+  RF_DEVICE float* partial(int query, int chunk) const {
+    const std::int64_t number =
+        (static_cast<std::int64_t>(work_.share.sequence) * p_.attention.heads + work_.head_of(query)) *
+            p_.max_chunks +
+        chunk;
+    return p_.partials + number * (2 + p_.attention.value_dim);
+  }
+
+  const AttendParams& p_;
+  const Work& work_;
+  float* fresh_;  // LDS [2][size]
+};
+
+template <KvKind kv, int size>
+RF_DEVICE void attend_row(const AttendParams& p) {
+  using Work = Attend<kv, size, attend_row_heads>;
+  RF_SHARED(Four, queries, attend_row_heads * size / 4);
+  RF_SHARED(Four, values, 4608 / 4);
+  RF_SHARED(Four, fresh, 2 * size / 4);
+  RF_SHARED(float, scores, attend_row_heads * 64);
+  RF_SHARED(Partial, chunks, attend_row_heads);
+  RF_SHARED(Visible, ranges, attend_row_heads);
+  RF_SHARED(std::int32_t, flag, 1);
+  const AttentionView& a = p.attention;
+  lane::wait_for_previous();
+  lane::let_next_start();
+  Share s;
+  s.sequence = lane::block_z();
+  s.rows = 1;
+  if (p.one_row_each != 0) {
+    s.row = s.sequence;
+  } else {
+    if (s.sequence >= p.batch.counts[2]) return;
+    s.row = p.batch.first_rows[s.sequence];
+    if (p.batch.first_rows[s.sequence + 1] - s.row != 1) return;
+  }
+  const int position = p.batch.positions[s.row];
+  s.length = position + 1;
+  if (!take_heads(a, p.head_splits, s)) return;
+  const Visible visible = visible_positions(a, position, s.length);
+  const int first = visible.first / attend_chunk, last = (visible.end - 1) / attend_chunk,
+            count = last - first + 1;
+  const int own = first + lane::block_y();
+  if (own > last) return;
+  const int blocks = count < p.splits ? count : p.splits;
+  const Work work{p,      s,     reinterpret_cast<float*>(queries), reinterpret_cast<float*>(values), scores,
+                  chunks, ranges};
+  const AttendRow<kv, size> row(p, work, reinterpret_cast<float*>(fresh));
+  const std::int32_t* pages = p.batch.pages + s.sequence * p.batch.page_stride;
+  row.prepare(pages, position, (last - own) % p.splits == 0);
+  work.find_ranges();
+  lane::barrier();
+  row.run(pages, first, last, count);
+  if (count > 1 && row.is_last(blocks, flag)) row.add_up(count);
+}
+
+#define RF_ATTEND_ROW(kv, size)                                  \
+  RF_KERNEL(rf_attend_row_##kv##_##size, AttendParams, 256, 2) { \
+    attend_row<KvKind::kv, size>(p);                             \
+  }
+#define RF_ATTEND_ROW_SIZES(kv) RF_ATTEND_ROW(kv, 128) RF_ATTEND_ROW(kv, 256) RF_ATTEND_ROW(kv, 576)
+RF_ATTEND_ROW_SIZES(f32)
+RF_ATTEND_ROW_SIZES(f16)
+RF_ATTEND_ROW_SIZES(q8_0)
+RF_ATTEND_ROW_SIZES(q4_0)
+
+}  // namespace rf::gpu
