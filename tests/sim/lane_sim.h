@@ -120,6 +120,7 @@ inline constexpr bool without_matrix_unit = false;
 
 // lane % 16, quad lane / 16 + (wave / 16) w, and the sums of one activation row.
 struct MatrixUnit {
+  static constexpr bool low_rows_first = false;
   static constexpr int parts = wave / 16, words = 8 / parts, sums = 256 / wave;
   struct Activations {
     std::uint32_t w[words];

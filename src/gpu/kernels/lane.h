@@ -37,6 +37,7 @@
 //       read(rows, stride, lane)   from memory, rows `stride` bytes apart
 //     sums                         a lane's part of the 16 x 16 sums
 //     sum_weight(lane, i), sum_activation(lane, i)   which rows' sum is the i-th
+//     low_rows_first               the first half of the sums is of activation rows 0 to 7
 //     multiply(sums, weights, activations)     sums += the products, over all 32 bytes
 //     multiply_half<h>(...)        over bytes 16 h .. 16 h + 15 alone
 // clang-format on

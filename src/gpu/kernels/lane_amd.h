@@ -138,6 +138,7 @@ inline constexpr bool without_matrix_unit = true;
 // Activations are the rows of the hardware's product, weights its columns: a lane has sums of one weight row.
 #if defined(__GFX11__)
 struct MatrixUnit {
+  static constexpr bool low_rows_first = true;
   static constexpr int words = 8, sums = 8;
   struct Activations {
     std::uint32_t w[words];
@@ -172,6 +173,7 @@ struct MatrixUnit {
   }
 #elif defined(__GFX12__)
 struct MatrixUnit {
+  static constexpr bool low_rows_first = false;
   static constexpr int words = 4, sums = 8;
   struct Activations {
     std::uint32_t w[words];
@@ -206,6 +208,7 @@ struct MatrixUnit {
   }
 #elif defined(__gfx908__) || defined(__gfx90a__)
 struct MatrixUnit {
+  static constexpr bool low_rows_first = false;
   static constexpr int words = 2, sums = 4;
   struct Activations {
     std::uint32_t w[words];
@@ -233,6 +236,7 @@ struct MatrixUnit {
   }
 #elif defined(__gfx940__) || defined(__gfx941__) || defined(__gfx942__) || defined(__gfx950__)
 struct MatrixUnit {
+  static constexpr bool low_rows_first = false;
   static constexpr int words = 2, sums = 4;
   struct Activations {
     std::uint32_t w[words];
@@ -271,6 +275,7 @@ struct MatrixUnit {
 #else
 // No matrix unit: every lane has a whole weight row and reads the activation rows of its sums.
 struct MatrixUnit {
+  static constexpr bool low_rows_first = false;
   static constexpr int words = 8, sums = 256 / wave;
   // Where they lie: read when they are multiplied, they need no registers. Rows in LDS have halves exchanged.
   struct Activations {

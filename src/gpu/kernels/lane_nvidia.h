@@ -122,6 +122,7 @@ inline constexpr bool without_matrix_unit = false;
 // Weights are the 16 rows of mma's product, activations two times its 8 columns.
 struct MatrixUnit {
   static constexpr int words = 4, sums = 8;
+  static constexpr bool low_rows_first = true;
   struct Activations {
     std::uint32_t w[words];
   };

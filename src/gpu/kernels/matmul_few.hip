@@ -53,7 +53,12 @@ class Few {
           if (!without_unit && walk_.has(at.turn)) next_ = load(at, share.matrix);
           lane::wave_barrier();
           RF_UNROLL
-          for (int s = 0; s < own; ++s) multiply(s, round, in, rows, sums[s]);
+          for (int s = 0; s < own; ++s) {
+            if (Unit::low_rows_first && rows <= 8)
+              multiply<1, Unit::low_rows_first ? Unit::sums / 2 : Unit::sums>(s, round, in, rows, sums[s]);
+            else
+              multiply<quarters, Unit::sums>(s, round, in, rows, sums[s]);
+          }
           lane::wave_barrier();
         }
         store_strands(sums);
@@ -130,24 +135,28 @@ class Few {
     float scales[quarters][Unit::sums];
     std::int32_t totals[quarters][Unit::sums];
   };
+  template <int used>
   static RF_DEVICE void read_quarter(const Packed& in, int block, int q, In& to) {
     const int lane = lane::thread() % lane::wave;
     const std::int64_t at = std::int64_t{block} * in.block_stride + 16 * q * in.row_stride;
     to.rows[q] = Unit::read(in.codes + at, in.row_stride, lane);
     RF_UNROLL
-    for (int i = 0; i < Unit::sums; ++i) {
+    for (int i = 0; i < used; ++i) {
       const int n = Unit::sum_activation(lane, i) * in.row_stride / 32;
       to.scales[q][i] = in.scales[at / 32 + n];
       if constexpr (Weights::has_min) to.totals[q][i] = in.sums[at / 32 + n];
     }
   }
+  template <int used_quarters, int used>
   static RF_DEVICE void read(const Packed& in, int block, int rows, In& to) {
     RF_UNROLL
-    for (int q = 0; q < quarters; ++q)
-      if (16 * q < rows) read_quarter(in, block, q, to);
+    for (int q = 0; q < used_quarters; ++q)
+      if (16 * q < rows) read_quarter<used>(in, block, q, to);
   }
 
-  // sums += what the strand's run of this round gives.
+  // sums += what the strand's run of this round gives: the first `used` sums of so many quarters, which have
+  // all rows.
+  template <int used_quarters, int used>
   RF_DEVICE void multiply(int s, int round, const Packed& in, int rows,
                           float (&sums)[quarters][Unit::sums]) const {
     const int lane = lane::thread() % lane::wave, number = lane::thread() / lane::wave * own + s;
@@ -157,24 +166,25 @@ class Few {
     const auto* scales = reinterpret_cast<const float*>(codes + run * block_words);
     if (live <= 0) return;
     In next{};
-    if (ahead) read(in, first, rows, next);
+    if (ahead) read<used_quarters, used>(in, first, rows, next);
     RF_NO_UNROLL
     for (int b = 0; b < live; ++b, codes += block_words, scales += block_floats) {
       In now = next;
-      if (ahead && b + 1 < live) read(in, first + b + 1, rows, next);
+      if (ahead && b + 1 < live) read<used_quarters, used>(in, first + b + 1, rows, next);
       std::uint32_t words[Unit::words];
       RF_UNROLL
       for (int w = 0; w < Unit::words; ++w)
         words[w] = codes[word_of(Unit::weight_row(lane, w), Unit::weight_quad(lane, w))];
       RF_UNROLL
-      for (int q = 0; q < quarters; ++q)
+      for (int q = 0; q < used_quarters; ++q)
         if (16 * q < rows) {
-          if (!ahead) read_quarter(in, first + b, q, now);
-          add_block(now, q, words, scales, sums[q]);
+          if (!ahead) read_quarter<used>(in, first + b, q, now);
+          add_block<used>(now, q, words, scales, sums[q]);
         }
     }
   }
 
+  template <int used>
   static RF_DEVICE void add_block(const In& in, int q, const std::uint32_t (&words)[Unit::words],
                                   const float* scales, float (&sums)[Unit::sums]) {
     const int lane = lane::thread() % lane::wave;
@@ -189,7 +199,7 @@ class Few {
       else
         Unit::template multiply_half<1>(dots, words, in.rows[q]);
       RF_UNROLL
-      for (int i = 0; i < Unit::sums; ++i) {
+      for (int i = 0; i < used; ++i) {
         const int row = 16 * g + Unit::sum_weight(lane, i);
         const float d = in.scales[q][i];
         float min = 0, offset = 0;
@@ -205,7 +215,7 @@ class Few {
       }
     }
     RF_UNROLL
-    for (int i = 0; i < Unit::sums; ++i) sums[i] += given[i];
+    for (int i = 0; i < used; ++i) sums[i] += given[i];
   }
 
   // To LDS, strand by strand: [32 activation rows][16 weight rows].

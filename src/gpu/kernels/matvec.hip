@@ -150,6 +150,7 @@ RF_DEVICE void pack_outputs(const Packed& out, std::int64_t row, int block, floa
   out.sums[row * (out.padded / 32) + block] = sums_of(sum, other);
 }
 
+// Asks for the block's first tile, of gate and up both, to come as near as the second-level cache.
 RF_DEVICE void ask_for_first_tile(const MatvecParams& p, const Walk& walk, int number_of_matrix) {
   const Target target = walk.target(0);
   for (int pass = 0; pass < walk.passes(); ++pass)

@@ -1,6 +1,8 @@
 // Every API over HTTP, byte by byte: what it refuses, how its streams are framed, who is let in.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <map>
 #include <thread>
 
@@ -145,6 +147,13 @@ TEST_F(Refusals, BodiesPathsAndModels) {
   EXPECT_TRUE(server->request("POST", "/api/chat", "{").json()["error"].is_string());
   EXPECT_EQ(server->request("GET", "/v1/nothing").status, 404);
   EXPECT_EQ(server->request("GET", "/status/nobody").json()["error"]["code"], "request_not_found");
+  // A request that waits for an engine.
+  const Client waiting(server->port());
+  const std::string body = R"({"messages":[{"role":"user","content":"Hi"}]})";
+  waiting.send(fmt::format("POST /v1/chat/completions HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n{}",
+                           body.size(), body));
+  for (int i = 0; i < 500 && server->request("GET", "/health").status == 200; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   EXPECT_EQ(server->request("GET", "/health").status, 503) << "it is being loaded";
   EXPECT_EQ(server->request("GET", "/health").header("Retry-After"), "1");
   EXPECT_EQ(server->request("GET", "/ready").status, 503);
