@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
 #include <numeric>
+#include <random>
 
 #include "base/error.h"
 
@@ -67,6 +69,48 @@ TEST(Sampler, DrawsFollowTheSoftmax) {
   for (float& logit : halved) logit /= 2.0f;
   EXPECT_LT(chi_squared(draws(plain(2.0f), logits, count), halved, count), 18.5);
   EXPECT_GT(chi_squared(draws(plain(2.0f), logits, count), logits, count), 1000.0);
+}
+
+TEST(Sampler, TheBestDecideAsAllDo) {
+  std::mt19937 random(20);
+  for (int round = 0; round < 300; ++round) {
+    std::vector<float> logits(1 + random() % 700);
+    for (float& logit : logits) {
+      logit =
+          static_cast<float>(static_cast<int>(random() % 2000) - 1000) / (round % 3 == 0 ? 400.0f : 50.0f);
+      if (random() % 50 == 0) logit = random() % 2 == 0 ? -infinity : not_a_number;
+    }
+    std::vector<Candidate> best;
+    for (std::size_t t = 0; t < logits.size(); ++t)
+      best.push_back({std::isnan(logits[t]) ? -infinity : logits[t], static_cast<std::int32_t>(t)});
+    std::sort(best.begin(), best.end(), better);
+    best.resize(best_candidates, {0, -1});
+    SamplerOptions options{.temperature = round % 4 == 0 ? 0.0f : 0.5f + static_cast<float>(round % 5) / 4,
+                           .top_k = 1 + static_cast<int>(random() % best_candidates),
+                           .top_p = round % 2 == 0 ? 1.0f : 0.8f,
+                           .min_p = round % 5 == 0 ? 0.0f : 0.02f,
+                           .seed = random()};
+    Sampler of_all(options, static_cast<std::int32_t>(logits.size())), of_best = of_all;
+    ASSERT_TRUE(of_best.best_will_do());
+    for (int i = 0; i < 4; ++i) ASSERT_EQ(of_best.sample_best(best), of_all.sample(logits, {})) << round;
+  }
+}
+
+TEST(Sampler, WhatTheBestCannotDecide) {
+  const auto will_do = [](SamplerOptions options) {
+    return Sampler(std::move(options), 1000).best_will_do();
+  };
+  EXPECT_TRUE(will_do({}));
+  EXPECT_TRUE(will_do({.temperature = 0, .top_k = 0}));
+  EXPECT_FALSE(will_do({.top_k = 0}));
+  EXPECT_FALSE(will_do({.top_k = best_candidates + 1}));
+  EXPECT_FALSE(will_do({.temperature = 0, .repetition_penalty = 1.1f}));
+  EXPECT_FALSE(will_do({.temperature = 0, .presence_penalty = 0.5f}));
+  EXPECT_FALSE(will_do({.frequency_penalty = 0.5f}));
+  EXPECT_FALSE(will_do({.logit_bias = {{3, 1.0f}}}));
+  EXPECT_FALSE(will_do({.typical_p = 0.9f}));
+  EXPECT_FALSE(will_do({.mirostat = 2}));
+  EXPECT_FALSE(will_do({.dry = {.multiplier = 0.8f}}));
 }
 
 TEST(Sampler, TopKKeepsTheBest) {
