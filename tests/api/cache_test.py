@@ -121,7 +121,7 @@ class Pages(unittest.TestCase):
         with_states = [[f"tiny={RECURRENT}"]] if RECURRENT else []
         for models in [None, *with_states]:
             wide, narrow = (Server(*SIZES, "--parallel", 8, *options, models=models)
-                            for options in ((), ("--cache-tokens", 512)))
+                            for options in ((), ("--cache-tokens", 512, "--host-cache", 64)))
             jobs = [lambda s, i=i: complete(s, tokens(60 + 9 * i, i), 120, temperature=0.8, seed=i) for i in range(8)]
             expected = [job(wide)[0] for job in jobs]
             found = together([lambda job=job: job(narrow)[0] for job in jobs])
