@@ -184,7 +184,7 @@ struct Engine::State {
   void run_batch() {
     const Batch& batch = scheduler.batch();
     constrained.clear();
-    bool best_will_do = true;
+    bool best_will_do = batch.wanted() > 0;
     for (const Scheduler::Piece& piece : scheduler.pieces()) {
       std::optional<Reply>& reply = active.at(piece.sequence->id).reply;
       if (piece.wanted < 0) continue;

@@ -343,9 +343,7 @@ Packed Lowering::pack(const Product& product) {
   p.count = product.count;
   p.norm = product.norm;
   p.routes = product.weigh_input ? product.routes : nullptr;
-  p.out = layout_.packed(p.columns, quantised, kept,
-                         !by_part(product) && product.count.rows <= matmul_few_rows &&
-                             (product.count.rows > 1 || p.columns > matvec_columns));
+  p.out = layout_.packed(p.columns, quantised, kept, by_few(product));
   add("rf_pack", p, p.parts, product.count.rows);
   return p.out;
 }
@@ -420,10 +418,11 @@ void Lowering::multiply_type(const Product& product, Type type, const Packed& in
     return add(few, p, p.blocks, std::int64_t{rows} * p.parts);
   }
   if (rows == 1 && by_row) return add(kernel_of("matvec", type), p, p.blocks, 1, 1, lds);
-  if (!by_part(product) && rows <= (is_float(type) ? matvec_rows : matmul_few_rows)) {
+  if (is_float(type) && !by_part(product) && rows <= matvec_rows) return add(few, p, p.blocks);
+  if (!is_float(type) && by_few(product)) {
     // One block of it fits a multiprocessor.
     p.blocks = static_cast<std::int32_t>(std::min<std::int64_t>(tiles, device_.processors));
-    return add(few, p, p.blocks, divided(rows, is_float(type) ? matvec_rows : matmul_few_rows));
+    return add(few, p, p.blocks);
   }
   MatmulParams m{};
   std::ranges::copy(p.matrix, m.matrix);

@@ -87,6 +87,11 @@ class Lowering {
 
   // Rows go through matrices of their own.
   static bool by_part(const Product& product) { return product.parts > 1 || product.routes != nullptr; }
+  // Its quantised matrices go through rf_matmul_few_FORMAT, which reads rows laid out for it.
+  static bool by_few(const Product& product) {
+    return !by_part(product) && product.count.rows <= matmul_few_rows &&
+           (product.count.rows > 1 || product.matrices[0].columns > matvec_columns);
+  }
   Product product(const Step& step, std::initializer_list<int> linears) const;
   void multiply(Product product);
   void multiply_type(const Product& product, Type type, const Packed& in, bool beside);

@@ -4,15 +4,6 @@
 #include "gpu/lower.h"
 
 namespace rf::gpu {
-namespace {
-
-int size_class(const Attention& a) {
-  const int widest = std::max(a.key_dim, a.value_dim);
-  return widest <= 128 ? 128 : widest <= 256 ? 256 : 576;
-}
-
-}  // namespace
-
 void Lowering::rope(const Rope& rope) {
   RopeParams p{};
   p.frequencies = layout_.frequencies(rope);
@@ -64,7 +55,8 @@ AttentionView Lowering::attention_view(const Attention& a) const {
 
 void Lowering::attend(const Step& step) {
   const Attention& a = step.attention;
-  const int size = size_class(a), queries = attend_queries(size), group = a.heads / a.kv_heads;
+  const int size = attend_size(a.key_dim, a.value_dim), queries = attend_queries(size),
+            group = a.heads / a.kv_heads;
   const int sequences = std::min(layout_.limits().batch.sequences, bucket_.rows);
   AttendParams p{};
   p.attention = attention_view(a);
