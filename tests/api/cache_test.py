@@ -52,7 +52,7 @@ class Folder(unittest.TestCase):
         return server
 
     def test_a_restart_is_warm(self):
-        for models in (None, [f"tiny={RECURRENT}"] if RECURRENT else None):
+        for models in [None, *([[f"tiny={RECURRENT}"]] if RECURRENT else [])]:
             for host in (0, -1):
                 system = tokens(200, host)
                 first = self.server("--host-cache", host, models=models)

@@ -169,9 +169,11 @@ TEST(TinyModels, TokenizerCasesAreReproduced) {
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     const std::string path = entry.path().string();
     if (!std::filesystem::exists(path + "/tokens.json")) continue;
+    const auto recorded = json_of(path + "/tokens.json");
+    if (!recorded.contains("tokenizer")) continue;  // its tokens are just numbers
     const Gguf file = Gguf::open(path + "/model.gguf");
     const auto tokenizer = Tokenizer::from(file);
-    const auto cases = json_of(path + "/tokens.json")["tokenizer"]["cases"];
+    const auto& cases = recorded["tokenizer"]["cases"];
     EXPECT_FALSE(cases.empty()) << path;
     for (const auto& one : cases) {
       const std::string text = one["text"];
