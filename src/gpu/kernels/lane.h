@@ -21,6 +21,7 @@
 //   dot4(a, b, c)                  c + the products of four signed bytes each
 //   select_bytes(low, high, index) byte j: that of the eight bytes high:low which byte j of index (0..7) names
 //   half_to_float(bits), float_to_half(value)   IEEE f16, rounding to nearest even
+//   pack_halves(low, high)         both as f16 in a word
 //   exp2(x)                        relative error under 2e-7; results under 2^-126 may be 0
 //   load4(p)                       Four words from 16-byte-aligned memory that no one writes meanwhile
 //   load4_once(p), load2_once(p)   likewise, of memory that is read once: caches need not keep it
@@ -40,6 +41,20 @@
 //     low_rows_first               the first half of the sums is of activation rows 0 to 7
 //     multiply(sums, weights, activations)     sums += the products, over all 32 bytes
 //     multiply_half<h>(...)        over bytes 16 h .. 16 h + 15 alone
+//   without_half_unit              no matrix unit multiplies halves, and there is no HalfUnit
+//   HalfUnit                       products of 16 query rows and 16 other rows over 32 halves each, added up in f32; a
+//                                  row's sums do not depend on the other rows
+//     Operand                      a lane's part of 16 rows x 32 halves: `parts` units of 8 neighbours
+//     row(lane, n), unit(lane, n)  which: halves 8 unit .. 8 unit + 7 of that row
+//     sums                         a lane's part of the 16 x 16 sums: of `rows` query rows
+//     query(lane, r)               the r-th of them
+//     row_of(i), other(lane, i)    which r and which other row the i-th sum is of; i = 2 j and 2 j + 1 share r
+//     lanes_from, lanes_to         lanes that differ in these bits (powers of two, from .. to) share query rows and
+//                                  have all of their sums together
+//     multiply(sums, queries, others)   sums += the products
+//     turn(first, second)          16 query rows x 32 as an operand, from the sums, as pairs of halves, of two products:
+//                                  columns 2 m and 2 m + 1 of the 32 (others of `first`, then of `second`) become the
+//     place(m)                     -th pair of halves of a row
 // clang-format on
 #pragma once
 #include <cstdint>

@@ -114,6 +114,36 @@ RF_DEVICE void prepare_head(const AttentionView& a, const Head& h, int row, int 
   }
 }
 
+// A ready query to where attention reads it (params.h), unless that is null, by 32 lanes; all lanes of a wave
+// take part.
+RF_DEVICE void store_query(KvKind kv, const float* head, int dim, float* to) {
+  const int in_32 = lane::thread() & 31, dims = (dim + 31) / 32 * 32;
+  if (!takes_halves(kv)) {
+    for (int k = in_32; to != nullptr && k < dims; k += 32) to[k] = k < dim ? head[k] : 0.0f;
+    return;
+  }
+  float top = 0;
+  for (int k = in_32; k < dim; k += 32) {
+    const float magnitude = head[k] < 0 ? -head[k] : head[k];
+    top = magnitude > top ? magnitude : top;
+  }
+  // The largest becomes 2^14 or more, which halves can hold, and what it leaves them is not lost either.
+  const std::uint32_t exponent = bits_of_float(lane::largest_of_lanes(top, 32)) >> 23,
+                      kept = exponent < 15 ? 15 : exponent;
+  const float factor = __builtin_bit_cast(float, (268 - kept) << 23);
+  if (to == nullptr) return;
+  auto* words = reinterpret_cast<std::uint32_t*>(to);
+  for (int m = in_32; 2 * m < dims; m += 32) {
+    const float a = 2 * m < dim ? head[2 * m] * factor : 0.0f,
+                b = 2 * m + 1 < dim ? head[2 * m + 1] * factor : 0.0f;
+    const std::uint32_t high = lane::pack_halves(a, b);
+    words[m] = high;
+    words[dims / 2 + m] = lane::pack_halves(a - lane::half_to_float(static_cast<std::uint16_t>(high)),
+                                            b - lane::half_to_float(static_cast<std::uint16_t>(high >> 16)));
+  }
+  if (in_32 == 0) to[dims] = __builtin_bit_cast(float, (kept - 14) << 23);
+}
+
 // A key or value head to its place in the cache, by 32 lanes.
 RF_DEVICE void store_head(KvKind kv, const CacheView& cache, const Place& place, const Head& h,
                           const float* head) {
