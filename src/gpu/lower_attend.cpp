@@ -90,7 +90,8 @@ void Lowering::attend(const Step& step) {
   // Enough blocks to fill the device, though never so many that most find nothing.
   const int others = a.kv_heads * p.head_splits * sequences;
   p.splits = std::clamp(4 * device_.processors / std::max(others, 1), 1, p.max_chunks);
-  add(kernel_of("attend_row", layout_.limits().kv, size), p, a.kv_heads * p.head_splits, p.splits, sequences);
+  add(kernel_of("attend_row", layout_.limits().kv, attend_row_size(a.key_dim, a.value_dim)), p,
+      a.kv_heads * p.head_splits, p.splits, sequences);
 }
 
 }  // namespace rf::gpu

@@ -43,6 +43,13 @@ inline void barrier() {
   sim::barrier();
 }
 inline void device_fence() {}
+inline int uniform(int v) {
+  return v;
+}
+inline int fresh(int v) {
+  return v;
+}
+inline void in_order() {}
 inline void wave_barrier() {
   const int nothing = 0;
   sim::exchange(&nothing, 1);
@@ -189,9 +196,7 @@ struct HalfUnit {
   static int other(int lane, int i) {
     return small ? 2 * (lane % 4) + (i & 1) + 8 * (i >> 2) : 4 * (lane / 16) + i;
   }
-  static constexpr int place(int m) {
-    return small ? 4 * (m & 3) + (m >> 2) : 4 * (m >> 1 & 3) + 2 * (m >> 3) + (m & 1);
-  }
+  static constexpr int place(int m) { return 4 * (m & 3) + (m >> 2); }
   static void multiply(float (&c)[sums], const Operand& queries, const Operand& others) {
     const Operand own[2] = {queries, others};
     const int lane = thread() & (wave - 1);
@@ -213,7 +218,12 @@ struct HalfUnit {
       o.part[0] = {{first[0], first[2], second[0], second[2]}};
       o.part[1] = {{first[1], first[3], second[1], second[3]}};
     } else {
-      o.part[0] = {{first[0], first[1], second[0], second[1]}};
+      const std::uint32_t own[4] = {first[0], first[1], second[0], second[1]};
+      const int lane = thread() & (wave - 1), u = unit(lane, 0);
+      const std::uint32_t* all = sim::exchange(own, 4);
+      for (int w = 0; w < 4; ++w)
+        o.part[0].w[w] = all[sim::exchange_words * (row(lane, 0) + 16 * (2 * (w & 1) + (u >> 1))) +
+                             2 * (w >> 1) + (u & 1)];
     }
     return o;
   }

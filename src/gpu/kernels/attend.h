@@ -64,35 +64,26 @@ RF_DEVICE bool take_heads(const AttentionView& a, int head_splits, Share& s) {
   return skip < group;
 }
 
-// s less what a query's distance from a position costs it.
-RF_DEVICE float with_slope(const AttendParams& p, const Share& share, int query, int position, float s) {
-  if (p.attention.slopes == nullptr) return s;
-  const int at = p.batch.positions[share.row_of(query)],
-            apart = at > position ? at - position : position - at;
-  return s - p.attention.slopes[share.head_of(query)] * static_cast<float>(apart);
+RF_DEVICE float distance(int a, int b) {
+  return static_cast<float>(a > b ? a - b : b - a);
 }
 
-// A query's place in the output, and what its values are multiplied by there: a sink is one more score
-// without a value. Weights are counted in `unit`s.
-struct Output {
-  const AttendParams& p;
-  int row, head;
-  float inverse;
+// What a query's sums are multiplied by: a sink is one more score without a value. Weights are counted in
+// `unit`s.
+RF_DEVICE float inverse_of(const AttentionView& a, const Partial& total, int head, float unit) {
+  if (a.sinks == nullptr) return 1.0f / total.weight;
+  const float sink = a.sinks[head], top = total.largest > sink ? total.largest : sink,
+              factor = lane::exp(total.largest - top);
+  return factor / (total.weight * factor + unit * lane::exp(sink - top));
+}
 
-  RF_DEVICE Output(const AttendParams& params, const Share& share, int query, const Partial& total,
-                   float unit)
-      : p(params), row(share.row_of(query)), head(share.head_of(query)), inverse(1.0f / total.weight) {
-    if (p.attention.sinks == nullptr) return;
-    const float sink = p.attention.sinks[head], top = total.largest > sink ? total.largest : sink,
-                factor = lane::exp(total.largest - top);
-    inverse = factor / (total.weight * factor + unit * lane::exp(sink - top));
-  }
-  RF_DEVICE void put(int d, float sum) const {
-    float gate = 1;
-    if (p.attention.gated != 0)
-      gate = lane::sigmoid(p.x[row * p.x_stride + (2 * head + 1) * p.attention.key_dim + d]);
-    p.out[row * p.out_stride + head * p.attention.value_dim + d] = sum * inverse * gate;
-  }
-};
+RF_DEVICE float* output_of(const AttendParams& p, const Share& share, int query) {
+  return p.out + share.row_of(query) * p.out_stride + share.head_of(query) * p.attention.value_dim;
+}
+RF_DEVICE float gate_of(const AttendParams& p, const Share& share, int query, int d) {
+  if (p.attention.gated == 0) return 1.0f;
+  return lane::sigmoid(
+      p.x[share.row_of(query) * p.x_stride + (2 * share.head_of(query) + 1) * p.attention.key_dim + d]);
+}
 
 }  // namespace rf::gpu

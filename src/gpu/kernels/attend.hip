@@ -17,7 +17,7 @@ struct RowsOf<true, kv, size> {
 
 template <KvKind kv, int size>
 RF_DEVICE void attend(const AttendParams& p) {
-  using Work = typename RowsOf<takes_halves(kv), kv, size>::Work;
+  using Work = typename RowsOf<takes_halves(kv, size), kv, size>::Work;
   RF_SHARED(Four, lds, (Work::lds_floats + 3) / 4);
   const AttentionView& a = p.attention;
   lane::wait_for_previous();
@@ -32,15 +32,21 @@ RF_DEVICE void attend(const AttendParams& p) {
   if (rows == 1 || from < 0) return;
   if (!take_heads(a, p.head_splits, s)) return;
   s.length = p.batch.positions[first_row] + rows;
-  const int end = from + p.rows_a_block < rows ? from + p.rows_a_block : rows, at_once = Work::most / s.heads;
+  const int end = from + p.rows_a_block < rows ? from + p.rows_a_block : rows;
   const std::int32_t* pages = p.batch.pages + s.sequence * p.batch.page_stride;
-  RF_NO_UNROLL
-  for (int row = from; row < end; row += at_once) {
+  const auto run = [&](int row, int count) RF_INLINE {
     s.row = first_row + row;
-    s.rows = end - row < at_once ? end - row : at_once;
+    s.rows = count;
     const int first = visible_positions(a, p.batch.positions[s.row], s.length).first,
-              last = visible_positions(a, p.batch.positions[s.row + s.rows - 1], s.length).end - 1;
+              last = visible_positions(a, p.batch.positions[s.row + count - 1], s.length).end - 1;
     Work(p, s, lds).run(pages, {first / attend_chunk, last / attend_chunk + 1});
+  };
+  if constexpr (Work::most == attend_queries(size)) {
+    run(from, end - from);
+  } else {
+    const int at_once = Work::most / s.heads;
+    RF_NO_UNROLL
+    for (int row = from; row < end; row += at_once) run(row, end - row < at_once ? end - row : at_once);
   }
 }
 
@@ -48,10 +54,15 @@ RF_DEVICE void attend(const AttendParams& p) {
   RF_KERNEL(rf_attend_##kv##_##size, AttendParams, 256, blocks) { \
     attend<KvKind::kv, size>(p);                                  \
   }
-#define RF_ATTEND_SIZES(kv) RF_ATTEND(kv, 128, 1) RF_ATTEND(kv, 256, 2) RF_ATTEND(kv, 576, 2)
-RF_ATTEND_SIZES(f32)
-RF_ATTEND_SIZES(f16)
-RF_ATTEND_SIZES(q8_0)
-RF_ATTEND_SIZES(q4_0)
+// Matrix products need many registers where a wave has queries of its own.
+#define RF_ATTEND_SIZES(kv, blocks) \
+  RF_ATTEND(kv, 64, blocks)         \
+  RF_ATTEND(kv, 128, blocks)        \
+  RF_ATTEND(kv, 256, blocks)        \
+  RF_ATTEND(kv, 576, 2)
+RF_ATTEND_SIZES(f32, 2)
+RF_ATTEND_SIZES(f16, 1)
+RF_ATTEND_SIZES(q8_0, 1)
+RF_ATTEND_SIZES(q4_0, 1)
 
 }  // namespace rf::gpu

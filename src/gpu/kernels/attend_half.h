@@ -1,13 +1,13 @@
-// Attention by the matrix unit of halves, over caches of f16, q8_0 and q4_0.
+// Attention by the matrix unit of halves, over caches of f16, q8_0 and q4_0, for heads of up to 256.
 //
 // Queries and weights are split into two halves each, one what the other leaves, so that products keep f32's
 // precision. Keys and values are the halves of the cache, or codes, which halves hold exactly: the scales of
 // keys are multiplied in after the products of their 32 elements, those of values before, into the weights.
 //
-// A stage is 64 positions x 128 dims of keys or values in LDS, ready to be operands. Either each wave has
-// tiles of 16 queries of its own, and all of their scores, weights and values; or one tile is shared: each
-// wave then scores 16 positions, turns all scores into weights, and weighs every so many-th 16 dims of the
-// values. What a query gets is the same to the bit.
+// A stage is 64 positions x 128 dims (or 64, where heads have no more) of keys or values in LDS, ready to be
+// operands. Either each wave has tiles of 16 queries of its own, and all of their scores, weights and values;
+// or one tile is shared: each wave then scores 16 positions, turns all scores into weights, and weighs every
+// so many-th 16 dims of the values. What a query gets is the same to the bit.
 #pragma once
 #include "gpu/kernels/attend.h"
 
@@ -15,15 +15,19 @@ namespace rf::gpu {
 
 template <class Unit, KvKind kv, int size, int most_queries>
 class HalfAttend {
-  static constexpr int waves = 256 / lane::wave, per = unit_elements<kv>, stage_units = 128 / per;
+  static constexpr int waves = 256 / lane::wave, per = unit_elements<kv>,
+                       stage_dims = size < 128 ? size : 128, stage_units = stage_dims / per;
   static constexpr bool scaled = has_scales<kv>, shared = most_queries <= 16,
                         one_row = most_queries == attend_row_heads;
   static constexpr int own_tiles = shared ? 1 : most_queries / 16 / waves;
-  static constexpr int stages = (size + 127) / 128, value_tiles = shared ? 8 / waves : 8;  // of a stage
-  static constexpr int stages_at_once = one_row ? 1 : stages, slices_at_once = shared ? 1 : 4;  // unrolled
+  static constexpr int stages = (size + 127) / 128,
+                       value_tiles = shared ? 8 / waves : stage_dims / 16;  // of a stage
+  static constexpr int stages_at_once = one_row ? 1 : stages;               // unrolled
+  static constexpr int rows =
+      one_row ? (Unit::rows + 1) / 2 : Unit::rows;  // of a lane, of queries that there may be
   static constexpr int score_stride = 72;
   // LDS, in floats. Of one row, the stage also has eight heads while they are prepared.
-  static constexpr int stage_floats = one_row && 8 * size > 4096 ? 8 * size : 4096,
+  static constexpr int stage_floats = one_row && 8 * size > 4096 ? 8 * size : 32 * stage_dims,
                        scale_floats = scaled ? 256 : 0, values_at = shared ? 0 : stage_floats + scale_floats,
                        scores_at = values_at + stage_floats + scale_floats,
                        queries_at = scores_at + (shared ? most_queries * score_stride : 0);
@@ -43,7 +47,7 @@ class HalfAttend {
   RF_DEVICE float* query(int query) const { return lds_ + queries_at + query * query_floats(size); }
 
   // All chunks of a share of several rows, to the output.
-  RF_DEVICE void run(const std::int32_t* pages, const Visible& chunks) const {
+  RF_DEVICE void run(const std::int32_t* pages, const Visible& chunks) {
     if constexpr (shared)
       run_shared(pages, chunks);
     else
@@ -52,40 +56,46 @@ class HalfAttend {
 
   // One chunk: to(query, its Partial) gives what takes the query's sums, as to(...)(dim, sum).
   template <class To>
-  RF_DEVICE void chunk(const std::int32_t* pages, int number, To to) const {
+  RF_DEVICE void chunk(const std::int32_t* pages, int number, To to) {
+    thread_ = lane::fresh(thread_);
     const Tile own = tile(0);
     Fetched values;
     const Weights weights = weights_of_all(own, pages, number, values);
-    weigh_stages(weights, pages, number, values, [&](int, int dim, const float(&given)[Unit::sums]) {
-      RF_UNROLL
-      for (int r = 0; r < Unit::rows; ++r)
-        if (own.query[r] < share_.queries()) give(r, dim, given, to(own.query[r], weights.own[r]));
-    });
+    weigh_stages(weights, pages, number, values,
+                 [&](int, int dim, const float(&given)[Unit::sums]) RF_INLINE {
+                   RF_UNROLL
+                   for (int r = 0; r < rows; ++r)
+                     if (own.query[r] < share_.queries())
+                       give(r, dim, given, to(own.query[r], weights.own[r]));
+                 });
   }
 
  private:
   // 16 queries, as a lane has part of them.
   struct Tile {
-    int query[Unit::rows];                     // of its sums; those beyond the last see nothing
-    int first[Unit::rows], count[Unit::rows];  // positions that it sees
-    float factor[Unit::rows];                  // of its scores
+    int query[rows];                           // of its sums; those beyond the last see nothing
+    int first[rows], count[rows];              // positions that it sees
+    float factor[rows];                        // of its scores
+    int position[rows];                        // its own,
+    float slope[rows];                         // and what a distance from it costs
     const std::uint8_t* operand[Unit::parts];  // its part of the queries
     Visible chunks;                            // that any of them sees
   };
-  // A tile's weights, ready for products unless they wait for scales, and what they add up to.
+  // A tile's weights, ready for products or, where they wait for scales, plain, and what they add up to.
   struct Weights {
-    Partial own[Unit::rows];
+    Partial own[rows];
     Operand high[2], low[2];  // of 32 positions each
     float plain[4][Unit::sums];
   };
-  // What a thread brings of a stage.
+  // What a thread brings of a stage: a position's units of keys, or two neighbouring positions' of values.
+  static constexpr int key_tasks = (stage_units + 3) / 4, value_tasks = (stage_units + 7) / 8;
   struct Fetched {
     Four unit[per == 8 ? 4 : 2];
     float scale;
   };
 
-  RF_DEVICE static int in_wave() { return lane::thread() % lane::wave; }
-  RF_DEVICE static int wave() { return lane::thread() / lane::wave; }
+  RF_DEVICE int in_wave() const { return thread_ % lane::wave; }
+  RF_DEVICE static int wave() { return lane::uniform(lane::thread() / lane::wave); }
   RF_DEVICE int dims() const { return (p_.attention.key_dim + 31) / 32 * 32; }
 
   RF_DEVICE const float* record(int number) const {
@@ -102,12 +112,14 @@ class HalfAttend {
     Tile t;
     const int queries = share_.queries(), begin = 16 * number;
     RF_UNROLL
-    for (int r = 0; r < Unit::rows; ++r) {
+    for (int r = 0; r < rows; ++r) {
       t.query[r] = begin + Unit::query(in_wave(), r);
       const int some = t.query[r] < queries ? t.query[r] : 0;
       const Visible seen = seen_by(some);
       t.first[r] = seen.first;
       t.count[r] = t.query[r] < queries ? seen.end - seen.first : 0;
+      t.position[r] = p_.batch.positions[share_.row_of(some)];
+      t.slope[r] = p_.attention.slopes != nullptr ? p_.attention.slopes[share_.head_of(some)] : 0.0f;
       t.factor[r] = record(some)[dims()] * p_.attention.scale;
     }
     RF_UNROLL
@@ -129,27 +141,30 @@ class HalfAttend {
   RF_DEVICE float* values() const { return lds_ + values_at; }
   RF_DEVICE float* value_scales() const { return lds_ + values_at + stage_floats; }
 
+  // What lies beyond the last position and the last unit is taken from these: it meets weights and queries of
+  // 0, or goes nowhere.
+  RF_DEVICE Place place_at(const std::int32_t* pages, int position) const {
+    return place_of(p_.cache, pages, position < share_.length ? position : share_.length - 1, share_.kv_head);
+  }
+  RF_DEVICE static int up_to(int last, int n) { return n < last ? n : last; }
+
   RF_DEVICE void fetch_keys(const std::int32_t* pages, int number, int stage, Fetched& f) const {
-    const int position = number * attend_chunk + (lane::thread() & 63);
-    const int units = static_cast<int>(kv_units(kv, p_.attention.key_dim));
-    const bool inside = position < share_.length;
-    const Place place = place_of(p_.cache, pages, inside ? position : share_.length - 1, share_.kv_head);
+    const Place place = place_at(pages, number * attend_chunk + (thread_ & 63));
+    const int last = static_cast<int>(kv_units(kv, p_.attention.key_dim)) - 1;
     RF_UNROLL
-    for (int n = 0; n < stage_units / 4; ++n) {
-      const int unit = stage * stage_units + (lane::thread() >> 6) + 4 * n;
-      f.unit[n] = {};
-      if (inside && unit < units) f.unit[n] = lane::load4(key_unit(p_.cache, place, unit));
-    }
-    const int block = 4 * stage + (lane::thread() >> 6);
-    f.scale = 0;
-    if (scaled && inside && 32 * block < p_.attention.key_dim)
-      f.scale = lane::half_to_float(*key_scale(p_.cache, place, block));
+    for (int n = 0; n < key_tasks; ++n)
+      f.unit[n] =
+          lane::load4(key_unit(p_.cache, place, up_to(last, stage * stage_units + (thread_ >> 6) + 4 * n)));
+    if constexpr (scaled)
+      f.scale = lane::half_to_float(
+          *key_scale(p_.cache, place, up_to((p_.attention.key_dim - 1) / 32, 4 * stage + (thread_ >> 6))));
   }
   RF_DEVICE void put_keys(const Fetched& f) const {
-    const int position = lane::thread() & 63;
+    const int position = thread_ & 63;
     RF_UNROLL
-    for (int n = 0; n < stage_units / 4; ++n) {
-      const int unit = ((lane::thread() >> 6) + 4 * n) * (per / 8);
+    for (int n = 0; n < key_tasks; ++n) {
+      if ((thread_ >> 6) + 4 * n >= stage_units) break;
+      const int unit = ((thread_ >> 6) + 4 * n) * (per / 8);
       float code[per];
       if constexpr (scaled) decode_unit<kv>(f.unit[n], 1.0f, code);
       RF_UNROLL
@@ -161,40 +176,27 @@ class HalfAttend {
         reinterpret_cast<Four*>(keys())[64 * (unit + h) + (position ^ 2 * ((unit + h) & 3))] = halves;
       }
     }
-    if constexpr (scaled) key_scales()[64 * (lane::thread() >> 6) + position] = f.scale;
+    if constexpr (scaled) key_scales()[64 * (thread_ >> 6) + position] = f.scale;
   }
 
-  // Two neighbouring positions of a unit of values; false: there are none for this thread.
-  RF_DEVICE static bool value_task(int n, int& unit, int& pair) {
-    const int i = lane::thread() + 256 * n;
-    unit = (i & 1) + 2 * (i >> 6);
-    pair = i >> 1 & 31;
-    return i < 32 * stage_units;
-  }
-  static constexpr int value_tasks = stage_units < 8 ? 1 : stage_units / 8;
+  RF_DEVICE int own_pair() const { return thread_ >> 1 & 31; }
+  RF_DEVICE int own_unit(int n) const { return (thread_ & 1) + 2 * (thread_ >> 6) + 8 * n; }
 
   RF_DEVICE void fetch_values(const std::int32_t* pages, int number, int stage, Fetched& f) const {
     const int first = number * attend_chunk;
-    const int units = static_cast<int>(kv_units(kv, p_.attention.value_dim));
+    const int last = static_cast<int>(kv_units(kv, p_.attention.value_dim)) - 1;
     RF_UNROLL
-    for (int n = 0; n < value_tasks; ++n) {
-      int unit, pair;
-      const bool some = value_task(n, unit, pair);
-      unit += stage * stage_units;
+    for (int i = 0; i < 2; ++i) {
+      const Place place = place_at(pages, first + 2 * own_pair() + i);
       RF_UNROLL
-      for (int i = 0; i < 2; ++i) {
-        const int position = first + 2 * pair + i;
-        f.unit[2 * n + i] = {};
-        if (some && position < share_.length && unit < units)
-          f.unit[2 * n + i] =
-              lane::load4(value_unit(p_.cache, place_of(p_.cache, pages, position, share_.kv_head), unit));
-      }
+      for (int n = 0; n < value_tasks; ++n)
+        f.unit[2 * n + i] =
+            lane::load4(value_unit(p_.cache, place, up_to(last, stage * stage_units + own_unit(n))));
     }
-    const int position = first + (lane::thread() & 63), block = 4 * stage + (lane::thread() >> 6);
-    f.scale = 0;
-    if (scaled && position < share_.length && 32 * block < p_.attention.value_dim)
+    if constexpr (scaled)
       f.scale = lane::half_to_float(
-          *value_scale(p_.cache, place_of(p_.cache, pages, position, share_.kv_head), block));
+          *value_scale(p_.cache, place_at(pages, first + (thread_ & 63)),
+                       up_to((p_.attention.value_dim - 1) / 32, 4 * stage + (thread_ >> 6))));
   }
 
   // Values in LDS, turned: of each dim 64 positions, pair m of 32 as the operand has it, in 8 units that
@@ -205,9 +207,8 @@ class HalfAttend {
   RF_DEVICE void put_values(const Fetched& f) const {
     RF_UNROLL
     for (int n = 0; n < value_tasks; ++n) {
-      int unit, pair;
-      if (!value_task(n, unit, pair)) break;
-      const int place = Unit::place(pair & 15);
+      if (own_unit(n) >= stage_units) break;
+      const int pair = own_pair(), place = Unit::place(pair & 15);
       const Four &a = f.unit[2 * n], &b = f.unit[2 * n + 1];
       float code[2][per];
       if constexpr (scaled) decode_unit<kv>(a, 1.0f, code[0]), decode_unit<kv>(b, 1.0f, code[1]);
@@ -219,175 +220,193 @@ class HalfAttend {
         else
           both = lane::select_bytes(a.w[e >> 1], b.w[e >> 1], (e & 1) != 0 ? 0x07060302 : 0x05040100);
         reinterpret_cast<std::uint32_t*>(
-            values())[4 * value_at(per * unit + e, 4 * (pair >> 4) + (place >> 2)) + (place & 3)] = both;
+            values())[4 * value_at(per * own_unit(n) + e, 4 * (pair >> 4) + (place >> 2)) + (place & 3)] =
+            both;
       }
     }
-    if constexpr (scaled) value_scales()[lane::thread()] = f.scale;
+    if constexpr (scaled) value_scales()[thread_] = f.scale;
   }
 
-  // sums += products of the stage's dims with 16 positions each, from tile `first_tile` on.
+  // sums += products of 32 of the stage's dims with 16 positions each, from tile `first_tile` on.
   template <int tiles>
-  RF_DEVICE void score(const Tile& own, int stage, int first_tile, float (&sums)[tiles][Unit::sums]) const {
-    const int plane = 2 * dims(), slices = dims() / 32 - 4 * stage;
+  RF_DEVICE void score_slice(const Tile& own, int stage, int slice, int first_tile,
+                             float (&sums)[tiles][Unit::sums]) const {
     const auto* units = reinterpret_cast<const Four*>(keys());
-    RF_UNROLL_BY(slices_at_once)
-    for (int slice = 0; slice < 4; ++slice) {
-      if (slice >= slices) break;
-      Operand high, low;
+    Operand high, low;
+    RF_UNROLL
+    for (int n = 0; n < Unit::parts; ++n) {
+      const std::uint8_t* from = own.operand[n] + 64 * (4 * stage + slice);
+      high.part[n] = lane::load4(from);
+      low.part[n] = lane::load4(from + 2 * dims());
+    }
+    RF_UNROLL
+    for (int t = 0; t < tiles; ++t) {
+      const int first = 16 * (first_tile + t);
+      lane::in_order();
+      Operand key;
       RF_UNROLL
       for (int n = 0; n < Unit::parts; ++n) {
-        const std::uint8_t* from = own.operand[n] + 64 * (4 * stage + slice);
-        high.part[n] = lane::load4(from);
-        low.part[n] = lane::load4(from + plane);
+        const int unit = Unit::unit(in_wave(), n);
+        key.part[n] =
+            lane::load4(units + 64 * (4 * slice + unit) + first + (Unit::row(in_wave(), n) ^ 2 * (unit & 3)));
       }
+      float given[Unit::sums] = {};
+      float(&to)[Unit::sums] = scaled ? given : sums[t];
+      Unit::multiply(to, low, key);
+      Unit::multiply(to, high, key);
       RF_UNROLL
-      for (int t = 0; t < tiles; ++t) {
-        const int first = 16 * (first_tile + t);
-        Operand key;
-        RF_UNROLL
-        for (int n = 0; n < Unit::parts; ++n) {
-          const int unit = Unit::unit(in_wave(), n);
-          key.part[n] = lane::load4(units + 64 * (4 * slice + unit) + first +
-                                    (Unit::row(in_wave(), n) ^ 2 * (unit & 3)));
-        }
-        float given[Unit::sums] = {};
-        float(&to)[Unit::sums] = scaled ? given : sums[t];
-        Unit::multiply(to, low, key);
-        Unit::multiply(to, high, key);
-        RF_UNROLL
-        for (int i = 0; scaled && i < Unit::sums; ++i)
-          sums[t][i] = __builtin_fmaf(given[i], key_scales()[64 * slice + first + Unit::other(in_wave(), i)],
-                                      sums[t][i]);
-      }
+      for (int i = 0; scaled && i < Unit::sums; ++i)
+        sums[t][i] = __builtin_fmaf(given[i], key_scales()[64 * slice + first + Unit::other(in_wave(), i)],
+                                    sums[t][i]);
     }
+  }
+  // Likewise of all of the stage's dims.
+  template <int tiles>
+  RF_DEVICE void score(const Tile& own, int stage, int first_tile, float (&sums)[tiles][Unit::sums]) const {
+    const int left = dims() / 32 - 4 * stage, slices = left < 4 ? left : 4;
+    RF_NO_UNROLL
+    for (int slice = 0; slice < slices; ++slice) score_slice(own, stage, slice, first_tile, sums);
   }
 
   // Products with positions from `first` on become scores; minus infinity where a query does not see.
   template <int tiles>
   RF_DEVICE void finish_scores(const Tile& own, int first, float (&sums)[tiles][Unit::sums]) const {
     const AttentionView& a = p_.attention;
-    const auto each = [&](auto change) {
+    const auto each = [&](auto change) RF_INLINE {
       RF_UNROLL
       for (int t = 0; t < tiles; ++t) RF_UNROLL
       for (int i = 0; i < Unit::sums; ++i)
-        sums[t][i] = change(sums[t][i], Unit::row_of(i), first + 16 * t + Unit::other(in_wave(), i));
+        if (Unit::row_of(i) < rows)
+          sums[t][i] = change(sums[t][i], Unit::row_of(i), first + 16 * t + Unit::other(in_wave(), i));
     };
-    each([&](float s, int r, int) { return s * own.factor[r]; });
-    if (a.softcap > 0) each([&](float s, int, int) { return capped(s, a.softcap); });
+    each([&](float s, int r, int) RF_INLINE { return s * own.factor[r]; });
+    if (a.softcap > 0) each([&](float s, int, int) RF_INLINE { return capped(s, a.softcap); });
     if (a.slopes != nullptr)
-      each([&](float s, int r, int position) {
-        const int query = own.query[r] < share_.queries() ? own.query[r] : 0;
-        return with_slope(p_, share_, query, position, s);
-      });
-    each([&](float s, int r, int position) {
+      each([&](float s, int r, int position)
+               RF_INLINE { return s - own.slope[r] * distance(own.position[r], position); });
+    each([&](float s, int r, int position) RF_INLINE {
       const auto after = static_cast<unsigned>(position - own.first[r]);
       return after < static_cast<unsigned>(own.count[r]) ? s : minus_infinity;
     });
   }
 
-  RF_DEVICE static void split(const float (&v)[4][Unit::sums], Operand (&high)[2], Operand (&low)[2]) {
+  // 32 columns of query rows, from two products' sums.
+  RF_DEVICE static void split(const float (&first)[Unit::sums], const float (&second)[Unit::sums],
+                              Operand& high, Operand& low) {
+    std::uint32_t upper[2][Unit::sums / 2], rest[2][Unit::sums / 2];
     RF_UNROLL
-    for (int slice = 0; slice < 2; ++slice) {
-      std::uint32_t upper[2][Unit::sums / 2], rest[2][Unit::sums / 2];
-      RF_UNROLL
-      for (int t = 0; t < 2; ++t) RF_UNROLL
-      for (int j = 0; j < Unit::sums / 2; ++j) {
-        const float a = v[2 * slice + t][2 * j], b = v[2 * slice + t][2 * j + 1];
-        const std::uint32_t both = upper[t][j] = lane::pack_halves(a, b);
-        rest[t][j] = lane::pack_halves(a - lane::half_to_float(static_cast<std::uint16_t>(both)),
-                                       b - lane::half_to_float(static_cast<std::uint16_t>(both >> 16)));
-      }
-      high[slice] = Unit::turn(upper[0], upper[1]);
-      low[slice] = Unit::turn(rest[0], rest[1]);
+    for (int t = 0; t < 2; ++t) RF_UNROLL
+    for (int j = 0; j < Unit::sums / 2; ++j) {
+      const float a = t == 0 ? first[2 * j] : second[2 * j],
+                  b = t == 0 ? first[2 * j + 1] : second[2 * j + 1];
+      const std::uint32_t both = upper[t][j] = lane::pack_halves(a, b);
+      rest[t][j] = lane::pack_halves(a - lane::half_to_float(static_cast<std::uint16_t>(both)),
+                                     b - lane::half_to_float(static_cast<std::uint16_t>(both >> 16)));
     }
+    high = Unit::turn(upper[0], upper[1]);
+    low = Unit::turn(rest[0], rest[1]);
   }
 
-  // Over all lanes that share query rows.
-  template <class Join>
-  RF_DEVICE static float over_row(float v, Join join) {
+  RF_DEVICE static float larger(float a, float b) { return a > b ? a : b; }
+  // The largest of all lanes that share query rows.
+  RF_DEVICE static float over_row(float v) {
     RF_UNROLL
-    for (int m = Unit::lanes_from; m < Unit::lanes_to; m *= 2) v = join(v, lane::shuffle_xor(v, m));
+    for (int m = Unit::lanes_from; m < Unit::lanes_to; m *= 2) v = larger(v, lane::shuffle_xor(v, m));
     return v;
   }
-  RF_DEVICE static float larger(float a, float b) { return a > b ? a : b; }
 
-  // Scores of all 64 positions become weights exp(score - largest) * weight_unit.
+  // Scores of all 64 positions become weights exp(score - largest) * weight_unit. The unit adds them up, so
+  // that the order does not depend on which lane has which.
   RF_DEVICE Weights weights_of(float (&scores)[4][Unit::sums]) const {
     Weights w;
-    float top[Unit::rows], sum[Unit::rows] = {};
+    float top[rows], sum[Unit::sums] = {};
     RF_UNROLL
-    for (int r = 0; r < Unit::rows; ++r) {
+    for (int r = 0; r < rows; ++r) {
       top[r] = minus_infinity;
       RF_UNROLL
       for (int t = 0; t < 4; ++t) RF_UNROLL
       for (int i = 0; i < Unit::sums; ++i)
         if (Unit::row_of(i) == r) top[r] = larger(top[r], scores[t][i]);
-      top[r] = over_row(top[r], larger);
+      top[r] = over_row(top[r]);
       top[r] = top[r] == minus_infinity ? 0.0f : top[r];
     }
+    Operand ones;
+    RF_UNROLL
+    for (int n = 0; n < Unit::parts; ++n) ones.part[n] = {{0x3c003c00, 0x3c003c00, 0x3c003c00, 0x3c003c00}};
     RF_UNROLL
     for (int t = 0; t < 4; ++t) RF_UNROLL
     for (int i = 0; i < Unit::sums; ++i) {
       const int r = Unit::row_of(i);
-      w.plain[t][i] = lane::exp2((scores[t][i] - top[r]) * 1.44269504f) * weight_unit;
-      sum[r] += w.plain[t][i];
+      w.plain[t][i] =
+          r < rows ? lane::exp2((scores[t][i] - top[r < rows ? r : 0]) * 1.44269504f) * weight_unit : 0.0f;
     }
     RF_UNROLL
-    for (int r = 0; r < Unit::rows; ++r)
-      w.own[r] = {top[r], over_row(sum[r], [](float a, float b) { return a + b; })};
-    if constexpr (!scaled) split(w.plain, w.high, w.low);
+    for (int slice = 0; slice < 2; ++slice) {
+      split(w.plain[2 * slice], w.plain[2 * slice + 1], w.high[slice], w.low[slice]);
+      Unit::multiply(sum, w.low[slice], ones);
+      Unit::multiply(sum, w.high[slice], ones);
+    }
+    RF_UNROLL
+    for (int i = Unit::sums - 1; i >= 0; --i)
+      if (Unit::row_of(i) < rows) w.own[Unit::row_of(i)] = {top[Unit::row_of(i)], sum[i]};
     return w;
   }
 
-  // The weights times the scales of 32 dims of the stage's values, over the power of two that is returned.
-  RF_DEVICE float scale_weights(Weights& w, int block) const {
-    float product[4][Unit::sums], top = 0;
+  // The weights of 32 positions times the scales of 32 dims of the stage's values, over the power of two that
+  // is returned.
+  RF_DEVICE float scale_weights(const Weights& w, int block, int slice, Operand& high, Operand& low) const {
+    float product[2][Unit::sums], top = 0;
     RF_UNROLL
-    for (int t = 0; t < 4; ++t) RF_UNROLL
+    for (int t = 0; t < 2; ++t) RF_UNROLL
     for (int i = 0; i < Unit::sums; ++i) {
-      const float scale = value_scales()[64 * block + 16 * t + Unit::other(in_wave(), i)];
-      product[t][i] = w.plain[t][i] * scale;
+      const float scale = value_scales()[64 * block + 32 * slice + 16 * t + Unit::other(in_wave(), i)];
+      product[t][i] = w.plain[2 * slice + t][i] * scale;
       top = larger(top, scale < 0 ? -scale : scale);
     }
-    const std::uint32_t exponent = bits_of_float(over_row(top, larger)) >> 23;
+    const std::uint32_t exponent = bits_of_float(over_row(top)) >> 23;
     const std::uint32_t kept = exponent < 1 ? 1 : exponent > 253 ? 253 : exponent;
     const float inverse = __builtin_bit_cast(float, (254 - kept) << 23);
     RF_UNROLL
-    for (int t = 0; t < 4; ++t) RF_UNROLL
+    for (int t = 0; t < 2; ++t) RF_UNROLL
     for (int i = 0; i < Unit::sums; ++i) product[t][i] *= inverse;
-    split(product, w.high, w.low);
+    split(product[0], product[1], high, low);
     return __builtin_bit_cast(float, kept << 23);
   }
 
   // each(number among the wave's tiles of the stage, dim, sums): what the stage's values give under the
   // weights.
   template <class Each>
-  RF_DEVICE void weigh(Weights& w, int stage, Each each) const {
-    constexpr int at_once = shared ? 1 : 2;
+  RF_DEVICE void weigh(const Weights& w, int stage, Each each) const {
+    constexpr int at_once = shared || Unit::parts > 2 ? 1 : 2;  // as registers allow
     const auto* units = reinterpret_cast<const Four*>(values());
     RF_UNROLL
     for (int v = 0; v < value_tiles; v += at_once) {
       const int first = 16 * (shared ? wave() + waves * v : v), dim = 128 * stage + first;
-      if (dim >= p_.attention.value_dim) break;
-      float given[at_once][Unit::sums] = {}, factor = 1;
-      if constexpr (scaled) factor = scale_weights(w, first / 32);
+      float given[at_once][Unit::sums] = {};
       RF_UNROLL
-      for (int slice = 0; slice < 2; ++slice) RF_UNROLL
-      for (int j = 0; j < at_once; ++j) {
-        Operand value;
+      for (int slice = 0; slice < 2; ++slice) {
+        lane::in_order();
+        Operand high = w.high[slice], low = w.low[slice];
+        float factor = 1;
+        if constexpr (scaled) factor = scale_weights(w, first / 32, slice, high, low);
         RF_UNROLL
-        for (int n = 0; n < Unit::parts; ++n)
-          value.part[n] = lane::load4(units + value_at(first + 16 * j + Unit::row(in_wave(), n),
-                                                       4 * slice + Unit::unit(in_wave(), n)));
-        Unit::multiply(given[j], w.low[slice], value);
-        Unit::multiply(given[j], w.high[slice], value);
+        for (int j = 0; j < at_once; ++j) {
+          Operand value;
+          RF_UNROLL
+          for (int n = 0; n < Unit::parts; ++n)
+            value.part[n] = lane::load4(units + value_at(first + 16 * j + Unit::row(in_wave(), n),
+                                                         4 * slice + Unit::unit(in_wave(), n)));
+          float part[Unit::sums] = {};
+          float(&to)[Unit::sums] = scaled ? part : given[j];
+          Unit::multiply(to, low, value);
+          Unit::multiply(to, high, value);
+          RF_UNROLL
+          for (int i = 0; scaled && i < Unit::sums; ++i)
+            given[j][i] = __builtin_fmaf(part[i], factor, given[j][i]);
+        }
       }
       RF_UNROLL
-      for (int j = 0; j < at_once; ++j) {
-        RF_UNROLL
-        for (int i = 0; scaled && i < Unit::sums; ++i) given[j][i] *= factor;
-        each(v + j, dim + 16 * j, given[j]);
-      }
+      for (int j = 0; j < at_once; ++j) each(v + j, dim + 16 * j, given[j]);
     }
   }
 
@@ -423,7 +442,7 @@ class HalfAttend {
       finish_scores(own, number * attend_chunk + 16 * wave(), sums);
       RF_UNROLL
       for (int i = 0; i < Unit::sums; ++i)
-        if (own.query[Unit::row_of(i)] < most)
+        if (Unit::row_of(i) < rows && own.query[Unit::row_of(i)] < most)
           scores[score_stride * own.query[Unit::row_of(i)] + 16 * wave() + Unit::other(in_wave(), i)] =
               sums[0][i];
     }
@@ -433,8 +452,9 @@ class HalfAttend {
     RF_UNROLL
     for (int t = 0; t < 4; ++t) RF_UNROLL
     for (int i = 0; i < Unit::sums; ++i)
-      all[t][i] = scores[score_stride * (own.query[Unit::row_of(i)] & (most - 1)) + 16 * t +
-                         Unit::other(in_wave(), i)];
+      if (Unit::row_of(i) < rows)
+        all[t][i] = scores[score_stride * (own.query[Unit::row_of(i)] & (most - 1)) + 16 * t +
+                           Unit::other(in_wave(), i)];
     const Weights w = weights_of(all);
     lane::barrier();
     return w;
@@ -442,17 +462,19 @@ class HalfAttend {
 
   // each(number among the wave's tiles, dim, sums), over all stages of the values.
   template <class Each>
-  RF_DEVICE void weigh_stages(Weights w, const std::int32_t* pages, int number, Fetched& values,
-                              Each each) const {
+  RF_DEVICE void weigh_stages(const Weights& w, const std::int32_t* pages, int number, Fetched& values,
+                              Each each) {
+    // Where sums of all stages are kept, leaving out the last would cost registers.
+    const int used = one_row ? (p_.attention.value_dim + 127) / 128 : stages;
     RF_UNROLL_BY(stages_at_once)
-    for (int stage = 0; stage < stages; ++stage) {
-      if (128 * stage >= p_.attention.value_dim) break;
-      const bool more = stage + 1 < stages && 128 * (stage + 1) < p_.attention.value_dim;
+    for (int stage = 0; stage < used; ++stage) {
+      const bool more = stage + 1 < stages && stage + 1 < used;
       if (more) fetch_values(pages, number, stage + 1, values);
-      weigh(w, stage, [&](int v, int dim, const float(&given)[Unit::sums]) {
+      weigh(w, stage, [&](int v, int dim, const float(&given)[Unit::sums]) RF_INLINE {
         each(stage * value_tiles + v, dim, given);
       });
-      if (!more) break;
+      if (!more) continue;
+      thread_ = lane::fresh(thread_);
       lane::barrier();
       put_values(values);
       lane::barrier();
@@ -461,13 +483,13 @@ class HalfAttend {
 
   // Sums of all chunks so far, and those of one more.
   struct Sum {
-    Partial total[Unit::rows];
-    Factors factors[Unit::rows];
+    Partial total[rows];
+    Factors factors[rows];
     float values[stages * value_tiles][Unit::sums];
 
     RF_DEVICE void add(const Weights& w) {
       RF_UNROLL
-      for (int r = 0; r < Unit::rows; ++r) factors[r] = merge(total[r], w.own[r]);
+      for (int r = 0; r < rows; ++r) factors[r] = merge(total[r], w.own[r]);
     }
     RF_DEVICE void add(int v, const float (&given)[Unit::sums]) {
       RF_UNROLL
@@ -477,34 +499,38 @@ class HalfAttend {
   };
   RF_DEVICE void finish(const Tile& own, const Sum& sum) const {
     RF_UNROLL
-    for (int r = 0; r < Unit::rows; ++r) {
+    for (int r = 0; r < rows; ++r) {
       if (own.query[r] >= share_.queries()) continue;
-      const Output out(p_, share_, own.query[r], sum.total[r], weight_unit);
+      const int query = own.query[r];
+      float* to = output_of(p_, share_, query);
+      const float inverse = inverse_of(p_.attention, sum.total[r], share_.head_of(query), weight_unit);
       RF_UNROLL
       for (int v = 0; v < stages * value_tiles; ++v) {
         const int dim = 16 * (shared ? v / value_tiles * 8 + wave() + waves * (v % value_tiles) : v);
-        give(r, dim, sum.values[v], [&](int d, float value) { out.put(d, value); });
+        give(r, dim, sum.values[v],
+             [&](int d, float value) RF_INLINE { to[d] = value * inverse * gate_of(p_, share_, query, d); });
       }
     }
   }
 
-  RF_DEVICE void run_shared(const std::int32_t* pages, const Visible& chunks) const {
+  RF_DEVICE void run_shared(const std::int32_t* pages, const Visible& chunks) {
     const Tile own = tile(0);
     Sum sum{};
     RF_NO_UNROLL
     for (int c = chunks.first; c < chunks.end; ++c) {
+      thread_ = lane::fresh(thread_);
       Fetched values;
       const Weights weights = weights_of_all(own, pages, c, values);
       sum.add(weights);
       weigh_stages(weights, pages, c, values,
-                   [&](int v, int, const float(&given)[Unit::sums]) { sum.add(v, given); });
+                   [&](int v, int, const float(&given)[Unit::sums]) RF_INLINE { sum.add(v, given); });
       lane::barrier();
     }
     finish(own, sum);
   }
 
   // While keys are scored, values are under way; while these are weighed, the next keys.
-  RF_DEVICE void run_alone(const std::int32_t* pages, const Visible& chunks) const {
+  RF_DEVICE void run_alone(const std::int32_t* pages, const Visible& chunks) {
     Tile own[own_tiles];
     Sum sum[own_tiles] = {};
     RF_UNROLL
@@ -513,7 +539,8 @@ class HalfAttend {
     fetch_keys(pages, chunks.first, 0, fetched);
     RF_NO_UNROLL
     for (int c = chunks.first; c < chunks.end; ++c) {
-      const auto seen = [&](int t) { return c >= own[t].chunks.first && c < own[t].chunks.end; };
+      thread_ = lane::fresh(thread_);
+      const auto seen = [&](int t) RF_INLINE { return c >= own[t].chunks.first && c < own[t].chunks.end; };
       put_keys(fetched);
       lane::barrier();
       fetch_values(pages, c, 0, fetched);
@@ -533,7 +560,8 @@ class HalfAttend {
       RF_UNROLL
       for (int t = 0; t < own_tiles; ++t)
         if (seen(t))
-          weigh(weights[t], 0, [&](int v, int, const float(&given)[Unit::sums]) { sum[t].add(v, given); });
+          weigh(weights[t], 0,
+                [&](int v, int, const float(&given)[Unit::sums]) RF_INLINE { sum[t].add(v, given); });
     }
     RF_UNROLL
     for (int t = 0; t < own_tiles; ++t) finish(own[t], sum[t]);
@@ -542,6 +570,7 @@ class HalfAttend {
   const AttendParams& p_;
   Share share_;
   float* lds_;
+  int thread_ = lane::thread();
 };
 
 }  // namespace rf::gpu

@@ -42,6 +42,7 @@ class PlainAttend {
           static_cast<std::int64_t>(share.row_of(n)) * p.attention.heads + share.head_of(n);
       query(n)[i % stride] = p.queries[number * stride + i % stride];
     }
+    find_ranges();
     float sums[weighed][4 * wide] = {}, given[weighed][4 * wide];
     Partial total[weighed] = {};
     RF_NO_UNROLL
@@ -57,8 +58,10 @@ class PlainAttend {
       }
       lane::barrier();
     }
-    each(sums, [&](int j, int query) {
-      return [out = Output(p, share, query, total[j], weight_unit)](int d, float sum) { out.put(d, sum); };
+    each(sums, [&](int j, int query) RF_INLINE {
+      float* to = output_of(p, share, query);
+      const float inverse = inverse_of(p.attention, total[j], share.head_of(query), weight_unit);
+      return [=, this](int d, float sum) RF_INLINE { to[d] = sum * inverse * gate_of(p, share, query, d); };
     });
   }
 
@@ -66,8 +69,9 @@ class PlainAttend {
   template <class To>
   RF_DEVICE void chunk(const std::int32_t* pages, int number, To to) const {
     float given[weighed][4 * wide];
+    find_ranges();
     give_chunk(pages, number, given);
-    each(given, [&](int, int query) { return to(query, chunks[query]); });
+    each(given, [&](int, int query) RF_INLINE { return to(query, chunks[query]); });
   }
 
  private:
@@ -114,7 +118,9 @@ class PlainAttend {
       const int number = quarter + 4 * j;
       if (number >= count) break;
       const Visible visible = ranges[number];
-      const float s = with_slope(p, share, number, position, capped(acc[j] * a.scale, a.softcap));
+      float s = capped(acc[j] * a.scale, a.softcap);
+      if (a.slopes != nullptr)
+        s -= a.slopes[share.head_of(number)] * distance(p.batch.positions[share.row_of(number)], position);
       scores[64 * number + in_chunk] =
           position >= visible.first && position < visible.end ? s : minus_infinity;
     }
@@ -225,7 +231,6 @@ class PlainAttend {
   }
   // What a chunk gives under its own largest score goes to `given` and `chunks`.
   RF_DEVICE void give_chunk(const std::int32_t* pages, int number, float (&given)[weighed][4 * wide]) const {
-    find_ranges();
     load_first_values(pages, number * attend_chunk);
     score(pages, number * attend_chunk);
     soften();

@@ -22,13 +22,15 @@ struct RowOf<true, kv, size> {
 template <KvKind kv, int size>
 class AttendRow {
  public:
-  using Work = typename RowOf<takes_halves(kv), kv, size>::Work;
+  using Work = typename RowOf<takes_halves(kv, size), kv, size>::Work;
   // What adds up the chunks' results has in LDS, in place of heads.
   struct Merge {
     Partial partials[256], totals[attend_row_heads];
     Factors factors[256];
+    float inverse[attend_row_heads];
   };
   static_assert(sizeof(Merge) <= 4096 * sizeof(float));
+  static constexpr int chunks_at_once = size <= 256 ? 2 : 1;  // whose values are under way together
 
   RF_DEVICE AttendRow(const AttendParams& p, const Share& share, Four* lds)
       : p_(p), share_(share), work_(p, share, lds) {}
@@ -51,7 +53,7 @@ class AttendRow {
       const Head h = head_of(a, x, kind, number);
       prepare_head(a, h, s.row, position, head);
       lane::wave_barrier();
-      store_query(kv, head, a.key_dim, item < s.heads ? work_.query(item) : nullptr);
+      store_query(takes_halves(kv, size), head, a.key_dim, item < s.heads ? work_.query(item) : nullptr);
       if (kind != HeadKind::query)
         store_head(kv, p_.cache, place_of(p_.cache, pages, position, number), h, head);
       lane::wave_barrier();
@@ -59,16 +61,17 @@ class AttendRow {
     lane::barrier();
   }
 
-  // This block's chunks, for whoever adds up; the only one there is, to the output.
-  RF_DEVICE void run(const std::int32_t* pages, int first, int last, int count) const {
+  // This block's chunks, for whoever adds up; the only one there is, to the output with `direct`.
+  RF_DEVICE void run(const std::int32_t* pages, int first, int last, bool direct) {
     RF_NO_UNROLL
     for (int c = first + lane::block_y(); c <= last; c += p_.splits) {
-      work_.chunk(pages, c, [&](int query, const Partial& own) {
-        float* to = partial(query, c - first);
-        return [=, this](int d, float sum) {
-          if (count == 1) return Output(p_, share_, query, own, Work::weight_unit).put(d, sum);
-          if (d == 0) to[0] = own.largest, to[1] = own.weight;
-          to[2 + d] = sum;
+      work_.chunk(pages, c, [&](int query, const Partial& own) RF_INLINE {
+        float* to = direct ? output_of(p_, share_, query) : partial(query, c - first) + 2;
+        const float factor =
+            direct ? inverse_of(p_.attention, own, share_.head_of(query), Work::weight_unit) : 1.0f;
+        return [=](int d, float sum) RF_INLINE {
+          if (!direct && d == 0) to[-2] = own.largest, to[-1] = own.weight;
+          to[d] = sum * factor;
         };
       });
       lane::barrier();
@@ -139,21 +142,27 @@ class AttendRow {
         }
         lds.totals[lane::thread()] = total;
       }
+      const float* from[most];
+      const Factors* factors[most];
       RF_UNROLL
       for (int i = 0; i < most; ++i) {
-        const int value = lane::thread() + 256 * i, h = value / dim;
-        if (h >= heads) continue;
-        const float* from = partial(h, first) + 2 + value % dim;
-        const Factors* factors = lds.factors + h * at_once;
-        RF_UNROLL_BY(4)
-        for (int c = 0; c < here; ++c) sums[i] = merged(sums[i], from[c * stride], factors[c]);
+        const int value = lane::thread() + 256 * i, h = value / dim < heads ? value / dim : 0;
+        from[i] = partial(h, first) + 2 + value % dim;
+        factors[i] = lds.factors + h * at_once;
       }
+      RF_UNROLL_BY(chunks_at_once)
+      for (int c = 0; c < here; ++c) RF_UNROLL
+      for (int i = 0; i < most; ++i) sums[i] = merged(sums[i], from[i][c * stride], factors[i][c]);
     }
+    lane::barrier();
+    if (lane::thread() < heads)
+      lds.inverse[lane::thread()] = inverse_of(p_.attention, lds.totals[lane::thread()],
+                                               share_.head + lane::thread(), Work::weight_unit);
     lane::barrier();
     RF_UNROLL
     for (int i = 0; i < most; ++i) {
-      const int value = lane::thread() + 256 * i, h = value / dim;
-      if (h < heads) Output(p_, share_, h, lds.totals[h], Work::weight_unit).put(value % dim, sums[i]);
+      const int value = lane::thread() + 256 * i, h = value / dim, d = value % dim;
+      if (h < heads) output_of(p_, share_, h)[d] = sums[i] * lds.inverse[h] * gate_of(p_, share_, h, d);
     }
   }
 
@@ -197,11 +206,12 @@ RF_DEVICE void attend_row(const AttendParams& p) {
   const int own = first + lane::block_y();
   if (own > last) return;
   const int blocks = count < p.splits ? count : p.splits;
-  const AttendRow<kv, size> row(p, s, lds);
+  AttendRow<kv, size> row(p, s, lds);
   const std::int32_t* pages = p.batch.pages + s.sequence * p.batch.page_stride;
   row.prepare(pages, position, (last - own) % p.splits == 0);
-  row.run(pages, first, last, count);
-  if (count > 1 && row.is_last(blocks, flag)) row.add_up(count);
+  const bool direct = count == 1 && a.gated == 0;
+  row.run(pages, first, last, direct);
+  if (!direct && row.is_last(blocks, flag)) row.add_up(count);
 }
 
 #define RF_ATTEND_ROW(kv, size)                                  \

@@ -9,6 +9,7 @@
 //                                             body, in which its only argument is `p`
 //   RF_SHARED(type, name, count)   declares an array in the block's LDS
 //   RF_DEVICE                      marks functions that kernels call
+//   RF_INLINE                      after a lambda's parameters: it is inlined, as those functions are
 //   RF_UNROLL, RF_UNROLL_BY(n), RF_NO_UNROLL   before a loop: of constant bounds; n times; to be left as it is
 // and in rf::gpu::lane
 //   wave                           lanes that run together: 32 or 64
@@ -18,6 +19,10 @@
 //   wave_barrier()                 of the wave: likewise for what its lanes wrote to LDS
 //   device_fence()                 what was written before it is seen by other blocks before what is written after it
 //   shuffle(v, lane), shuffle_xor(v, mask)   float or int of another lane of the wave; all lanes take part
+//   uniform(v)                     v, which is the same in all lanes of a wave
+//   fresh(v)                       v, of which the compiler knows nothing: what follows from it is not kept in registers
+//                                  from one pass of a loop to the next
+//   in_order()                     loads are not moved across it, where the compiler would else fill registers with them
 //   dot4(a, b, c)                  c + the products of four signed bytes each
 //   select_bytes(low, high, index) byte j: that of the eight bytes high:low which byte j of index (0..7) names
 //   half_to_float(bits), float_to_half(value)   IEEE f16, rounding to nearest even
@@ -76,6 +81,8 @@ constexpr int operand_word(int row, int quad) {
 }
 
 }  // namespace rf::gpu
+
+#define RF_INLINE __attribute__((always_inline))
 
 #if defined(RF_SIM)
 #include <sim/lane_sim.h>  // of tests/

@@ -54,6 +54,17 @@ RF_DEVICE void wave_barrier() {
   __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, "wavefront");
 }
 
+RF_DEVICE int uniform(int v) {
+  return __builtin_amdgcn_readfirstlane(v);
+}
+RF_DEVICE int fresh(int v) {
+  asm volatile("" : "+v"(v));
+  return v;
+}
+RF_DEVICE void in_order() {
+  __builtin_amdgcn_sched_barrier(0);
+}
+
 RF_DEVICE int shuffle(int v, int lane) {
   return __builtin_amdgcn_ds_bpermute(4 * lane, v);
 }
@@ -126,11 +137,6 @@ RF_DEVICE void let_next_start() {}
 typedef int Native4 __attribute__((ext_vector_type(4)));
 typedef int Native8 __attribute__((ext_vector_type(8)));
 typedef int Native2 __attribute__((ext_vector_type(2)));
-
-// Nothing is moved across it: what products of many half blocks would load early does not stay in registers.
-RF_DEVICE void in_order() {
-  __builtin_amdgcn_sched_barrier(0);
-}
 
 #if defined(__GFX11__) || defined(__GFX12__) || defined(__gfx908__) || defined(__gfx90a__) || \
     defined(__gfx940__) || defined(__gfx941__) || defined(__gfx942__) || defined(__gfx950__)
@@ -423,6 +429,7 @@ struct HalfUnit {
 };
 #else
 inline constexpr bool without_half_unit = true;
+struct HalfUnit;
 #endif
 
 }  // namespace rf::gpu::lane

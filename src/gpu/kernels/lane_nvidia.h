@@ -50,6 +50,15 @@ RF_DEVICE void device_fence() {
   __nvvm_membar_gl();
 }
 
+RF_DEVICE int uniform(int v) {
+  return v;
+}
+RF_DEVICE int fresh(int v) {
+  asm volatile("" : "+r"(v));
+  return v;
+}
+RF_DEVICE void in_order() {}
+
 RF_DEVICE int shuffle(int v, int lane) {
   return __nvvm_shfl_sync_idx_i32(~0u, v, lane, 31);
 }

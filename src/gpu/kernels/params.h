@@ -302,10 +302,15 @@ struct AttendParams {
 // The SIZE that serves heads of these dims.
 constexpr int attend_size(int key_dim, int value_dim) {
   const int dim = key_dim > value_dim ? key_dim : value_dim;
-  return dim <= 128 ? 128 : dim <= 256 ? 256 : 576;
+  return dim <= 64 ? 64 : dim <= 128 ? 128 : dim <= 256 ? 256 : 576;
+}
+// Likewise of rf_attend_row_KV_SIZE.
+constexpr int attend_row_size(int key_dim, int value_dim) {
+  const int size = attend_size(key_dim, value_dim);
+  return size < 128 ? 128 : size;
 }
 constexpr int attend_queries(int size) {
-  return size <= 128 ? 128 : 16;
+  return size <= 128 ? 128 : size <= 256 ? 16 : 8;
 }
 constexpr int attend_heads(int size) {
   return size <= 128 ? 32 : size <= 256 ? 16 : 8;

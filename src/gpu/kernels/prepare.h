@@ -29,8 +29,13 @@ RF_DEVICE Head head_of(const AttentionView& a, const float* row, HeadKind kind, 
   return h;
 }
 
-RF_DEVICE const NormView& norm_of(const AttentionView& a, HeadKind kind) {
-  return kind == HeadKind::query ? a.q_norm : kind == HeadKind::key ? a.k_norm : a.v_norm;
+RF_DEVICE NormView norm_of(const AttentionView& a, HeadKind kind) {
+  const auto of = [kind](auto query, auto key, auto value) RF_INLINE {
+    return kind == HeadKind::query ? query : kind == HeadKind::key ? key : value;
+  };
+  return {of(a.q_norm.weight, a.k_norm.weight, a.v_norm.weight),
+          of(a.q_norm.bias, a.k_norm.bias, a.v_norm.bias), of(a.q_norm.kind, a.k_norm.kind, a.v_norm.kind),
+          of(a.q_norm.eps, a.k_norm.eps, a.v_norm.eps)};
 }
 
 // Mean and inverse deviation of value(0 .. n), by 32 lanes, four neighbours at a time. All lanes of a wave
@@ -59,7 +64,7 @@ RF_DEVICE Moments moments_of_lanes(const NormView& norm, bool centred, int n, Va
 // head[0 .. dim) = the head, ready; LDS of 32 lanes. Norms over a whole row come before the rotation.
 RF_DEVICE void prepare_head(const AttentionView& a, const Head& h, int row, int position, float* head) {
   const int in_32 = lane::thread() & 31;
-  const NormView& norm = norm_of(a, h.kind);
+  const NormView norm = norm_of(a, h.kind);
   const auto on = [](const NormView& n) { return n.kind != NormKind::off; };
   const auto centred = [](const NormView& n) { return n.kind == NormKind::layer; };
   const bool any = on(a.q_norm) || on(a.k_norm) || on(a.v_norm);
@@ -116,9 +121,9 @@ RF_DEVICE void prepare_head(const AttentionView& a, const Head& h, int row, int 
 
 // A ready query to where attention reads it (params.h), unless that is null, by 32 lanes; all lanes of a wave
 // take part.
-RF_DEVICE void store_query(KvKind kv, const float* head, int dim, float* to) {
+RF_DEVICE void store_query(bool halves, const float* head, int dim, float* to) {
   const int in_32 = lane::thread() & 31, dims = (dim + 31) / 32 * 32;
-  if (!takes_halves(kv)) {
+  if (!halves) {
     for (int k = in_32; to != nullptr && k < dims; k += 32) to[k] = k < dim ? head[k] : 0.0f;
     return;
   }

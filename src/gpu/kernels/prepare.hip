@@ -61,7 +61,7 @@ RF_KERNEL(rf_attend_prepare, PrepareParams, 128, 4) {
   prepare_head(a, h, row, position, head);
   lane::wave_barrier();
   const std::int64_t query = static_cast<std::int64_t>(row) * a.heads + number;
-  store_query(p.kv, head, a.key_dim,
+  store_query(takes_halves(p.kv, attend_size(a.key_dim, a.value_dim)), head, a.key_dim,
               stores && kind == HeadKind::query ? p.queries + query * query_floats(a.key_dim) : nullptr);
   if (!stores || kind == HeadKind::query) return;
   const std::int32_t* pages = p.batch.pages + p.batch.sequences[row] * p.batch.page_stride;
