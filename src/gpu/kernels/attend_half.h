@@ -4,9 +4,9 @@
 // precision. Keys and values are the halves of the cache, or codes, which halves hold exactly: the scales of
 // keys are multiplied in after the products of their 32 elements, those of values before, into the weights.
 //
-// Either each wave has tiles of 16 queries of its own, and all of their scores, weights and values; or one tile
-// is shared: each wave then scores 16 positions, turns all scores into weights, and weighs every so many-th 16
-// dims of the values. What a query gets is the same to the bit.
+// Either each wave has tiles of 16 queries of its own, and all of their scores, weights and values; or one
+// tile is shared: each wave then scores 16 positions, turns all scores into weights, and weighs every so
+// many-th 16 dims of the values. What a query gets is the same to the bit.
 #pragma once
 #include "gpu/kernels/attend_stage.h"
 
