@@ -107,7 +107,7 @@ void add_answer(CLI::App& app, AnswerOptions& answer) {
                    ? ""
                    : "expected -1 or at least 1, found " + text;
       });
-  add("--temperature", sampling.temperature, "0: always the best token")->check(CLI::NonNegativeNumber);
+  add("--temperature", sampling.temperature, "0: always the best token")->check(CLI::Range(0.0, 1e9));
   add("--top-k", sampling.top_k, "Choose among so many tokens; 0: all")->check(CLI::Range(-1, 1 << 30));
   add("--top-p", sampling.top_p, "Choose among the best tokens of this total probability")
       ->check(CLI::Range(0.0, 1.0));
