@@ -76,6 +76,8 @@ bool plain_matmul(const TiledWeight& w, int t, const PackedRows& in, int rows, s
                   float* out);
 bool scaled_matmul(const TiledWeight& w, int t, const PackedRows& in, int rows, std::uint8_t* scratch,
                    float* out);
+bool spread_matmul(const TiledWeight& w, int t, const PackedRows& in, int rows, std::uint8_t* scratch,
+                   float* out);
 bool grid_matmul(const TiledWeight& w, int t, const PackedRows& in, int rows, std::uint8_t* scratch,
                  float* out);
 

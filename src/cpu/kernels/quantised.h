@@ -29,7 +29,7 @@ Tile tile_at(const TiledWeight& w, const std::uint8_t* base, int block, int half
 
 // The f16 scale and (signed) min of a block; groups may have codes for each.
 template <class Fmt>
-GroupScale block_scale(const Tile& t) {
+[[gnu::always_inline]] inline GroupScale block_scale(const Tile& t) {
   GroupScale s{F::zero(), F::zero()};
   if constexpr (!OwnScale<Fmt>) {
     s.scale = F::load_f16(reinterpret_cast<const std::uint16_t*>(t.field[0]));
@@ -42,9 +42,10 @@ GroupScale block_scale(const Tile& t) {
   return s;
 }
 
-// Scale and min of group g of a block, in f32.
+// Scale and min of group g of a block, in f32. Inlined whatever it costs: where g is known, what finds its
+// bits is known as well.
 template <class Fmt>
-GroupScale group_scale(const Tile& t, GroupScale s, int g) {
+[[gnu::always_inline]] inline GroupScale group_scale(const Tile& t, GroupScale s, int g) {
   if constexpr (OwnScale<Fmt>) {
     s.scale = Fmt::template scale<F, B>(t, g);
   } else if constexpr (Fmt::sub_scales) {
@@ -60,7 +61,7 @@ concept Gathered = requires(Tile t, V (&out)[8]) { Fmt::codes_of_32(t, 0, out); 
 // Quads [first, first + n) of block s of 32 columns. Points are looked up for the whole block, when its first
 // quad is asked for.
 template <class Fmt, int n>
-inline void load_codes(const Tile& t, int s, int first, V (&codes)[8]) {
+[[gnu::always_inline]] inline void load_codes(const Tile& t, int s, int first, V (&codes)[8]) {
   if constexpr (Gathered<Fmt>) {
     if (first == 0) Fmt::codes_of_32(t, s, codes);
   } else {
