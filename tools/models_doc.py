@@ -31,7 +31,7 @@ MODELS = {
     "gemma2": "Gemma 2",
     "gemma3": "Gemma 3, text",
     "gemma3n": "Gemma 3n, text",
-    "gemma4": "Gemma 4 without experts, text",
+    "gemma4": "Gemma 4, text, dense and with experts",
     "gemma-embedding": "EmbeddingGemma",
     "phi2": "Phi 1, 1.5 and 2",
     "phi3": "Phi 3, 3.5 and 4",

@@ -75,10 +75,10 @@ template <class Fmt, int n>
 // bandwidth unused, and so do requests in bursts, over shorter distances, or into the first-level cache.
 class NextTile {
  public:
-  // Each half of a tile asks for half of the next.
-  NextTile(const TiledWeight& w, const std::uint8_t* tile, int half)
+  // `parts` of the tile's halves, `half` the first of them, ask for as much of the next.
+  NextTile(const TiledWeight& w, const std::uint8_t* tile, int half, int parts)
       : at_(tile + w.tile_bytes + w.tile_bytes / halves * static_cast<std::size_t>(half)),
-        piece_(static_cast<std::int64_t>(w.tile_bytes) * 32 / w.columns / halves) {}
+        piece_(static_cast<std::int64_t>(w.tile_bytes) * 32 / w.columns * parts / halves) {}
   // Once for every 32 columns.
   void fetch_piece() {
     for (std::int64_t i = 0; i < piece_; i += 64) __builtin_prefetch(at_ + i, 0, 2);
@@ -90,6 +90,39 @@ class NextTile {
   std::int64_t piece_;
 };
 
+// One row, all of a tile: codes are unpacked where they are multiplied.
+template <class Fmt>
+void one_row(const TiledWeight& w, const std::uint8_t* base, const PackedRows& in, int row, float* out) {
+  using D = DotsOf<Fmt>;
+  constexpr int subs = Fmt::elements / 32;
+  const int blocks = static_cast<int>(w.columns / Fmt::elements);
+  F acc[halves];
+  for (int h = 0; h < halves; ++h) acc[h] = F::zero();
+  NextTile next(w, base, 0, halves);
+  for (int block = 0; block < blocks; ++block) {
+    Tile t[halves];
+    GroupScale whole[halves], scale[halves];
+    for (int h = 0; h < halves; ++h) {
+      t[h] = tile_at<Fmt>(w, base, block, h);
+      whole[h] = block_scale<Fmt>(t[h]);
+    }
+    RF_UNROLL(RF_UNROLLED_BLOCKS)
+    for (int s = 0; s < subs; ++s) {
+      next.fetch_piece();
+      const std::int64_t at = static_cast<std::int64_t>(block * subs + s) * in.rows + row;
+      const std::int64_t sum_at = 2 * static_cast<std::int64_t>(block * subs + s) * in.rows + row;
+      RF_UNROLL(2)
+      for (int g = 0; g < D::groups; ++g) {
+        for (int h = 0; h < halves; ++h) scale[h] = group_scale<Fmt>(t[h], whole[h], s * D::groups + g);
+        add_group<D>(
+            acc, [&](int h, int i) { return Fmt::template codes<V>(t[h], s, g * D::quads + i); }, scale,
+            zero_of<Fmt>, in, at, sum_at, g);
+      }
+    }
+  }
+  for (int h = 0; h < halves; ++h) acc[h].store(out + h * lanes);
+}
+
 // Few rows: codes are unpacked in registers and used at once for all of them.
 template <class Fmt, int N>
 void direct(const TiledWeight& w, const std::uint8_t* base, int half, const PackedRows& in, int first,
@@ -99,7 +132,7 @@ void direct(const TiledWeight& w, const std::uint8_t* base, int half, const Pack
   const int blocks = static_cast<int>(w.columns / Fmt::elements);
   F acc[N];
   for (int c = 0; c < N; ++c) acc[c] = F::zero();
-  NextTile next(w, base, half);
+  NextTile next(w, base, half, 1);
   for (int block = 0; block < blocks; ++block) {
     const Tile t = tile_at<Fmt>(w, base, block, half);
     const GroupScale whole = block_scale<Fmt>(t);
@@ -162,14 +195,17 @@ template <class Fmt>
 void quantised(const TiledWeight& w, int t, const PackedRows& in, int rows, std::uint8_t* scratch,
                float* out) {
   const std::uint8_t* base = w.tile(t);
-  for (int half = 0; half < halves; ++half) {
-    float* to = out + half * lanes;
-    if (rows <= direct_rows)
-      by_columns<4>(rows,
-                    [&]<int N>(int first) { direct<Fmt, N>(w, base, half, in, first, to + 16 * first); });
-    else
-      panel_matmul(unpack<Fmt>(w, base, half, scratch), in, rows, to);
-  }
+  if (rows <= direct_rows)
+    by_columns<4>(rows, [&]<int N>(int first) {
+      if constexpr (N == 1 && !Gathered<Fmt>)
+        one_row<Fmt>(w, base, in, first, out + 16 * first);
+      else
+        for (int half = 0; half < halves; ++half)
+          direct<Fmt, N>(w, base, half, in, first, out + half * lanes + 16 * first);
+    });
+  else
+    for (int half = 0; half < halves; ++half)
+      panel_matmul(unpack<Fmt>(w, base, half, scratch), in, rows, out + half * lanes);
 }
 
 }  // namespace

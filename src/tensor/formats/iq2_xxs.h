@@ -58,10 +58,8 @@ struct SpreadIq2 {
   }
 
   template <class V>
-  static void codes_of_32(const Tile& t, int s, V (&out)[8]) {
-    ThreeBits::codes_of_32(t.field[2] + 192 * s, out);
-    const auto table = V::sixteen(values);
-    for (int i = 0; i < 8; ++i) out[i] = out[i].lookup(table);
+  static V codes(const Tile& t, int s, int i) {
+    return ThreeBits::codes<V>(t.field[2] + 192 * s, i).lookup(V::sixteen(values));
   }
   template <class B>
   static B scale_codes(const Tile& t, int g) {

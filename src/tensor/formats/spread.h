@@ -50,11 +50,11 @@ struct ThreeBits {
     for (int n = 0; n < 3; ++n) put_bits(of_32[4 * n], code >> n & 1, 3 + 4 * (i & 1));
   }
   template <class V>
-  static void codes_of_32(const std::uint8_t* words, V (&out)[8]) {
-    const V a = V::load(words), b = V::load(words + 64), c = V::load(words + 128);
-    const V last = a.bits(3, 0x11) | b.bits(2, 0x22) | c.bits(1, 0x44);
-    const V four[4] = {a, b, c, last};
-    for (int i = 0; i < 8; ++i) out[i] = four[i >> 1].bits(4 * (i & 1), 7);
+  static V codes(const std::uint8_t* words, int i) {
+    if (i < 6) return V::load(words + 64 * (i >> 1)).bits(4 * (i & 1), 7);
+    const V last =
+        V::load(words).bits(3, 0x11) | V::load(words + 64).bits(2, 0x22) | V::load(words + 128).bits(1, 0x44);
+    return last.bits(4 * (i & 1), 7);
   }
 };
 
