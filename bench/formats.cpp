@@ -1,7 +1,7 @@
 // The speed of each format's dot on each instruction set: one row of activations and one thread, weights that
 // come from memory. Prints, after the runs, a table of GB/s of the file's bytes and of the ratio to Q8_0.
 // Formats that are spread in memory (tensor/tiles.h) are measured compact as well. RF_CACHED=1: weights come
-// from the second-level cache instead.
+// from the second-level cache instead. RF_THREADS=n: n threads at once, each with weights of its own.
 #include <benchmark/benchmark.h>
 
 #include <cstdio>
@@ -110,6 +110,8 @@ class Table : public benchmark::ConsoleReporter {
 }  // namespace
 
 int main(int argc, char** argv) {
+  const char* wanted_threads = std::getenv("RF_THREADS");
+  const int threads = wanted_threads != nullptr ? std::max(std::atoi(wanted_threads), 1) : 1;
   std::vector<std::string> formats;
   for (std::uint32_t id = 0; id < 64; ++id) {
     const TypeInfo* info = find_type(id);
@@ -119,10 +121,12 @@ int main(int argc, char** argv) {
     for (const Room room : {Room::spread, Room::file}) {
       if (room == Room::file && !spreads) continue;
       formats.push_back(std::string(info->name) + (room == Room::file ? " compact" : ""));
-      for (const std::string& isa : cpu_isas())
-        benchmark::RegisterBenchmark((formats.back() + "/" + isa).c_str(), one_row, info->type, room,
-                                     std::cref(choose_kernels(isa)))
-            ->Unit(benchmark::kMillisecond);
+      for (const std::string& isa : cpu_isas()) {
+        auto* run = benchmark::RegisterBenchmark((formats.back() + "/" + isa).c_str(), one_row, info->type,
+                                                 room, std::cref(choose_kernels(isa)))
+                        ->Unit(benchmark::kMillisecond);
+        if (threads > 1) run->Threads(threads)->UseRealTime();
+      }
     }
   }
   benchmark::Initialize(&argc, argv);

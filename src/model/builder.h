@@ -44,7 +44,7 @@ class Builder {
   float number(std::string_view key, float fallback) const;
   bool flag(std::string_view key, bool fallback) const;
   std::string text(std::string_view key, const std::string& fallback) const;
-  std::vector<float> numbers_of(std::string_view key) const;            // empty where it is absent
+  std::vector<float> numbers_of(std::string_view key) const;  // empty where it is absent
   const std::string& path() const { return file_.path(); }
   [[noreturn]] void bad_key(std::string_view key, const std::string& expected) const;
 

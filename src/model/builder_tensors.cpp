@@ -101,7 +101,8 @@ Linear Builder::matrices(const std::string& name, std::int64_t columns, std::int
          tensor.shape[0], tensor.shape[1], tensor.shape[2], columns, rows, count);
   if (part.count > 0) {
     if (tensor.columns() != columns)
-      fail("{}: tensor '{}.weight' has rows of {}, expected {}", file_.path(), name, tensor.columns(), columns);
+      fail("{}: tensor '{}.weight' has rows of {}, expected {}", file_.path(), name, tensor.columns(),
+           columns);
     Tensor some = tensor;
     some.data = tensor.row(part.first);
     some.shape[1] = part.count;

@@ -134,8 +134,8 @@ struct Routing {
   enum class Gating : std::uint8_t { softmax, sigmoid, softmax_of_chosen, sparse_mixer };
   int experts = 0, used = 0;
   Gating gating = Gating::softmax;
-  float logit_scale = 1;  // of what the router gives; not of sparse_mixer
-  WeightId bias = none;   // f32 [experts], for the choice alone
+  float logit_scale = 1;    // of what the router gives; not of sparse_mixer
+  WeightId bias = none;     // f32 [experts], for the choice alone
   WeightId factors = none;  // f32 [experts], which the weights of the chosen are multiplied with last
   int groups = 1, groups_used = 1;
   bool normalise = false;  // the chosen weights are divided by their sum

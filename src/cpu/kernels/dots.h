@@ -36,16 +36,18 @@ template <class D, int H, class Codes>
 static inline void add_group(F (&acc)[H], Codes codes, const GroupScale (&s)[H], int zero,
                              const PackedRows& in, std::int64_t at, std::int64_t sum_at, int g) {
   const std::int8_t* a = in.codes + 32 * at + 4 * D::quads * g;
-  const std::int32_t total =
-      D::groups == 2 ? in.sums[sum_at + g * in.rows] : in.sums[sum_at] + in.sums[sum_at + in.rows];
+  // In vectors throughout: numbers that go there from general registers are slow to arrive.
+  const I total = D::groups == 2 ? I::set1(in.sums[sum_at + g * in.rows])
+                                 : I::set1(in.sums[sum_at]) + I::set1(in.sums[sum_at + in.rows]);
+  const I shortfall = zero == 0 ? I::zero() : total * I::set1(-zero);
   I sum[H];
-  for (int h = 0; h < H; ++h) sum[h] = I::set1(-zero * total);
+  for (int h = 0; h < H; ++h) sum[h] = shortfall;
   dot<D::fits, D::quads>(sum, codes, a);
   const float d = in.scale[at];
   RF_UNROLL(2)
   for (int h = 0; h < H; ++h) {
     acc[h] = fma(to_float(sum[h]), s[h].scale * F::set1(d), acc[h]);
-    if constexpr (D::has_min) acc[h] = fma(s[h].min, F::set1(d * static_cast<float>(total)), acc[h]);
+    if constexpr (D::has_min) acc[h] = fma(s[h].min, F::set1(d) * to_float(total), acc[h]);
   }
 }
 

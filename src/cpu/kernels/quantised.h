@@ -73,21 +73,23 @@ template <class Fmt, int n>
 // Decoding reads every weight once. While a tile is multiplied, piece by piece the next one, which follows it
 // in memory, is asked for into the second-level cache: hardware prefetching alone leaves a third of the
 // bandwidth unused, and so do requests in bursts, over shorter distances, or into the first-level cache.
+template <class Fmt, int parts>
 class NextTile {
  public:
   // `parts` of the tile's halves, `half` the first of them, ask for as much of the next.
-  NextTile(const TiledWeight& w, const std::uint8_t* tile, int half, int parts)
-      : at_(tile + w.tile_bytes + w.tile_bytes / halves * static_cast<std::size_t>(half)),
-        piece_(static_cast<std::int64_t>(w.tile_bytes) * 32 / w.columns * parts / halves) {}
+  NextTile(const TiledWeight& w, const std::uint8_t* tile, int half)
+      : at_(tile + w.tile_bytes + w.tile_bytes / halves * static_cast<std::size_t>(half)) {}
   // Once for every 32 columns.
   void fetch_piece() {
-    for (std::int64_t i = 0; i < piece_; i += 64) __builtin_prefetch(at_ + i, 0, 2);
-    at_ += piece_;
+    RF_UNROLL(16)
+    for (int i = 0; i < piece; i += 64) __builtin_prefetch(at_ + i, 0, 2);
+    at_ += piece;
   }
 
  private:
+  static constexpr int piece =
+      static_cast<int>(sizeof(typename Fmt::Block)) * 16 * 32 / Fmt::elements * parts / halves;
   const std::uint8_t* at_;
-  std::int64_t piece_;
 };
 
 // One row, all of a tile: codes are unpacked where they are multiplied.
@@ -98,7 +100,8 @@ void one_row(const TiledWeight& w, const std::uint8_t* base, const PackedRows& i
   const int blocks = static_cast<int>(w.columns / Fmt::elements);
   F acc[halves];
   for (int h = 0; h < halves; ++h) acc[h] = F::zero();
-  NextTile next(w, base, 0, halves);
+  NextTile<Fmt, halves> next(w, base, 0);
+  std::int64_t at = row, sum_at = row;  // in the activations' blocks and their sums
   for (int block = 0; block < blocks; ++block) {
     Tile t[halves];
     GroupScale whole[halves], scale[halves];
@@ -109,8 +112,6 @@ void one_row(const TiledWeight& w, const std::uint8_t* base, const PackedRows& i
     RF_UNROLL(RF_UNROLLED_BLOCKS)
     for (int s = 0; s < subs; ++s) {
       next.fetch_piece();
-      const std::int64_t at = static_cast<std::int64_t>(block * subs + s) * in.rows + row;
-      const std::int64_t sum_at = 2 * static_cast<std::int64_t>(block * subs + s) * in.rows + row;
       RF_UNROLL(2)
       for (int g = 0; g < D::groups; ++g) {
         for (int h = 0; h < halves; ++h) scale[h] = group_scale<Fmt>(t[h], whole[h], s * D::groups + g);
@@ -118,6 +119,8 @@ void one_row(const TiledWeight& w, const std::uint8_t* base, const PackedRows& i
             acc, [&](int h, int i) { return Fmt::template codes<V>(t[h], s, g * D::quads + i); }, scale,
             zero_of<Fmt>, in, at, sum_at, g);
       }
+      at += in.rows;
+      sum_at += 2 * std::int64_t{in.rows};
     }
   }
   for (int h = 0; h < halves; ++h) acc[h].store(out + h * lanes);
@@ -132,7 +135,7 @@ void direct(const TiledWeight& w, const std::uint8_t* base, int half, const Pack
   const int blocks = static_cast<int>(w.columns / Fmt::elements);
   F acc[N];
   for (int c = 0; c < N; ++c) acc[c] = F::zero();
-  NextTile next(w, base, half, 1);
+  NextTile<Fmt, 1> next(w, base, half);
   for (int block = 0; block < blocks; ++block) {
     const Tile t = tile_at<Fmt>(w, base, block, half);
     const GroupScale whole = block_scale<Fmt>(t);

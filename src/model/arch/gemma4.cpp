@@ -1,6 +1,6 @@
-// Gemma 4, text: the last layers read the caches of earlier ones, and every layer may add an input of its own,
-// made once from the token and its embedding. With experts, a dense network and a mixture read the same rows,
-// each normed before and after, and their sum is normed once more.
+// Gemma 4, text: the last layers read the caches of earlier ones, and every layer may add an input of its
+// own, made once from the token and its embedding. With experts, a dense network and a mixture read the same
+// rows, each normed before and after, and their sum is normed once more.
 #include "model/arch/gemma4.h"
 
 #include <cmath>
@@ -77,10 +77,10 @@ SlotId dense_and_experts(Builder& b, SlotId x, const Layer& w, float out_scale) 
   const Norm router_norm{.kind = Norm::Kind::rms,
                          .weight = b.numbers(w["ffn_gate_inp.scale"], hidden),
                          .eps = b.spec().norm_eps};
-  const SlotId sum = b.experts(
-      x, w, routing,
-      {.norm = "pre_ffw_norm_2", .activation = Activation::gelu_tanh, .router_norm = router_norm},
-      {.add = dense, .post = "post_ffw_norm_2"});
+  const SlotId sum =
+      b.experts(x, w, routing,
+                {.norm = "pre_ffw_norm_2", .activation = Activation::gelu_tanh, .router_norm = router_norm},
+                {.add = dense, .post = "post_ffw_norm_2"});
   return b.row(Row::Kind::norm,
                {.x = sum,
                 .add = x,
