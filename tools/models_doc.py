@@ -77,6 +77,7 @@ MODELS = {
     "orion": "Orion 14B",
     "xverse": "XVERSE",
     "arcee": "AFM 4.5B",
+    "deci": "Llama 3.1 Nemotron 51B and Ultra 253B, Llama 3.3 Nemotron Super 49B, DeciLM",
     "seed_oss": "Seed-OSS 36B",
     "dots1": "dots.llm1",
     "bailingmoe": "Ling 1",

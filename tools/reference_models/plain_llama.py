@@ -34,6 +34,7 @@ class Shape:
     causal: bool = True               # else an encoder, whose result are the normed rows
     joined: bool = False              # gate and up are one matrix of the file
     last: str = "output_norm"
+    left_out: tuple = ()              # of each layer "attention", all of it but its last matrix ("scores"), the "network", or ""
     layer_norm: bool = False          # with a bias unless `bare_norms`
     bare_norms: bool = False
     qkv_bias: bool = False
@@ -54,7 +55,7 @@ class Model:
     def __init__(self, name, shape):
         self.w, self.shape = Weights(name), shape
         self.table = self.w.embeddings("token_embd", golden.VOCABULARY)
-        self.layers = [self._layer(i) for i in range(LAYERS)]
+        self.layers = [self._layer(i) for i in range(len(shape.left_out) or LAYERS)]
         self.last = self._norm(shape.last)
         self.output = self.w.matrix("output", golden.VOCABULARY, HIDDEN) if shape.causal else None
 
@@ -72,19 +73,41 @@ class Model:
 
     def _layer(self, i):
         s, p, kv = self.shape, f"blk.{i}.", DIM * self.shape.kv_heads
-        layer = {"attn_norm": self._norm(p + "attn_norm"), "ffn_norm": self._norm(p + s.ffn_norm)}
-        if s.fused:
-            layer["qkv"] = self._linear(p + "attn_qkv", HIDDEN + 2 * kv, HIDDEN, s.qkv_bias, 1.5)
+        left_out = s.left_out[i] if s.left_out else ""
+        layer = {"attn_norm": self._norm(p + "attn_norm") if left_out != "attention" else None,
+                 "ffn_norm": self._norm(p + s.ffn_norm) if left_out != "network" else None}
+        if left_out in ("attention", "scores"):
+            pass
+        elif s.fused:
+            qkv = self._linear(p + "attn_qkv", HIDDEN + 2 * kv, HIDDEN, s.qkv_bias, 1.5)
         else:
             parts = [self._linear(p + "attn_" + part, rows, HIDDEN, s.qkv_bias, 1.5)
                      for part, rows in (("q", HIDDEN), ("k", kv), ("v", kv))]
-            layer["qkv"] = lambda x: numpy.concatenate([part(x) for part in parts], -1)
-        layer["o"] = self._linear(p + "attn_output", HIDDEN, HIDDEN, s.biases)
+            qkv = lambda x: numpy.concatenate([part(x) for part in parts], -1)
+        if left_out != "attention":
+            layer["attend"] = out = self._linear(p + "attn_output", HIDDEN, HIDDEN, s.biases)
         if s.head_norms:
-            layer["q_norm"], layer["k_norm"] = self._norm(p + "attn_q_norm", DIM), self._norm(p + "attn_k_norm", DIM)
+            q_norm, k_norm = self._norm(p + "attn_q_norm", DIM), self._norm(p + "attn_k_norm", DIM)
+        else:
+            q_norm = k_norm = lambda x: x
+        if left_out not in ("attention", "scores"):
+            layer["attend"] = lambda x: out(self._attention(qkv(x), q_norm, k_norm))
         sparse = s.experts is not None and i >= s.experts.dense
-        layer["ffn"] = self._experts(p) if sparse else self._network(p, FFN, "")
+        if left_out != "network":
+            layer["ffn"] = self._experts(p) if sparse else self._network(p, FFN, "")
         return layer
+
+    def _attention(self, qkv, q_norm, k_norm):
+        s, kv, n, bias = self.shape, DIM * self.shape.kv_heads, len(qkv), None
+        if s.rotate is None:
+            bias = -alibi_slopes(HEADS)[:, None, None] * numpy.abs(numpy.arange(n)[:, None] - numpy.arange(n))
+        if s.clamp:
+            qkv = qkv.clip(-s.clamp, s.clamp)
+        q, k, v = heads(qkv[:, :HIDDEN], HEADS), heads(qkv[:, HIDDEN:HIDDEN + kv], s.kv_heads), heads(qkv[:, -kv:], s.kv_heads)
+        q, k = q_norm(q), k_norm(k)
+        if s.rotate is not None:
+            q, k = self._turn(q), self._turn(k)
+        return attention(q, k, v, bias, s.causal)
 
     def _network(self, p, ffn, suffix):
         s = self.shape
@@ -128,28 +151,19 @@ class Model:
 
     def compute(self, ids):
         """Logits, or the rows of an encoder."""
-        s, x, n = self.shape, self.table[ids], len(ids)
-        kv, bias = DIM * s.kv_heads, None
-        if s.rotate is None:
-            bias = -alibi_slopes(HEADS)[:, None, None] * numpy.abs(numpy.arange(n)[:, None] - numpy.arange(n))
+        x = self.table[ids]
         for layer in self.layers:
-            qkv = layer["qkv"](layer["attn_norm"](x))
-            if s.clamp:
-                qkv = qkv.clip(-s.clamp, s.clamp)
-            q, k, v = heads(qkv[:, :HIDDEN], HEADS), heads(qkv[:, HIDDEN:HIDDEN + kv], s.kv_heads), heads(qkv[:, -kv:], s.kv_heads)
-            if s.head_norms:
-                q, k = layer["q_norm"](q), layer["k_norm"](k)
-            if s.rotate is not None:
-                q, k = self._turn(q), self._turn(k)
-            x = x + layer["o"](attention(q, k, v, bias, s.causal))
-            x = x + layer["ffn"](layer["ffn_norm"](x))
-        return self.last(x) @ self.output.T if s.causal else self.last(x)
+            if layer["attn_norm"] is not None:
+                x = x + layer["attend"](layer["attn_norm"](x))
+            if layer["ffn_norm"] is not None:
+                x = x + layer["ffn"](layer["ffn_norm"](x))
+        return self.last(x) @ self.output.T if self.shape.causal else self.last(x)
 
 
 def _make(root, name, architecture, reference, shape, keys=None):
     model = Model(name, shape)
     norm = "attention.layer_norm_epsilon" if shape.layer_norm else "attention.layer_norm_rms_epsilon"
-    all_keys = {"block_count": LAYERS, "context_length": 128, "embedding_length": HIDDEN, "feed_forward_length": FFN,
+    all_keys = {"block_count": len(model.layers), "context_length": 128, "embedding_length": HIDDEN, "feed_forward_length": FFN,
                 "attention.head_count": HEADS, "attention.head_count_kv": shape.kv_heads,
                 norm: 1e-5 if shape.layer_norm else 1e-6}
     if shape.rotate is not None:
@@ -185,6 +199,13 @@ def dense(root):
           Shape(rotate=rotate_halves, layer_norm=True, qkv_bias=True, biases=True, fused=True, gated=None))
 
 
+def searched(root):
+    _make(root, "deci", "deci", "from arXiv:2411.19146 and the published code of Llama Nemotron: parts of layers left out",
+          Shape(left_out=("", "scores", "attention", "network")),
+          {"attention.head_count": [HEADS, HEADS, 0, HEADS], "attention.head_count_kv": [2, 0, 0, 2],
+           "feed_forward_length": [FFN, FFN, FFN, 0], "attention.key_length": DIM, "attention.value_length": DIM})
+
+
 def sparse(root):
     _make(root, "deepseek", "deepseek", "from arXiv:2401.06066: shared experts, weights as the softmax gives them",
           Shape(kv_heads=HEADS, experts=Experts(shared=2, dense=1)))
@@ -206,4 +227,4 @@ def encoders(root):
                                                                      last="enc.output_norm"))
 
 
-FAMILIES = [dense, sparse, encoders]
+FAMILIES = [dense, searched, sparse, encoders]
