@@ -84,11 +84,10 @@ std::string table() {
   for (std::uint32_t id = 0; id < 256; ++id) {
     const TypeInfo* info = find_type(id);
     if (info == nullptr) continue;
-    out +=
-        fmt::format("| {} | {} | {} | {} | {:.4g} | {} | {} | {} | {} | {} |\n", info->name, id,
-                    info->block_elements, info->block_bytes, bits(*info), kept_bits(info->type),
-                    recorded.contains(id) ? "recorded blocks" : "single values", dot_of(info->type),
-                    can_encode(info->type) ? "yes" : "-", cases_of(info->type));
+    out += fmt::format("| {} | {} | {} | {} | {:.4g} | {} | {} | {} | {} | {} |\n", info->name, id,
+                       info->block_elements, info->block_bytes, bits(*info), kept_bits(info->type),
+                       recorded.contains(id) ? "recorded blocks" : "single values", dot_of(info->type),
+                       can_encode(info->type) ? "yes" : "-", cases_of(info->type));
   }
   return out;
 }
