@@ -288,6 +288,7 @@ void Lowering::route(const Step& step) {
   RouteParams p{};
   p.logits = layout_.temporary(0);
   p.bias = layout_.vector(routing.bias);
+  p.factors = layout_.vector(routing.factors);
   p.routes = layout_.slot(step.out);
   p.count = rows();
   p.experts = routing.experts;
@@ -296,6 +297,7 @@ void Lowering::route(const Step& step) {
   p.groups = routing.groups;
   p.groups_used = routing.groups_used;
   p.normalise = routing.normalise ? 1 : 0;
+  p.logit_scale = routing.logit_scale;
   p.scale = routing.scale;
   add("rf_route", p, bucket_.rows);
 }

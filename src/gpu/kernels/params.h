@@ -324,11 +324,12 @@ struct BestParams {
 inline constexpr int most_experts = 1024;
 struct RouteParams {
   const float* logits;
-  const float* bias;  // or null
-  float* routes;      // [rows][2 * used]
+  const float* bias;     // or null
+  const float* factors;  // or null
+  float* routes;         // [rows][2 * used]
   RowCount count;
   std::int32_t experts, used, gating, groups, groups_used, normalise;
-  float scale;
+  float logit_scale, scale;
 };
 
 // rf_group, grid 1, block 256: sorts the pairs of all rows by expert, stably: order and starts of

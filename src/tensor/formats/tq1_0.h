@@ -1,6 +1,6 @@
 // TQ1_0: 256 elements, d * (digit - 1), five base-3 digits in a byte.
 #pragma once
-#include "tensor/formats/format.h"
+#include "tensor/formats/tq2_0.h"
 
 namespace rf {
 
@@ -28,6 +28,15 @@ struct TQ1_0 {
     for (int k = 0; k < 160; ++k) y[k] = value(b.qs[k & 31], k >> 5);
     for (int k = 0; k < 80; ++k) y[160 + k] = value(b.qs[32 + (k & 15)], k >> 4);
     for (int k = 0; k < 16; ++k) y[240 + k] = value(b.qh[k & 3], k >> 2);
+  }
+
+  // Spread (formats/spread.h), it is TQ2_0.
+  using Spread = TQ2_0;
+  static void spread(const Block& b, Spread::Block& out) {
+    out.d = b.d;
+    for (int k = 0; k < 160; ++k) Spread::put(out, k, digit(b.qs[k & 31], k >> 5));
+    for (int k = 0; k < 80; ++k) Spread::put(out, 160 + k, digit(b.qs[32 + (k & 15)], k >> 4));
+    for (int k = 0; k < 16; ++k) Spread::put(out, 240 + k, digit(b.qh[k & 3], k >> 2));
   }
 
   template <class V>
