@@ -135,6 +135,10 @@ struct MatrixUnit {
     for (int w = 0; w < words; ++w) a.w[w] = rows[operand_word(lane & 15, weight_quad(lane, w))];
     return a;
   }
+  static constexpr int quad_at(int place) { return place; }
+  static void load_weights(const std::uint32_t* rows, int lane, std::uint32_t (&out)[words]) {
+    for (int w = 0; w < words; ++w) out[w] = rows[operand_word(lane & 15, weight_quad(lane, w))];
+  }
   static Activations read(const std::int8_t* rows, int stride, int lane) {
     Activations a;
     const int row = lane & 15;

@@ -313,6 +313,11 @@ struct MatrixUnit {
     }
   }
 #endif
+  static constexpr int quad_at(int place) { return place; }
+  static RF_DEVICE void load_weights(const std::uint32_t* rows, int lane, std::uint32_t (&out)[words]) {
+    RF_UNROLL
+    for (int w = 0; w < words; ++w) out[w] = rows[operand_word(weight_row(lane, w), weight_quad(lane, w))];
+  }
 #if !(defined(__gfx940__) || defined(__gfx941__) || defined(__gfx942__) || defined(__gfx950__))
   static RF_DEVICE void multiply(int (&c)[sums], const std::uint32_t (&weights)[words],
                                  const Activations& a) {
