@@ -98,6 +98,12 @@ inline Four load4(const void* p) {
 inline Four load4_once(const void* p) {
   return load4(p);
 }
+inline std::uint32_t load1_once(const void* p) {
+  sim::check_aligned(p, 4);
+  std::uint32_t one;
+  std::memcpy(&one, p, sizeof one);
+  return one;
+}
 inline Two load2_once(const void* p) {
   sim::check_aligned(p, 8);
   Two two;

@@ -23,7 +23,7 @@
 //   half_to_float(bits), float_to_half(value)   IEEE f16, rounding to nearest even
 //   exp2(x)                        relative error under 2e-7; results under 2^-126 may be 0
 //   load4(p)                       Four words from 16-byte-aligned memory that no one writes meanwhile
-//   load4_once(p), load2_once(p)   likewise, of memory that is read once: caches need not keep it
+//   load4_once(p), load2_once(p), load1_once(p)   likewise, of device memory that is read once: caches need not keep it
 //   prefetch(p)                    asks for the 128 bytes around p, where the machine can
 //   atomic_add(p, n)               the old value; relaxed, of the whole device
 //   wait_for_previous(), let_next_start()   programmatic dependent launch: before the first, nothing that the launch

@@ -97,6 +97,9 @@ RF_DEVICE Four load4_once(const void* p) {
 RF_DEVICE Two load2_once(const void* p) {
   return __builtin_bit_cast(Two, __nvvm_ldg_ui2(static_cast<const NativeTwo*>(p)));
 }
+RF_DEVICE std::uint32_t load1_once(const void* p) {
+  return __nvvm_ldg_ui(static_cast<const std::uint32_t*>(p));
+}
 
 RF_DEVICE void prefetch(const void* p) {
   asm volatile("prefetch.global.L2 [%0];" ::"l"(p));

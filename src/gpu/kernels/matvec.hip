@@ -100,15 +100,6 @@ struct Loaded {
   Words<4> codes[8];
   Floats<4> scale[Weights::groups], min[Weights::groups];
 };
-template <class Weights>
-RF_DEVICE Loaded<Weights> load_block(const Matrix& m, const std::uint8_t* base, int block) {
-  Loaded<Weights> w;
-  const Tile t = Weights::at(m, base, block, own_row());
-  Weights::codes(t, block, w.codes);
-  RF_UNROLL
-  for (int g = 0; g < Weights::groups; ++g) Weights::scale(t, block, g, w.scale[g], w.min[g]);
-  return w;
-}
 
 template <class Weights>
 RF_DEVICE void given_by_block(const Loaded<Weights>& w, int block, const Row& in, float (&given)[1][4]) {
@@ -169,7 +160,8 @@ class Matvec {
   RF_DEVICE void start(int number_of_matrix) {
     if (!walk_.has(0)) return;
     ask_for_first_tile(p_, walk_, number_of_matrix);
-    next_ = load({0, 0, 0}, number_of_matrix);
+    begin(0, 0, number_of_matrix);
+    load();
   }
 
   // sums: LDS [4][strands][16], so that those of a tile are read while the next are made.
@@ -177,7 +169,6 @@ class Matvec {
     if (!walk_.has(0)) return;
     Strand<1> strand(exchange);
     const int together = p_.packed.codes != nullptr ? 2 : 1;
-    typename Walk::At at{0, 0, 0};
     float kept = 0;  // of the first of two tiles; of the second its own
     RF_NO_UNROLL
     for (int turn = 0; walk_.has(turn); ++turn) {
@@ -194,12 +185,10 @@ class Matvec {
         strand.begin();
         RF_NO_UNROLL
         for (int round = 0; round < walk_.rounds(); ++round) {
-          const Loaded<Weights> now = next_;
           const int block = round_blocks * round + own_block();
-          at = walk_.after(at);
-          if (walk_.has(at.turn)) next_ = load(at, share.matrix);  // under way while this is multiplied
           float given[1][4] = {};
-          if (32 * block < p_.matrix[0].columns) given_by_block(now, block, in, given);
+          if (32 * block < p_.matrix[0].columns) given_by_block(loaded_, block, in, given);
+          if (step(turn, pass, round, share.matrix)) load();  // under way while sums are exchanged
           strand.add(given);
         }
         float* own = sums + (2 * (turn & 1) + pass) * strands * 16;
@@ -220,17 +209,40 @@ class Matvec {
   }
 
  private:
-  RF_DEVICE Loaded<Weights> load(const typename Walk::At& at, int number_of_matrix) const {
-    const Target target = walk_.target(at.turn);
-    const Matrix& m = p_.matrix[target.which + at.pass];
-    const int block = round_blocks * at.round + own_block();
-    return load_block<Weights>(m, walk_.base(target, at.pass, number_of_matrix),
-                               32 * block < m.columns ? block : 0);
+  // The thread's first block of a tile; one that there is not is another one, whose products no one takes.
+  RF_DEVICE void begin(int turn, int pass, int number_of_matrix) {
+    const Target target = walk_.target(turn);
+    const Matrix& m = p_.matrix[target.which + pass];
+    at_ = Weights::at(m, walk_.base(target, pass, number_of_matrix),
+                      32 * own_block() < m.columns ? own_block() : 0, own_row());
+  }
+  // To what follows a round, if anything does.
+  RF_DEVICE bool step(int turn, int pass, int round, int number_of_matrix) {
+    if (round + 1 < walk_.rounds()) {
+      if (32 * (round_blocks * (round + 1) + own_block()) < p_.matrix[0].columns)
+        Weights::advance(at_, round_blocks);
+      return true;
+    }
+    if (pass + 1 < walk_.passes())
+      ++pass;
+    else if (walk_.has(turn + 1))
+      ++turn, pass = 0;
+    else
+      return false;
+    begin(turn, pass, number_of_matrix);
+    return true;
+  }
+  RF_DEVICE void load() {
+    Weights::codes(at_, own_block(), loaded_.codes);
+    RF_UNROLL
+    for (int g = 0; g < Weights::groups; ++g)
+      Weights::scale(at_, own_block(), g, loaded_.scale[g], loaded_.min[g]);
   }
 
   const MatvecParams& p_;
   Walk walk_;
-  Loaded<Weights> next_{};
+  Tile at_{};
+  Loaded<Weights> loaded_{};
 };
 
 template <class Weights>
@@ -342,7 +354,7 @@ RF_DEVICE void matvec_of_rows(const MatvecParams& p) {
 }
 
 #define RF_MATVEC(Fmt)                               \
-  RF_KERNEL(rf_matvec_##Fmt, MatvecParams, 256, 2) { \
+  RF_KERNEL(rf_matvec_##Fmt, MatvecParams, 256, 3) { \
     matvec<Quantised<Fmt>>(p);                       \
   }
 RF_FORMATS(RF_MATVEC)

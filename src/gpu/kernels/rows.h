@@ -78,12 +78,11 @@ struct Bytes {
   RF_DEVICE std::uint32_t row(int i) const { return v[i / 4] >> 8 * (i % 4) & 255; }
 
   static RF_DEVICE Bytes load(const std::uint8_t* p) {
-    if constexpr (N == 4) return {{*reinterpret_cast<const std::uint32_t*>(p)}};
+    if constexpr (N == 4) return {{lane::load1_once(p)}};
     return of_rows([=](int i) { return std::uint32_t{p[i]}; });
   }
   static RF_DEVICE Bytes of_words(const std::uint8_t* p, int shift, std::uint32_t mask) {
-    const auto* from = reinterpret_cast<const std::uint32_t*>(p);
-    return of_rows([=](int i) { return from[i] >> shift & mask; });
+    return of_rows([=](int i) { return lane::load1_once(p + 4 * i) >> shift & mask; });
   }
   RF_DEVICE Bytes bits(int shift, std::uint32_t mask) const {  // of a mask within 255 >> shift
     return made([&](int i) { return v[i] >> shift & each_byte(mask & (255u >> shift)); });
@@ -139,8 +138,7 @@ struct Words {
       const Four four = lane::load4_once(p);
       return made([=](int i) { return four.w[i]; });
     } else {
-      const auto* words = reinterpret_cast<const std::uint32_t*>(p);
-      return made([=](int i) { return words[i]; });
+      return made([=](int i) { return lane::load1_once(p + 4 * i); });
     }
   }
   static constexpr std::uint32_t each_byte(int n) { return 0x01010101u * static_cast<std::uint32_t>(n); }

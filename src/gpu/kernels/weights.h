@@ -40,6 +40,12 @@ struct Quantised {
     set_field<0>(t, m, base, static_cast<std::uint64_t>(block / blocks_in_one), row);
     return t;
   }
+  // The same rows of the block `blocks` further on, a multiple of blocks_in_one.
+  template <int f = 0>
+  static RF_DEVICE void advance(Tile& t, int blocks) {
+    t.field[f] += 16 * Fmt::fields[f].bytes * (blocks / blocks_in_one);
+    if constexpr (f + 1 < sizeof Fmt::fields / sizeof(Field)) advance<f + 1>(t, blocks);
+  }
   template <int N>
   static RF_DEVICE void codes(const Tile& t, int block, Words<N> (&out)[8]) {
     const int s = block % blocks_in_one;
