@@ -410,7 +410,7 @@ void Lowering::multiply_type(const Product& product, Type type, const Packed& in
   p.out_stride = product.out_stride;
   p.part_stride = product.part_stride;
   if (product.packs != none) p.packed = layout_.packed(layout_.width(product.packs), true, false);
-  p.blocks = static_cast<std::int32_t>(std::min<std::int64_t>(tiles, std::int64_t{3} * device_.processors));
+  p.blocks = static_cast<std::int32_t>(std::min<std::int64_t>(tiles, std::int64_t{2} * device_.processors));
   const int rows = product.count.rows;
   const std::uint32_t lds = matvec_lds(p.matrix[0].columns);
   const bool by_row = !is_float(type) && p.matrix[0].columns <= matvec_columns;

@@ -136,11 +136,11 @@ struct Matmul {
 
   // What a thread brings of a stage: 32 columns of a weight row and of an activation row.
   struct Fetched {
-    Words<1> codes[8];
-    Floats<1> scale[groups], min[groups];
+    typename Weights::template Coming<1> weights;
     Four halves[2];
     float row_scale;
     std::int32_t sums;
+    int block;
   };
   RF_DEVICE static int weight_block() { return lane::thread() / weight_rows; }
   RF_DEVICE static int weight_row() { return lane::thread() % weight_rows; }
@@ -155,10 +155,8 @@ struct Matmul {
   RF_DEVICE void fetch(const Stage& at, int blocks, const std::uint8_t* tile, int row, Fetched& f) const {
     const auto within = [&](int own) { return at.first + own < blocks ? at.first + own : blocks - 1; };
     const int block = within(weight_block());
-    const Tile t = Weights::at(p.matrix[share.which], tile, block, weight_row() & 15);
-    Weights::codes(t, block, f.codes);
-    RF_UNROLL
-    for (int g = 0; g < groups; ++g) Weights::scale(t, block, g, f.scale[g], f.min[g]);
+    f.weights.load(Weights::at(p.matrix[share.which], tile, block, weight_row() & 15), block);
+    f.block = block;
     const std::int64_t from = std::int64_t{row} * p.in.padded + 32 * within(activation_block());
     RF_UNROLL
     for (int h = 0; h < 2; ++h) f.halves[h] = lane::load4(p.in.codes + from + 16 * h);
@@ -167,14 +165,15 @@ struct Matmul {
     if constexpr (Weights::has_min) f.sums = p.in.sums[from / 32];
   }
 
-  RF_DEVICE void put(const Fetched& f) const {
+  RF_DEVICE void put(Fetched& f) const {
+    const auto own = f.weights.taken(f.block);
     RF_UNROLL
     for (int h = 0; h < 2; ++h) {
       Four weight, activation;
       RF_UNROLL
       for (int i = 0; i < 4; ++i) {
         const int quad = Unit::quad_at(4 * h + i);
-        weight.w[i] = Weights::centred(f.codes[quad].v[0]);
+        weight.w[i] = Weights::centred(own.codes[quad].v[0]);
         activation.w[i] = f.halves[quad / 4].w[quad % 4];
       }
       *reinterpret_cast<Four*>(weights + weight_words * weight_block() + operand_word(weight_row(), 4 * h)) =
@@ -186,9 +185,9 @@ struct Matmul {
     row_scales[block * matmul_rows + row] = f.row_scale;
     RF_UNROLL
     for (int g = 0; g < groups; ++g) {
-      scales[(weight_block() * groups + g) * weight_rows + weight_row()] = f.scale[g].v[0];
+      scales[(weight_block() * groups + g) * weight_rows + weight_row()] = own.scale[g].v[0];
       if constexpr (Weights::has_min) {
-        mins[(weight_block() * groups + g) * weight_rows + weight_row()] = f.min[g].v[0];
+        mins[(weight_block() * groups + g) * weight_rows + weight_row()] = own.min[g].v[0];
         const int total = groups == 1 ? low_sum(f.sums) + high_sum(f.sums)
                           : g == 0    ? low_sum(f.sums)
                                       : high_sum(f.sums);

@@ -94,15 +94,9 @@ struct Row {
   const std::int32_t* sums;
 };
 
-// 32 columns of four rows of a tile.
 template <class Weights>
-struct Loaded {
-  Words<4> codes[8];
-  Floats<4> scale[Weights::groups], min[Weights::groups];
-};
-
-template <class Weights>
-RF_DEVICE void given_by_block(const Loaded<Weights>& w, int block, const Row& in, float (&given)[1][4]) {
+RF_DEVICE void given_by_block(const typename Weights::template Block<4>& w, int block, const Row& in,
+                              float (&given)[1][4]) {
   const Four low = lane::load4(in.codes + 32 * block), high = lane::load4(in.codes + 32 * block + 16);
   const float d = in.scales[block];
   const std::int32_t both = in.sums[block];
@@ -186,9 +180,10 @@ class Matvec {
         RF_NO_UNROLL
         for (int round = 0; round < walk_.rounds(); ++round) {
           const int block = round_blocks * round + own_block();
+          const auto now = coming_.taken(own_block());
+          if (step(turn, pass, round, share.matrix)) load();  // under way while this is multiplied
           float given[1][4] = {};
-          if (32 * block < p_.matrix[0].columns) given_by_block(loaded_, block, in, given);
-          if (step(turn, pass, round, share.matrix)) load();  // under way while sums are exchanged
+          if (32 * block < p_.matrix[0].columns) given_by_block<Weights>(now, block, in, given);
           strand.add(given);
         }
         float* own = sums + (2 * (turn & 1) + pass) * strands * 16;
@@ -232,17 +227,12 @@ class Matvec {
     begin(turn, pass, number_of_matrix);
     return true;
   }
-  RF_DEVICE void load() {
-    Weights::codes(at_, own_block(), loaded_.codes);
-    RF_UNROLL
-    for (int g = 0; g < Weights::groups; ++g)
-      Weights::scale(at_, own_block(), g, loaded_.scale[g], loaded_.min[g]);
-  }
+  RF_DEVICE void load() { coming_.load(at_, own_block()); }
 
   const MatvecParams& p_;
   Walk walk_;
   Tile at_{};
-  Loaded<Weights> loaded_{};
+  typename Weights::template Coming<4> coming_;
 };
 
 template <class Weights>
@@ -354,7 +344,7 @@ RF_DEVICE void matvec_of_rows(const MatvecParams& p) {
 }
 
 #define RF_MATVEC(Fmt)                               \
-  RF_KERNEL(rf_matvec_##Fmt, MatvecParams, 256, 3) { \
+  RF_KERNEL(rf_matvec_##Fmt, MatvecParams, 256, 2) { \
     matvec<Quantised<Fmt>>(p);                       \
   }
 RF_FORMATS(RF_MATVEC)

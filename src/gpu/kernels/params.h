@@ -137,7 +137,7 @@ struct MatvecParams {
   std::int64_t out_stride, part_stride;  // from row to row, from part to part
   Packed packed;                         // rf_matvec_FORMAT, one matrix (or gate and up): with packed.codes
                                          // the output's rows are also quantised there, as rf_pack does it
-  std::int32_t blocks;                   // grid.x; three times the multiprocessors is good
+  std::int32_t blocks;                   // grid.x; twice the multiprocessors is good
   std::int32_t beside;  // needs nothing of the launch before it, which does not write what it reads
 };
 

@@ -37,7 +37,7 @@ struct IQ2_S {
 
   static constexpr auto grid = grid_words<std::uint64_t>(iq2_s_points);
   template <class V>
-  static void codes_of_32(const Tile& t, int s, V (&out)[8]) {
+  static void codes_of_32(const auto& t, int s, V (&out)[8]) {
     const V low = V::load(t.field[2] + 64 * s);
     const V high = V::load(t.field[4] + 64 * (s >> 2)).word_bits(8 * (s & 3), 255);
     V index[4];
@@ -45,7 +45,7 @@ struct IQ2_S {
     Iq2Values::look_up(grid, index, V::load(t.field[3] + 64 * s), plane_of_quad, out);
   }
   template <class B>
-  static B scale_codes(const Tile& t, int g) {
+  static B scale_codes(const auto& t, int g) {
     return B::load(t.field[1] + 16 * (g >> 1)).bits(4 * (g & 1), 15).shl(1).minus(-1);
   }
 };

@@ -62,14 +62,14 @@ struct IQ2_XXS {
 
   static constexpr auto grid = grid_words<std::uint64_t>(iq2_xxs_points);
   template <class V>
-  static void codes_of_32(const Tile& t, int s, V (&out)[8]) {
+  static void codes_of_32(const auto& t, int s, V (&out)[8]) {
     const V low = V::load(t.field[1] + 128 * s), word = V::load(t.field[1] + 128 * s + 64);
     V index[4];
     for (int l = 0; l < 4; ++l) index[l] = low.word_bits(8 * l, 255);
     Iq2Values::look_up(grid, index, EvenSigns::complete(word), EvenSigns::plane, out);
   }
   template <class B>
-  static B scale_codes(const Tile& t, int g) {
+  static B scale_codes(const auto& t, int g) {
     return B::of_words(t.field[1] + 128 * g + 64, 28, 15).shl(1).minus(-1);
   }
 };
