@@ -50,6 +50,15 @@ RF_DEVICE void device_fence() {
   __nvvm_membar_gl();
 }
 
+RF_DEVICE int uniform(int v) {
+  return v;
+}
+RF_DEVICE int fresh(int v) {
+  asm volatile("" : "+r"(v));
+  return v;
+}
+RF_DEVICE void in_order() {}
+
 RF_DEVICE int shuffle(int v, int lane) {
   return __nvvm_shfl_sync_idx_i32(~0u, v, lane, 31);
 }
@@ -84,6 +93,12 @@ RF_DEVICE float half_to_float(std::uint16_t bits) {
 }
 RF_DEVICE std::uint16_t float_to_half(float value) {
   return __builtin_bit_cast(std::uint16_t, static_cast<_Float16>(value));
+}
+
+RF_DEVICE std::uint32_t pack_halves(float low, float high) {
+  std::uint32_t word;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(high), "f"(low));
+  return word;
 }
 
 typedef std::uint32_t NativeFour __attribute__((ext_vector_type(4)));
@@ -174,6 +189,40 @@ struct MatrixUnit {
           "{%0, %1, %2, %3};"
           : "+r"(c[4 * n]), "+r"(c[4 * n + 1]), "+r"(c[4 * n + 2]), "+r"(c[4 * n + 3])
           : "r"(weights[2 * h]), "r"(weights[2 * h + 1]), "r"(a.w[2 * n + h]));
+  }
+};
+
+inline constexpr bool without_half_unit = false;
+
+// Queries are the 16 rows of mma's product, the others two times its 8 columns. Which halves a row's quarters
+// are is free as long as both operands agree, so a lane takes whole units: words 2 t and 2 t + 1 for the t-th
+// product.
+struct HalfUnit {
+  static constexpr int parts = 2, sums = 8, rows = 2, lanes_from = 1, lanes_to = 4;
+  struct Operand {
+    Four part[parts];
+  };
+  static RF_DEVICE int row(int lane, int n) { return (lane >> 2) + 8 * n; }
+  static RF_DEVICE int unit(int lane, int) { return lane & 3; }
+  static RF_DEVICE int query(int lane, int r) { return (lane >> 2) + 8 * r; }
+  static constexpr int row_of(int i) { return i >> 1 & 1; }
+  static RF_DEVICE int other(int lane, int i) { return 2 * (lane & 3) + (i & 1) + 8 * (i >> 2); }
+  static constexpr int place(int m) { return 4 * (m & 3) + (m >> 2); }
+  static RF_DEVICE void multiply(float (&c)[sums], const Operand& queries, const Operand& others) {
+    const Four &low = queries.part[0], &high = queries.part[1];
+    for (int t = 0; t < 2; ++t)
+      for (int n = 0; n < 2; ++n)
+        asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+            "{%0, %1, %2, %3};"
+            : "+f"(c[4 * n]), "+f"(c[4 * n + 1]), "+f"(c[4 * n + 2]), "+f"(c[4 * n + 3])
+            : "r"(low.w[2 * t]), "r"(high.w[2 * t]), "r"(low.w[2 * t + 1]), "r"(high.w[2 * t + 1]),
+              "r"(others.part[n].w[2 * t]), "r"(others.part[n].w[2 * t + 1]));
+  }
+  static RF_DEVICE Operand turn(const std::uint32_t (&first)[sums / 2],
+                                const std::uint32_t (&second)[sums / 2]) {
+    Operand o;
+    for (int n = 0; n < 2; ++n) o.part[n] = {{first[n], first[n + 2], second[n], second[n + 2]}};
+    return o;
   }
 };
 
