@@ -181,7 +181,8 @@ class Matvec {
         for (int round = 0; round < walk_.rounds(); ++round) {
           const int block = round_blocks * round + own_block();
           const auto now = coming_.taken(own_block());
-          if (step(turn, pass, round, share.matrix)) load();  // under way while this is multiplied
+          step(turn, pass, round, share.matrix);
+          load();  // under way while this is multiplied
           float given[1][4] = {};
           if (32 * block < p_.matrix[0].columns) given_by_block<Weights>(now, block, in, given);
           strand.add(given);
@@ -211,21 +212,17 @@ class Matvec {
     at_ = Weights::at(m, walk_.base(target, pass, number_of_matrix),
                       32 * own_block() < m.columns ? own_block() : 0, own_row());
   }
-  // To what follows a round, if anything does.
-  RF_DEVICE bool step(int turn, int pass, int round, int number_of_matrix) {
+  // To what follows a round; after the last one it stays, since a load that is not always there would have to
+  // be waited for.
+  RF_DEVICE void step(int turn, int pass, int round, int number_of_matrix) {
     if (round + 1 < walk_.rounds()) {
       if (32 * (round_blocks * (round + 1) + own_block()) < p_.matrix[0].columns)
         Weights::advance(at_, round_blocks);
-      return true;
+    } else if (pass + 1 < walk_.passes()) {
+      begin(turn, pass + 1, number_of_matrix);
+    } else if (walk_.has(turn + 1)) {
+      begin(turn + 1, 0, number_of_matrix);
     }
-    if (pass + 1 < walk_.passes())
-      ++pass;
-    else if (walk_.has(turn + 1))
-      ++turn, pass = 0;
-    else
-      return false;
-    begin(turn, pass, number_of_matrix);
-    return true;
   }
   RF_DEVICE void load() { coming_.load(at_, own_block()); }
 
