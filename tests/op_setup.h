@@ -7,7 +7,9 @@
 // embed: type, columns, rows, scale
 // attend: heads = QUERY/KV, dims = KEY[xVALUE], norms = none | q | k | both, rope = none | adjacent | halves,
 //   rotated = whole | half, positions = plain | linear | factors | yarn, window, kv, page, input = gauss |
-//   zeros | denormal, batch = PAST+ROWS of each sequence, joined by '/'
+//   zeros | denormal, with = nothing | softcap | alibi | sinks | gated | shared (values are keys) | all
+//   (positions are seen) | chunk (of `window` positions is), batch = PAST+ROWS of each sequence, joined by
+//   '/'
 // conv: kernel, channels, first (columns before them), activation = identity | silu, gated, bias, batch
 // shift: width, count, side, norm, batch
 // scan: kind, heads = HEADS/GROUPS, dims = KEY[xVALUE], tiled, block (delta: heads of a block), norms, batch
@@ -172,11 +174,21 @@ class OpSetup {
       if (norms == name || norms == "both")
         *norm = {.kind = Norm::Kind::rms, .weight = vector(random_.gauss(key_dim)), .eps = 1e-6f};
     a.rope = rope(c, a.key_dim);
+    const std::string with = c.get("with", "nothing");
+    if (with == "softcap") a.softcap = 0.5f;
+    if (with == "alibi") a.alibi = 8;
+    if (with == "sinks") a.sinks = random_vector(a.heads, -1, 3);
+    if (with == "all") a.sees = Attention::Sees::all;
+    if (with == "chunk") a.sees = Attention::Sees::chunk;
+    a.gated = with == "gated";
+    a.key_is_value = with == "shared";
     a.cache = 0;
-    program.caches.push_back(
-        {.layer = 0, .kv_heads = a.kv_heads, .key_dim = a.key_dim, .value_dim = a.value_dim});
-    step.x =
-        add_slot(std::int64_t{a.heads} * a.key_dim + std::int64_t{a.kv_heads} * (a.key_dim + a.value_dim));
+    program.caches.push_back({.layer = 0,
+                              .kv_heads = a.kv_heads,
+                              .key_dim = a.key_dim,
+                              .value_dim = a.value_dim,
+                              .key_is_value = a.key_is_value});
+    step.x = add_slot(a.row_width());
     step.out = add_slot(std::int64_t{a.heads} * a.value_dim);
     program.steps.push_back(step);
     limits.kv = kv_by_name(c.get("kv", "f32"));

@@ -55,8 +55,7 @@ AttentionView Lowering::attention_view(const Attention& a) const {
 
 void Lowering::attend(const Step& step) {
   const Attention& a = step.attention;
-  const int size = attend_size(a.key_dim, a.value_dim), queries = attend_queries(size),
-            group = a.heads / a.kv_heads;
+  const int size = attend_size(a.key_dim, a.value_dim), group = a.heads / a.kv_heads;
   const int sequences = std::min(layout_.limits().batch.sequences, bucket_.rows);
   AttendParams p{};
   p.attention = attention_view(a);
@@ -72,8 +71,8 @@ void Lowering::attend(const Step& step) {
   p.max_chunks = layout_.max_chunks();
   p.one_row_each = bucket_.one_row_each() ? 1 : 0;
   if (bucket_.several) {
-    p.head_splits = static_cast<std::int32_t>(divided(group, queries));
-    p.rows_a_block = queries / static_cast<int>(divided(group, p.head_splits));
+    p.head_splits = static_cast<std::int32_t>(divided(group, attend_heads(size)));
+    p.rows_a_block = attend_queries(size) / static_cast<int>(divided(group, p.head_splits));
     PrepareParams prepare{};
     prepare.attention = p.attention;
     prepare.kv = static_cast<KvKind>(layout_.limits().kv);
@@ -91,7 +90,8 @@ void Lowering::attend(const Step& step) {
   // Enough blocks to fill the device, though never so many that most find nothing.
   const int others = a.kv_heads * p.head_splits * sequences;
   p.splits = std::clamp(4 * device_.processors / std::max(others, 1), 1, p.max_chunks);
-  add(kernel_of("attend_row", layout_.limits().kv, size), p, a.kv_heads * p.head_splits, p.splits, sequences);
+  add(kernel_of("attend_row", layout_.limits().kv, attend_row_size(a.key_dim, a.value_dim)), p,
+      a.kv_heads * p.head_splits, p.splits, sequences);
 }
 
 }  // namespace rf::gpu

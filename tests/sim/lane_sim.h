@@ -43,6 +43,13 @@ inline void barrier() {
   sim::barrier();
 }
 inline void device_fence() {}
+inline int uniform(int v) {
+  return v;
+}
+inline int fresh(int v) {
+  return v;
+}
+inline void in_order() {}
 inline void wave_barrier() {
   const int nothing = 0;
   sim::exchange(&nothing, 1);
@@ -89,6 +96,10 @@ inline std::uint16_t float_to_half(float value) {
   return f32_to_f16(value);
 }
 
+inline std::uint32_t pack_halves(float low, float high) {
+  return float_to_half(low) | static_cast<std::uint32_t>(float_to_half(high)) << 16;
+}
+
 inline Four load4(const void* p) {
   sim::check_aligned(p, 16);
   Four four;
@@ -97,6 +108,12 @@ inline Four load4(const void* p) {
 }
 inline Four load4_once(const void* p) {
   return load4(p);
+}
+inline std::uint32_t load1_once(const void* p) {
+  sim::check_aligned(p, 4);
+  std::uint32_t one;
+  std::memcpy(&one, p, sizeof one);
+  return one;
 }
 inline Two load2_once(const void* p) {
   sim::check_aligned(p, 8);
@@ -115,9 +132,9 @@ inline std::int32_t atomic_add(std::int32_t* p, std::int32_t n) {
 inline void wait_for_previous() {}
 inline void let_next_start() {}
 
-// A unit that holds its operands spread over the wave, in a way of its own: a lane has word `w` of row
 inline constexpr bool without_matrix_unit = false;
 
+// A unit that holds its operands spread over the wave, in a way of its own: a lane has word `w` of row
 // lane % 16, quad lane / 16 + (wave / 16) w, and the sums of one activation row.
 struct MatrixUnit {
   static constexpr bool low_rows_first = false;
@@ -134,6 +151,10 @@ struct MatrixUnit {
     Activations a;
     for (int w = 0; w < words; ++w) a.w[w] = rows[operand_word(lane & 15, weight_quad(lane, w))];
     return a;
+  }
+  static constexpr int quad_at(int place) { return place; }
+  static void load_weights(const std::uint32_t* rows, int lane, std::uint32_t (&out)[words]) {
+    for (int w = 0; w < words; ++w) out[w] = rows[operand_word(lane & 15, weight_quad(lane, w))];
   }
   static Activations read(const std::int8_t* rows, int stride, int lane) {
     Activations a;
@@ -165,6 +186,62 @@ struct MatrixUnit {
     for (int i = 0; i < sums; ++i)
       for (int quad = first; quad < last; ++quad)
         c[i] = dot4(at(sum_weight(lane, i), quad, 0), at(sum_activation(lane, i), quad, 1), c[i]);
+  }
+};
+
+inline constexpr bool without_half_unit = false;
+
+// Waves of 32 have two query rows a lane, and columns in pairs; waves of 64 one, and four columns.
+struct HalfUnit {
+  static constexpr bool small = wave == 32;
+  static constexpr int parts = 64 / wave, sums = 256 / wave, rows = small ? 2 : 1,
+                       lanes_from = small ? 1 : 16, lanes_to = small ? 4 : 64;
+  struct Operand {
+    Four part[parts];
+  };
+  static int row(int lane, int n) { return small ? lane / 4 + 8 * n : lane % 16; }
+  static int unit(int lane, int) { return small ? lane % 4 : lane / 16; }
+  static int query(int lane, int r) { return row(lane, r); }
+  static constexpr int row_of(int i) { return small ? i >> 1 & 1 : 0; }
+  static int other(int lane, int i) {
+    return small ? 2 * (lane % 4) + (i & 1) + 8 * (i >> 2) : 4 * (lane / 16) + i;
+  }
+  static constexpr int place(int m) { return 4 * (m & 3) + (m >> 2); }
+  static void multiply(float (&c)[sums], const Operand& queries, const Operand& others) {
+    const Operand own[2] = {queries, others};
+    const int lane = thread() & (wave - 1);
+    const std::uint32_t* all = sim::exchange(own, 8 * parts);
+    for (int i = 0; i < sums; ++i) {
+      const int q = query(lane, row_of(i)), o = other(lane, i);
+      for (int u = 0; u < 4; ++u) {
+        const std::uint32_t *a = at(all, q, u), *b = at(all, o, u) + 4 * parts;
+        for (int w = 0; w < 4; ++w)
+          for (int h = 0; h < 32; h += 16)
+            c[i] += half_to_float(static_cast<std::uint16_t>(a[w] >> h)) *
+                    half_to_float(static_cast<std::uint16_t>(b[w] >> h));
+      }
+    }
+  }
+  static Operand turn(const std::uint32_t (&first)[sums / 2], const std::uint32_t (&second)[sums / 2]) {
+    Operand o;
+    if constexpr (small) {
+      o.part[0] = {{first[0], first[2], second[0], second[2]}};
+      o.part[1] = {{first[1], first[3], second[1], second[3]}};
+    } else {
+      const std::uint32_t own[4] = {first[0], first[1], second[0], second[1]};
+      const int lane = thread() & (wave - 1), u = unit(lane, 0);
+      const std::uint32_t* all = sim::exchange(own, 4);
+      for (int w = 0; w < 4; ++w)
+        o.part[0].w[w] = all[sim::exchange_words * (row(lane, 0) + 16 * (2 * (w & 1) + (u >> 1))) +
+                             2 * (w >> 1) + (u & 1)];
+    }
+    return o;
+  }
+
+ private:
+  static const std::uint32_t* at(const std::uint32_t* all, int row, int unit) {
+    return all + sim::exchange_words * (small ? row % 8 * 4 + unit : row + 16 * unit) +
+           (small ? row / 8 * 4 : 0);
   }
 };
 

@@ -4,66 +4,75 @@
 // Block 256, LDS 27 to 43 KB. Each block prepares its queries; the one that has the newest
 // position also prepares and stores its key and value. Each block has some chunks; the last of those that
 // share queries to be done adds up what all found.
-#include "gpu/kernels/attend.h"
+#include "gpu/kernels/attend_half.h"
+#include "gpu/kernels/attend_plain.h"
 #include "gpu/kernels/prepare.h"
 
 namespace rf::gpu {
 
+template <bool halves, KvKind kv, int size>
+struct RowOf {
+  using Work = PlainAttend<kv, size, attend_row_heads>;
+};
+template <KvKind kv, int size>
+struct RowOf<true, kv, size> {
+  using Work = HalfAttend<lane::HalfUnit, kv, size, attend_row_heads>;
+};
+
 template <KvKind kv, int size>
 class AttendRow {
  public:
-  using Work = Attend<kv, size, attend_row_heads>;
-  // What adds up the chunks' results has in LDS, in place of values.
+  using Work = typename RowOf<takes_halves(kv, size), kv, size>::Work;
+  // What adds up the chunks' results has in LDS, in place of heads.
   struct Merge {
     Partial partials[256], totals[attend_row_heads];
     Factors factors[256];
+    float inverse[attend_row_heads];
   };
-  static_assert(sizeof(Merge) <= 4608 * sizeof(float));
+  static_assert(sizeof(Merge) <= 4096 * sizeof(float));
+  static constexpr int chunks_at_once = size <= 256 ? 2 : 1;  // whose values are under way together
 
-  RF_DEVICE AttendRow(const AttendParams& p, const Work& work, float* fresh)
-      : p_(p), work_(work), fresh_(fresh) {}
+  RF_DEVICE AttendRow(const AttendParams& p, const Share& share, Four* lds)
+      : p_(p), share_(share), work_(p, share, lds) {}
 
   // Queries into LDS; with `newest`, this position's key and value into the cache.
   RF_DEVICE void prepare(const std::int32_t* pages, int position, bool newest) const {
     const AttentionView& a = p_.attention;
-    const Share& s = work_.share;
+    const Share& s = share_;
     const int more = !newest || a.stores == 0 ? 0 : a.key_is_value != 0 ? 1 : 2, own = lane::thread() / 32;
     const float* x = p_.x + s.row * p_.x_stride;
+    float* head = work_.scratch() + own * size;
     RF_NO_UNROLL
     for (int first = 0; first < s.heads + more; first += 8) {
-      // Lanes beyond the last head go along with another, whose LDS they leave alone.
+      // Lanes beyond the last head go along with another.
       const int item = first + own;
       const HeadKind kind = item < s.heads || item >= s.heads + more ? HeadKind::query
                             : item == s.heads                        ? HeadKind::key
                                                                      : HeadKind::value;
       const int number = kind != HeadKind::query ? s.kv_head : s.head + (item < s.heads ? item : 0);
       const Head h = head_of(a, x, kind, number);
-      float* head = item < s.heads          ? work_.queries + item * size
-                    : item < s.heads + more ? fresh_ + (item - s.heads) * size
-                                            : work_.values + own * size;
       prepare_head(a, h, s.row, position, head);
       lane::wave_barrier();
-      if (kind == HeadKind::query)
-        for (int d = a.key_dim + (lane::thread() & 31); d < size; d += 32) head[d] = 0;
-      else
+      store_query(takes_halves(kv, size), head, a.key_dim, item < s.heads ? work_.query(item) : nullptr);
+      if (kind != HeadKind::query)
         store_head(kv, p_.cache, place_of(p_.cache, pages, position, number), h, head);
+      lane::wave_barrier();
     }
     lane::barrier();
   }
 
-  // This block's chunks, for whoever adds up; the only one there is, to the output.
-  RF_DEVICE void run(const std::int32_t* pages, int first, int last, int count) const {
+  // This block's chunks, for whoever adds up; the only one there is, to the output with `direct`.
+  RF_DEVICE void run(const std::int32_t* pages, int first, int last, bool direct) {
     RF_NO_UNROLL
     for (int c = first + lane::block_y(); c <= last; c += p_.splits) {
-      float given[Work::weighed][4 * Work::wide];
-      work_.chunk(pages, c, given);
-      work_.each_four([&](int j, int query, int i, int d) {
-        const Partial& own = work_.chunks[query];
-        if (count == 1) return work_.template put<4>(query, d, given[j] + i, own);
-        float* to = partial(query, c - first);
-        RF_UNROLL
-        for (int n = 0; n < 4; ++n) to[2 + d + n] = given[j][i + n];
-        if (d == 0) to[0] = own.largest, to[1] = own.weight;
+      work_.chunk(pages, c, [&](int query, const Partial& own) RF_INLINE {
+        float* to = direct ? output_of(p_, share_, query) : partial(query, c - first) + 2;
+        const float factor =
+            direct ? inverse_of(p_.attention, own, share_.head_of(query), Work::weight_unit) : 1.0f;
+        return [=](int d, float sum) RF_INLINE {
+          if (!direct && d == 0) to[-2] = own.largest, to[-1] = own.weight;
+          to[d] = sum * factor;
+        };
       });
       lane::barrier();
     }
@@ -74,7 +83,7 @@ class AttendRow {
     lane::device_fence();
     lane::barrier();
     std::int32_t* arrived =
-        p_.arrived + (work_.share.sequence * p_.attention.kv_heads * p_.head_splits + lane::block_x());
+        p_.arrived + (share_.sequence * p_.attention.kv_heads * p_.head_splits + lane::block_x());
     if (lane::thread() == 0) {
       *flag = lane::atomic_add(arrived, 1) == blocks - 1 ? 1 : 0;
       if (*flag != 0) *arrived = 0;  // for the next launch
@@ -87,9 +96,8 @@ class AttendRow {
 
   RF_DEVICE void add_up(int count) const {
     constexpr int most = attend_row_heads * size / 256;
-    const int heads = work_.share.heads, at_once = 256 / heads, dim = p_.attention.value_dim,
-              stride = 2 + dim;
-    auto& lds = *reinterpret_cast<Merge*>(work_.values);
+    const int heads = share_.heads, at_once = 256 / heads, dim = p_.attention.value_dim, stride = 2 + dim;
+    auto& lds = *reinterpret_cast<Merge*>(work_.scratch());
     float sums[most] = {};
     float largest = 0;  // before the chunks at hand
     bool some = false;  // there was one
@@ -134,47 +142,47 @@ class AttendRow {
         }
         lds.totals[lane::thread()] = total;
       }
+      const float* from[most];
+      const Factors* factors[most];
       RF_UNROLL
       for (int i = 0; i < most; ++i) {
-        const int value = lane::thread() + 256 * i, h = value / dim;
-        if (h >= heads) continue;
-        const float* from = partial(h, first) + 2 + value % dim;
-        const Factors* factors = lds.factors + h * at_once;
-        RF_UNROLL_BY(4)
-        for (int c = 0; c < here; ++c) sums[i] = merged(sums[i], from[c * stride], factors[c]);
+        const int value = lane::thread() + 256 * i, h = value / dim < heads ? value / dim : 0;
+        from[i] = partial(h, first) + 2 + value % dim;
+        factors[i] = lds.factors + h * at_once;
       }
+      RF_UNROLL_BY(chunks_at_once)
+      for (int c = 0; c < here; ++c) RF_UNROLL
+      for (int i = 0; i < most; ++i) sums[i] = merged(sums[i], from[i][c * stride], factors[i][c]);
     }
+    lane::barrier();
+    if (lane::thread() < heads)
+      lds.inverse[lane::thread()] = inverse_of(p_.attention, lds.totals[lane::thread()],
+                                               share_.head + lane::thread(), Work::weight_unit);
     lane::barrier();
     RF_UNROLL
     for (int i = 0; i < most; ++i) {
-      const int value = lane::thread() + 256 * i, h = value / dim;
-      if (h < heads) work_.template put<1>(h, value % dim, sums + i, lds.totals[h]);
+      const int value = lane::thread() + 256 * i, h = value / dim, d = value % dim;
+      if (h < heads) output_of(p_, share_, h)[d] = sums[i] * lds.inverse[h] * gate_of(p_, share_, h, d);
     }
   }
 
  private:
   RF_DEVICE float* partial(int query, int chunk) const {
     const std::int64_t number =
-        (static_cast<std::int64_t>(work_.share.sequence) * p_.attention.heads + work_.head_of(query)) *
+        (static_cast<std::int64_t>(share_.sequence) * p_.attention.heads + share_.head_of(query)) *
             p_.max_chunks +
         chunk;
     return p_.partials + number * (2 + p_.attention.value_dim);
   }
 
   const AttendParams& p_;
-  const Work& work_;
-  float* fresh_;  // LDS [2][size]
+  Share share_;
+  Work work_;
 };
 
 template <KvKind kv, int size>
 RF_DEVICE void attend_row(const AttendParams& p) {
-  using Work = Attend<kv, size, attend_row_heads>;
-  RF_SHARED(Four, queries, attend_row_heads * size / 4);
-  RF_SHARED(Four, values, 4608 / 4);
-  RF_SHARED(Four, fresh, 2 * size / 4);
-  RF_SHARED(float, scores, attend_row_heads * 64);
-  RF_SHARED(Partial, chunks, attend_row_heads);
-  RF_SHARED(Visible, ranges, attend_row_heads);
+  RF_SHARED(Four, lds, (AttendRow<kv, size>::Work::lds_floats + 3) / 4);
   RF_SHARED(std::int32_t, flag, 1);
   const AttentionView& a = p.attention;
   lane::wait_for_previous();
@@ -198,15 +206,12 @@ RF_DEVICE void attend_row(const AttendParams& p) {
   const int own = first + lane::block_y();
   if (own > last) return;
   const int blocks = count < p.splits ? count : p.splits;
-  const Work work{p,      s,     reinterpret_cast<float*>(queries), reinterpret_cast<float*>(values), scores,
-                  chunks, ranges};
-  const AttendRow<kv, size> row(p, work, reinterpret_cast<float*>(fresh));
+  AttendRow<kv, size> row(p, s, lds);
   const std::int32_t* pages = p.batch.pages + s.sequence * p.batch.page_stride;
   row.prepare(pages, position, (last - own) % p.splits == 0);
-  work.find_ranges();
-  lane::barrier();
-  row.run(pages, first, last, count);
-  if (count > 1 && row.is_last(blocks, flag)) row.add_up(count);
+  const bool direct = count == 1 && a.gated == 0;
+  row.run(pages, first, last, direct);
+  if (!direct && row.is_last(blocks, flag)) row.add_up(count);
 }
 
 #define RF_ATTEND_ROW(kv, size)                                  \

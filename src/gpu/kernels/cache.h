@@ -13,6 +13,12 @@ inline constexpr int unit_elements = kv == KvKind::f32    ? 4
 template <KvKind kv>
 inline constexpr bool has_scales = kv == KvKind::q8_0 || kv == KvKind::q4_0;
 
+// Whether attention of a SIZE over such a cache goes through the HalfUnit. Wider heads need more registers
+// than there are.
+constexpr bool takes_halves(KvKind kv, int size) {
+  return kv != KvKind::f32 && size <= 256 && !lane::without_half_unit;
+}
+
 // A position's place in the cache of one KV head.
 struct Place {
   const std::uint8_t* head;

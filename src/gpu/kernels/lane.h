@@ -9,6 +9,7 @@
 //                                             body, in which its only argument is `p`
 //   RF_SHARED(type, name, count)   declares an array in the block's LDS
 //   RF_DEVICE                      marks functions that kernels call
+//   RF_INLINE                      after a lambda's parameters: it is inlined, as those functions are
 //   RF_UNROLL, RF_UNROLL_BY(n), RF_NO_UNROLL   before a loop: of constant bounds; n times; to be left as it is
 // and in rf::gpu::lane
 //   wave                           lanes that run together: 32 or 64
@@ -18,12 +19,17 @@
 //   wave_barrier()                 of the wave: likewise for what its lanes wrote to LDS
 //   device_fence()                 what was written before it is seen by other blocks before what is written after it
 //   shuffle(v, lane), shuffle_xor(v, mask)   float or int of another lane of the wave; all lanes take part
+//   uniform(v)                     v, which is the same in all lanes of a wave
+//   fresh(v)                       v, of which the compiler knows nothing: what follows from it is not kept in registers
+//                                  from one pass of a loop to the next
+//   in_order()                     loads are not moved across it, where the compiler would else fill registers with them
 //   dot4(a, b, c)                  c + the products of four signed bytes each
 //   select_bytes(low, high, index) byte j: that of the eight bytes high:low which byte j of index (0..7) names
 //   half_to_float(bits), float_to_half(value)   IEEE f16, rounding to nearest even
+//   pack_halves(low, high)         both as f16 in a word
 //   exp2(x)                        relative error under 2e-7; results under 2^-126 may be 0
 //   load4(p)                       Four words from 16-byte-aligned memory that no one writes meanwhile
-//   load4_once(p), load2_once(p)   likewise, of memory that is read once: caches need not keep it
+//   load4_once(p), load2_once(p), load1_once(p)   likewise, of device memory that is read once: caches need not keep it
 //   prefetch(p)                    asks for the 128 bytes around p, where the machine can
 //   atomic_add(p, n)               the old value; relaxed, of the whole device
 //   wait_for_previous(), let_next_start()   programmatic dependent launch: before the first, nothing that the launch
@@ -32,6 +38,8 @@
 //   MatrixUnit                     products of 16 weight rows and 16 activation rows over 32 bytes each
 //     words                        4-byte words of a lane's part of 16 weight rows x 32 bytes
 //     weight_row(lane, w), weight_quad(lane, w)   which: bytes 4 quad .. 4 quad + 3 of that row
+//     quad_at(place)               which quad operands in LDS have at a place of a row
+//     load_weights(words, lane, out)   a lane's part of 16 weight rows, from LDS as Activations
 //     Activations                  a lane's part of 16 activation rows x 32 bytes:
 //       load(words, lane)          from LDS, at operand_word()
 //       read(rows, stride, lane)   from memory, rows `stride` bytes apart
@@ -40,6 +48,20 @@
 //     low_rows_first               the first half of the sums is of activation rows 0 to 7
 //     multiply(sums, weights, activations)     sums += the products, over all 32 bytes
 //     multiply_half<h>(...)        over bytes 16 h .. 16 h + 15 alone
+//   without_half_unit              no matrix unit multiplies halves, and there is no HalfUnit
+//   HalfUnit                       products of 16 query rows and 16 other rows over 32 halves each, added up in f32; a
+//                                  row's sums do not depend on the other rows
+//     Operand                      a lane's part of 16 rows x 32 halves: `parts` units of 8 neighbours
+//     row(lane, n), unit(lane, n)  which: halves 8 unit .. 8 unit + 7 of that row
+//     sums                         a lane's part of the 16 x 16 sums: of `rows` query rows
+//     query(lane, r)               the r-th of them
+//     row_of(i), other(lane, i)    which r and which other row the i-th sum is of; i = 2 j and 2 j + 1 share r
+//     lanes_from, lanes_to         lanes that differ in these bits (powers of two, from .. to) share query rows and
+//                                  have all of their sums together
+//     multiply(sums, queries, others)   sums += the products
+//     turn(first, second)          16 query rows x 32 as an operand, from the sums, as pairs of halves, of two products:
+//                                  columns 2 m and 2 m + 1 of the 32 (others of `first`, then of `second`) become the
+//     place(m)                     -th pair of halves of a row
 // clang-format on
 #pragma once
 #include <cstdint>
@@ -54,13 +76,17 @@ struct alignas(8) Two {
 };
 
 // Operands of the matrix unit lie in LDS as rows of 32 bytes, of which every four have their halves
-// exchanged, so that lanes meet in no bank: the word of bytes 4 quad .. 4 quad + 3 of a row. Operands of 16
-// rows begin on 16 bytes, at a row whose number is a multiple of 8.
-constexpr int operand_word(int row, int quad) {
-  return 8 * row + (quad ^ (row & 4));
+// exchanged, so that lanes meet in no bank: the word at a place of a row, which has the bytes 4 quad .. 4
+// quad
+// + 3 of quad MatrixUnit::quad_at(place). Operands of 16 rows begin on 16 bytes, at a row whose number is a
+// multiple of 8.
+constexpr int operand_word(int row, int place) {
+  return 8 * row + (place ^ (row & 4));
 }
 
 }  // namespace rf::gpu
+
+#define RF_INLINE __attribute__((always_inline))
 
 #if defined(RF_SIM)
 #include <sim/lane_sim.h>  // of tests/

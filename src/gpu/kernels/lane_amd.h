@@ -54,6 +54,17 @@ RF_DEVICE void wave_barrier() {
   __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, "wavefront");
 }
 
+RF_DEVICE int uniform(int v) {
+  return __builtin_amdgcn_readfirstlane(v);
+}
+RF_DEVICE int fresh(int v) {
+  asm volatile("" : "+v"(v));
+  return v;
+}
+RF_DEVICE void in_order() {
+  __builtin_amdgcn_sched_barrier(0);
+}
+
 RF_DEVICE int shuffle(int v, int lane) {
   return __builtin_amdgcn_ds_bpermute(4 * lane, v);
 }
@@ -98,16 +109,28 @@ RF_DEVICE std::uint16_t float_to_half(float value) {
   return __builtin_bit_cast(std::uint16_t, static_cast<_Float16>(value));
 }
 
+RF_DEVICE std::uint32_t pack_halves(float low, float high) {
+  return float_to_half(low) | static_cast<std::uint32_t>(float_to_half(high)) << 16;
+}
+
 typedef std::uint32_t NativeFour __attribute__((ext_vector_type(4)));
 typedef std::uint32_t NativeTwo __attribute__((ext_vector_type(2)));
 RF_DEVICE Four load4(const void* p) {
   return __builtin_bit_cast(Four, *static_cast<const NativeFour*>(p));
 }
+// From device memory, whatever the compiler knows of the pointer: flat loads would count as LDS's too.
+template <class Native>
+RF_DEVICE Native load_global(const void* p) {
+  return *(const __attribute__((address_space(1))) Native*)p;
+}
 RF_DEVICE Four load4_once(const void* p) {
-  return load4(p);
+  return __builtin_bit_cast(Four, load_global<NativeFour>(p));
 }
 RF_DEVICE Two load2_once(const void* p) {
-  return __builtin_bit_cast(Two, *static_cast<const NativeTwo*>(p));
+  return __builtin_bit_cast(Two, load_global<NativeTwo>(p));
+}
+RF_DEVICE std::uint32_t load1_once(const void* p) {
+  return load_global<std::uint32_t>(p);
 }
 
 RF_DEVICE void prefetch(const void*) {}
@@ -122,11 +145,6 @@ RF_DEVICE void let_next_start() {}
 typedef int Native4 __attribute__((ext_vector_type(4)));
 typedef int Native8 __attribute__((ext_vector_type(8)));
 typedef int Native2 __attribute__((ext_vector_type(2)));
-
-// Nothing is moved across it: what products of many half blocks would load early does not stay in registers.
-RF_DEVICE void in_order() {
-  __builtin_amdgcn_sched_barrier(0);
-}
 
 #if defined(__GFX11__) || defined(__GFX12__) || defined(__gfx908__) || defined(__gfx90a__) || \
     defined(__gfx940__) || defined(__gfx941__) || defined(__gfx942__) || defined(__gfx950__)
@@ -313,6 +331,11 @@ struct MatrixUnit {
     }
   }
 #endif
+  static constexpr int quad_at(int place) { return place; }
+  static RF_DEVICE void load_weights(const std::uint32_t* rows, int lane, std::uint32_t (&out)[words]) {
+    RF_UNROLL
+    for (int w = 0; w < words; ++w) out[w] = rows[operand_word(weight_row(lane, w), weight_quad(lane, w))];
+  }
 #if !(defined(__gfx940__) || defined(__gfx941__) || defined(__gfx942__) || defined(__gfx950__))
   static RF_DEVICE void multiply(int (&c)[sums], const std::uint32_t (&weights)[words],
                                  const Activations& a) {
@@ -321,5 +344,105 @@ struct MatrixUnit {
   }
 #endif
 };
+
+typedef _Float16 NativeHalf4 __attribute__((ext_vector_type(4)));
+typedef _Float16 NativeHalf8 __attribute__((ext_vector_type(8)));
+typedef _Float16 NativeHalf16 __attribute__((ext_vector_type(16)));
+typedef float NativeFloat4 __attribute__((ext_vector_type(4)));
+typedef float NativeFloat8 __attribute__((ext_vector_type(8)));
+
+#if defined(__GFX11__) || defined(__GFX12__) || defined(__gfx908__) || defined(__gfx90a__) || \
+    defined(__gfx940__) || defined(__gfx941__) || defined(__gfx942__) || defined(__gfx950__)
+inline constexpr bool without_half_unit = false;
+
+// The others are the rows of the hardware's product, queries its columns: a lane has sums of one query row.
+// gfx90a takes subnormal halves for zeros.
+struct HalfUnit {
+#if defined(__GFX11__)
+  static constexpr int parts = 4, sums = 8;
+#elif defined(__GFX12__)
+  static constexpr int parts = 2, sums = 8;
+#else
+  static constexpr int parts = 1, sums = 4;
+#endif
+  static constexpr int rows = 1, lanes_from = 16, lanes_to = wave;
+  struct Operand {
+    Four part[parts];
+  };
+  static RF_DEVICE int row(int lane, int) { return lane & 15; }
+  static RF_DEVICE int query(int lane, int) { return lane & 15; }
+  static constexpr int row_of(int) { return 0; }
+#if defined(__GFX11__)
+  // Both halves of the wave have the same operand, and every other row of sums.
+  static RF_DEVICE int unit(int, int n) { return n; }
+  static RF_DEVICE int other(int lane, int i) { return 2 * i + (lane >> 4); }
+  static constexpr int place(int m) { return m; }
+  static RF_DEVICE void multiply(float (&c)[sums], const Operand& queries, const Operand& others) {
+    struct Pair {
+      Four low, high;
+    };
+    NativeFloat8 z;
+    for (int i = 0; i < sums; ++i) z[i] = c[i];
+    for (int t = 0; t < 4; t += 2)
+      z = __builtin_amdgcn_wmma_f32_16x16x16_f16_w32(
+          __builtin_bit_cast(NativeHalf16, Pair{others.part[t], others.part[t + 1]}),
+          __builtin_bit_cast(NativeHalf16, Pair{queries.part[t], queries.part[t + 1]}), z);
+    for (int i = 0; i < sums; ++i) c[i] = z[i];
+  }
+  static RF_DEVICE Operand turn(const std::uint32_t (&first)[sums / 2],
+                                const std::uint32_t (&second)[sums / 2]) {
+    const bool odd_here = (thread() & 16) != 0;
+    Operand o;
+    for (int j = 0; j < sums; ++j) {
+      const std::uint32_t own = j < 4 ? first[j & 3] : second[j & 3];
+      const std::uint32_t other =
+          __builtin_amdgcn_permlanex16(own, own, 0x76543210, 0xfedcba98, false, false);
+      const std::uint32_t even = odd_here ? other : own, odd = odd_here ? own : other;
+      o.part[j >> 1].w[2 * (j & 1)] = select_bytes(even, odd, 0x05040100);
+      o.part[j >> 1].w[2 * (j & 1) + 1] = select_bytes(even, odd, 0x07060302);
+    }
+    return o;
+  }
+#elif defined(__GFX12__)
+  static RF_DEVICE int unit(int lane, int n) { return 2 * n + (lane >> 4); }
+  static RF_DEVICE int other(int lane, int i) { return i + 8 * (lane >> 4); }
+  static constexpr int place(int m) { return m; }
+  static RF_DEVICE void multiply(float (&c)[sums], const Operand& queries, const Operand& others) {
+    NativeFloat8 z;
+    for (int i = 0; i < sums; ++i) z[i] = c[i];
+    for (int t = 0; t < 2; ++t)
+      z = __builtin_amdgcn_wmma_f32_16x16x16_f16_w32_gfx12(__builtin_bit_cast(NativeHalf8, others.part[t]),
+                                                           __builtin_bit_cast(NativeHalf8, queries.part[t]),
+                                                           z);
+    for (int i = 0; i < sums; ++i) c[i] = z[i];
+  }
+  static RF_DEVICE Operand turn(const std::uint32_t (&first)[sums / 2],
+                                const std::uint32_t (&second)[sums / 2]) {
+    return {{{{first[0], first[1], first[2], first[3]}}, {{second[0], second[1], second[2], second[3]}}}};
+  }
+#else
+  // Four quarters of the wave have four halves of a product each: words 2 t and 2 t + 1 of a unit for the
+  // t-th.
+  static RF_DEVICE int unit(int lane, int) { return lane >> 4; }
+  static RF_DEVICE int other(int lane, int i) { return 4 * (lane >> 4) + i; }
+  static constexpr int place(int m) { return 4 * (m >> 1 & 3) + 2 * (m >> 3) + (m & 1); }
+  static RF_DEVICE void multiply(float (&c)[sums], const Operand& queries, const Operand& others) {
+    NativeFloat4 z = {c[0], c[1], c[2], c[3]};
+    for (int t = 0; t < 4; t += 2)
+      z = __builtin_amdgcn_mfma_f32_16x16x16f16(
+          __builtin_bit_cast(NativeHalf4, Two{{others.part[0].w[t], others.part[0].w[t + 1]}}),
+          __builtin_bit_cast(NativeHalf4, Two{{queries.part[0].w[t], queries.part[0].w[t + 1]}}), z, 0, 0, 0);
+    for (int i = 0; i < sums; ++i) c[i] = z[i];
+  }
+  static RF_DEVICE Operand turn(const std::uint32_t (&first)[sums / 2],
+                                const std::uint32_t (&second)[sums / 2]) {
+    return {{{{first[0], first[1], second[0], second[1]}}}};
+  }
+#endif
+};
+#else
+inline constexpr bool without_half_unit = true;
+struct HalfUnit;
+#endif
 
 }  // namespace rf::gpu::lane

@@ -50,6 +50,15 @@ RF_DEVICE void device_fence() {
   __nvvm_membar_gl();
 }
 
+RF_DEVICE int uniform(int v) {
+  return v;
+}
+RF_DEVICE int fresh(int v) {
+  asm volatile("" : "+r"(v));
+  return v;
+}
+RF_DEVICE void in_order() {}
+
 RF_DEVICE int shuffle(int v, int lane) {
   return __nvvm_shfl_sync_idx_i32(~0u, v, lane, 31);
 }
@@ -86,6 +95,12 @@ RF_DEVICE std::uint16_t float_to_half(float value) {
   return __builtin_bit_cast(std::uint16_t, static_cast<_Float16>(value));
 }
 
+RF_DEVICE std::uint32_t pack_halves(float low, float high) {
+  std::uint32_t word;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(high), "f"(low));
+  return word;
+}
+
 typedef std::uint32_t NativeFour __attribute__((ext_vector_type(4)));
 typedef std::uint32_t NativeTwo __attribute__((ext_vector_type(2)));
 RF_DEVICE Four load4(const void* p) {
@@ -96,6 +111,9 @@ RF_DEVICE Four load4_once(const void* p) {
 }
 RF_DEVICE Two load2_once(const void* p) {
   return __builtin_bit_cast(Two, __nvvm_ldg_ui2(static_cast<const NativeTwo*>(p)));
+}
+RF_DEVICE std::uint32_t load1_once(const void* p) {
+  return __nvvm_ldg_ui(static_cast<const std::uint32_t*>(p));
 }
 
 RF_DEVICE void prefetch(const void* p) {
@@ -130,10 +148,18 @@ struct MatrixUnit {
   static RF_DEVICE int weight_quad(int lane, int w) { return (lane & 3) + 4 * (w >> 1); }
   static RF_DEVICE int sum_weight(int lane, int i) { return (lane >> 2) + 8 * (i >> 1 & 1); }
   static RF_DEVICE int sum_activation(int lane, int i) { return 2 * (lane & 3) + (i & 1) + 8 * (i >> 2); }
+  // A lane's two words of a row are neighbours.
+  static constexpr int quad_at(int place) { return (place >> 1) + 4 * (place & 1); }
+  static RF_DEVICE Two load_two(const std::uint32_t* rows, int lane) {
+    return *reinterpret_cast<const Two*>(rows + operand_word(lane >> 2, 2 * (lane & 3)));
+  }
   static RF_DEVICE Activations load(const std::uint32_t* rows, int lane) {
-    const std::uint32_t* low = rows + operand_word(lane >> 2, lane & 3);
-    const std::uint32_t* high = rows + operand_word(lane >> 2, (lane & 3) + 4);
-    return {{low[0], high[0], low[64], high[64]}};
+    const Two low = load_two(rows, lane), high = load_two(rows + 64, lane);
+    return {{low.w[0], low.w[1], high.w[0], high.w[1]}};
+  }
+  static RF_DEVICE void load_weights(const std::uint32_t* rows, int lane, std::uint32_t (&out)[words]) {
+    const Two low = load_two(rows, lane), high = load_two(rows + 64, lane);
+    out[0] = low.w[0], out[1] = high.w[0], out[2] = low.w[1], out[3] = high.w[1];
   }
   static RF_DEVICE Activations read(const std::int8_t* rows, int stride, int lane) {
     Activations a;
@@ -163,6 +189,40 @@ struct MatrixUnit {
           "{%0, %1, %2, %3};"
           : "+r"(c[4 * n]), "+r"(c[4 * n + 1]), "+r"(c[4 * n + 2]), "+r"(c[4 * n + 3])
           : "r"(weights[2 * h]), "r"(weights[2 * h + 1]), "r"(a.w[2 * n + h]));
+  }
+};
+
+inline constexpr bool without_half_unit = false;
+
+// Queries are the 16 rows of mma's product, the others two times its 8 columns. Which halves a row's quarters
+// are is free as long as both operands agree, so a lane takes whole units: words 2 t and 2 t + 1 for the t-th
+// product.
+struct HalfUnit {
+  static constexpr int parts = 2, sums = 8, rows = 2, lanes_from = 1, lanes_to = 4;
+  struct Operand {
+    Four part[parts];
+  };
+  static RF_DEVICE int row(int lane, int n) { return (lane >> 2) + 8 * n; }
+  static RF_DEVICE int unit(int lane, int) { return lane & 3; }
+  static RF_DEVICE int query(int lane, int r) { return (lane >> 2) + 8 * r; }
+  static constexpr int row_of(int i) { return i >> 1 & 1; }
+  static RF_DEVICE int other(int lane, int i) { return 2 * (lane & 3) + (i & 1) + 8 * (i >> 2); }
+  static constexpr int place(int m) { return 4 * (m & 3) + (m >> 2); }
+  static RF_DEVICE void multiply(float (&c)[sums], const Operand& queries, const Operand& others) {
+    const Four &low = queries.part[0], &high = queries.part[1];
+    for (int t = 0; t < 2; ++t)
+      for (int n = 0; n < 2; ++n)
+        asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+            "{%0, %1, %2, %3};"
+            : "+f"(c[4 * n]), "+f"(c[4 * n + 1]), "+f"(c[4 * n + 2]), "+f"(c[4 * n + 3])
+            : "r"(low.w[2 * t]), "r"(high.w[2 * t]), "r"(low.w[2 * t + 1]), "r"(high.w[2 * t + 1]),
+              "r"(others.part[n].w[2 * t]), "r"(others.part[n].w[2 * t + 1]));
+  }
+  static RF_DEVICE Operand turn(const std::uint32_t (&first)[sums / 2],
+                                const std::uint32_t (&second)[sums / 2]) {
+    Operand o;
+    for (int n = 0; n < 2; ++n) o.part[n] = {{first[n], first[n + 2], second[n], second[n + 2]}};
+    return o;
   }
 };
 

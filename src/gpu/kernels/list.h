@@ -14,6 +14,7 @@
   RF_GPU_KERNEL(rf_matmul_few_##Fmt, MatvecParams, 256) \
   RF_GPU_KERNEL(rf_matmul_##Fmt, MatmulParams, 256)
 #define RF_GPU_KERNELS_OF_KV(kv)                             \
+  RF_GPU_KERNEL(rf_attend_##kv##_64, AttendParams, 256)      \
   RF_GPU_KERNEL(rf_attend_##kv##_128, AttendParams, 256)     \
   RF_GPU_KERNEL(rf_attend_##kv##_256, AttendParams, 256)     \
   RF_GPU_KERNEL(rf_attend_##kv##_576, AttendParams, 256)     \

@@ -150,11 +150,11 @@ inline constexpr std::int32_t matvec_columns = 32768;
 inline constexpr std::int32_t matvec_rows = 8;       // that a block of rf_matvec_rows_FORMAT takes
 inline constexpr std::int32_t matmul_few_rows = 32;  // likewise of rf_matmul_few_FORMAT
 
-// rf_matmul_FORMAT, block 256, grid (sum over matrices of ceil(tiles / matmul_tiles); gated: of the first
-// alone, ceil(rows / matmul_rows), groups): rows of `in` through the same matrices as MatvecParams; the same
-// results to the bit. groups = 1: all rows. With parts > 1, group g is one matrix: of heads (order null),
-// part g of all rows; of experts, the pairs order[starts[g]] .. order[starts[g + 1]], each a row times parts
-// plus a part.
+// rf_matmul_FORMAT, block 256, grid (ceil(rows / matmul_rows), sum over matrices of ceil(tiles /
+// matmul_tiles), or float_matmul_tiles; gated: of the first's ceil(tiles / half as many), groups): rows of
+// `in` through the same matrices as MatvecParams; the same results to the bit. groups = 1: all rows. With
+// parts > 1, group g is one matrix: of heads (order null), part g of all rows; of experts, the pairs
+// order[starts[g]] .. order[starts[g + 1]], each a row times parts plus a part.
 struct MatmulParams {
   Matrix matrix[3];
   std::int32_t matrices, gated;
@@ -168,7 +168,7 @@ struct MatmulParams {
   float* out;
   std::int64_t out_stride, part_stride;
 };
-inline constexpr int matmul_rows = 64, matmul_tiles = 8;
+inline constexpr int matmul_rows = 64, matmul_tiles = 4, float_matmul_tiles = 8;
 
 // rf_finish, grid (rows), block 256: out[r] = (post(sum over t of x[r][t]) * mul[r] * scale + add[r]) *
 // out_scale, the norm last with post_last. Gated steps whose matrices differ in format: x = gate, up = up.
@@ -257,6 +257,12 @@ struct AttentionView {
   std::int32_t gated, key_is_value, stores;
 };
 
+// A query that is ready for attention: f32; or for the unit of halves, times a power of two, round32(key_dim)
+// halves and as many that hold what these leave, then an f32 that undoes the power.
+constexpr int query_floats(int key_dim) {
+  return (key_dim + 31) / 32 * 32 + 4;
+}
+
 // rf_attend_prepare, grid (ceil((heads + 2 * kv_heads) / 4), rows), block 128: norms and rotates queries into
 // `queries`, and keys, and stores keys and values. Norms over a whole row come before the rotation.
 struct PrepareParams {
@@ -266,16 +272,17 @@ struct PrepareParams {
   BatchView batch;
   const float* x;
   std::int64_t x_stride;
-  float* queries;  // [rows][heads][key_dim]
+  float* queries;  // [rows][heads][query_floats(key_dim)]
 };
 
 // Attention, block 256: attend_queries(SIZE) queries of one KV head and one sequence at most, that is rows
-// times query heads; attend_row_heads of one row. Positions are taken in chunks of attend_chunk, each by
-// itself, and the chunks' results are added up in their order: whoever does it, a query's result is the same.
-// Grid (kv_heads * head_splits, y, sequences); a block has ceil(heads / kv_heads / head_splits) heads.
-// rf_attend_KV_SIZE, after rf_attend_prepare: sequences of several rows; y = row blocks of rows_a_block rows,
-// each with all its chunks; rows_a_block times a block's heads fits. rf_attend_row_KV_SIZE, with
-// rf_attend_prepare's part: sequences of one row; block y < splits has chunks y, y + splits,
+// times query heads, of which there are attend_heads(SIZE) at most; attend_row_heads of one row. Positions
+// are taken in chunks of attend_chunk, each by itself, and the chunks' results are added up in their order:
+// whoever does it, a query's result is the same. Grid (kv_heads * head_splits, y, sequences); a block has
+// ceil(heads / kv_heads / head_splits) heads. rf_attend_KV_SIZE, after rf_attend_prepare: sequences of
+// several rows; y = row blocks of rows_a_block rows, each with all its chunks; rows_a_block times a block's
+// heads fits. rf_attend_row_KV_SIZE, with rf_attend_prepare's part: sequences of one row; block y < splits
+// has chunks y, y + splits,
 // ... of those that the row sees, and the last block to be done adds them up.
 struct AttendParams {
   AttentionView attention;
@@ -295,9 +302,17 @@ struct AttendParams {
 // The SIZE that serves heads of these dims.
 constexpr int attend_size(int key_dim, int value_dim) {
   const int dim = key_dim > value_dim ? key_dim : value_dim;
-  return dim <= 128 ? 128 : dim <= 256 ? 256 : 576;
+  return dim <= 64 ? 64 : dim <= 128 ? 128 : dim <= 256 ? 256 : 576;
+}
+// Likewise of rf_attend_row_KV_SIZE.
+constexpr int attend_row_size(int key_dim, int value_dim) {
+  const int size = attend_size(key_dim, value_dim);
+  return size < 128 ? 128 : size;
 }
 constexpr int attend_queries(int size) {
+  return size <= 128 ? 128 : size <= 256 ? 16 : 8;
+}
+constexpr int attend_heads(int size) {
   return size <= 128 ? 32 : size <= 256 ? 16 : 8;
 }
 inline constexpr int attend_chunk = 64;

@@ -29,8 +29,13 @@ RF_DEVICE Head head_of(const AttentionView& a, const float* row, HeadKind kind, 
   return h;
 }
 
-RF_DEVICE const NormView& norm_of(const AttentionView& a, HeadKind kind) {
-  return kind == HeadKind::query ? a.q_norm : kind == HeadKind::key ? a.k_norm : a.v_norm;
+RF_DEVICE NormView norm_of(const AttentionView& a, HeadKind kind) {
+  const auto of = [kind](auto query, auto key, auto value) RF_INLINE {
+    return kind == HeadKind::query ? query : kind == HeadKind::key ? key : value;
+  };
+  return {of(a.q_norm.weight, a.k_norm.weight, a.v_norm.weight),
+          of(a.q_norm.bias, a.k_norm.bias, a.v_norm.bias), of(a.q_norm.kind, a.k_norm.kind, a.v_norm.kind),
+          of(a.q_norm.eps, a.k_norm.eps, a.v_norm.eps)};
 }
 
 // Mean and inverse deviation of value(0 .. n), by 32 lanes, four neighbours at a time. All lanes of a wave
@@ -59,7 +64,7 @@ RF_DEVICE Moments moments_of_lanes(const NormView& norm, bool centred, int n, Va
 // head[0 .. dim) = the head, ready; LDS of 32 lanes. Norms over a whole row come before the rotation.
 RF_DEVICE void prepare_head(const AttentionView& a, const Head& h, int row, int position, float* head) {
   const int in_32 = lane::thread() & 31;
-  const NormView& norm = norm_of(a, h.kind);
+  const NormView norm = norm_of(a, h.kind);
   const auto on = [](const NormView& n) { return n.kind != NormKind::off; };
   const auto centred = [](const NormView& n) { return n.kind == NormKind::layer; };
   const bool any = on(a.q_norm) || on(a.k_norm) || on(a.v_norm);
@@ -112,6 +117,36 @@ RF_DEVICE void prepare_head(const AttentionView& a, const Head& h, int row, int 
     const float temperature = __builtin_fmaf(a.temperature, lane::log(1.0f + steps), 1.0f);
     for (int k = in_32; k < h.dim; k += 32) head[k] *= temperature;
   }
+}
+
+// A ready query to where attention reads it (params.h), unless that is null, by 32 lanes; all lanes of a wave
+// take part.
+RF_DEVICE void store_query(bool halves, const float* head, int dim, float* to) {
+  const int in_32 = lane::thread() & 31, dims = (dim + 31) / 32 * 32;
+  if (!halves) {
+    for (int k = in_32; to != nullptr && k < dims; k += 32) to[k] = k < dim ? head[k] : 0.0f;
+    return;
+  }
+  float top = 0;
+  for (int k = in_32; k < dim; k += 32) {
+    const float magnitude = head[k] < 0 ? -head[k] : head[k];
+    top = magnitude > top ? magnitude : top;
+  }
+  // The largest becomes 2^14 or more, which halves can hold, and what it leaves them is not lost either.
+  const std::uint32_t exponent = bits_of_float(lane::largest_of_lanes(top, 32)) >> 23,
+                      kept = exponent < 15 ? 15 : exponent;
+  const float factor = __builtin_bit_cast(float, (268 - kept) << 23);
+  if (to == nullptr) return;
+  auto* words = reinterpret_cast<std::uint32_t*>(to);
+  for (int m = in_32; 2 * m < dims; m += 32) {
+    const float a = 2 * m < dim ? head[2 * m] * factor : 0.0f,
+                b = 2 * m + 1 < dim ? head[2 * m + 1] * factor : 0.0f;
+    const std::uint32_t high = lane::pack_halves(a, b);
+    words[m] = high;
+    words[dims / 2 + m] = lane::pack_halves(a - lane::half_to_float(static_cast<std::uint16_t>(high)),
+                                            b - lane::half_to_float(static_cast<std::uint16_t>(high >> 16)));
+  }
+  if (in_32 == 0) to[dims] = __builtin_bit_cast(float, (kept - 14) << 23);
 }
 
 // A key or value head to its place in the cache, by 32 lanes.

@@ -60,12 +60,10 @@ RF_KERNEL(rf_attend_prepare, PrepareParams, 128, 4) {
   float* head = heads + in_block * widest_head;
   prepare_head(a, h, row, position, head);
   lane::wave_barrier();
-  if (!stores) return;
-  if (kind == HeadKind::query) {
-    float* to = p.queries + (static_cast<std::int64_t>(row) * a.heads + number) * a.key_dim;
-    for (int k = lane::thread() & 31; k < h.dim; k += 32) to[k] = head[k];
-    return;
-  }
+  const std::int64_t query = static_cast<std::int64_t>(row) * a.heads + number;
+  store_query(takes_halves(p.kv, attend_size(a.key_dim, a.value_dim)), head, a.key_dim,
+              stores && kind == HeadKind::query ? p.queries + query * query_floats(a.key_dim) : nullptr);
+  if (!stores || kind == HeadKind::query) return;
   const std::int32_t* pages = p.batch.pages + p.batch.sequences[row] * p.batch.page_stride;
   store_head(p.kv, p.cache, place_of(p.cache, pages, position, number), h, head);
 }

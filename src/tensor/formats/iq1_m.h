@@ -31,12 +31,12 @@ struct SpreadIq1M {
 
   // In eighths, plus 9: eight times the coordinate, and 2 where 1/8 is added.
   template <class V>
-  static V codes(const Tile& t, int s, int i) {
+  static V codes(const auto& t, int s, int i) {
     const V eights = V::load(t.field[2] + 64 * (2 * s + (i >> 2))).word_bits(2 * (i & 3) - 3, 0x18181818);
     return eights | V::load(t.field[3]).if_bit(4 * s + (i >> 1), 0x02020202);
   }
   template <class B>
-  static B scale_codes(const Tile& t, int g) {
+  static B scale_codes(const auto& t, int g) {
     return B::load(t.field[1] + 16 * (g >> 1)).bits(4 * (g & 1), 15);
   }
 };
@@ -113,7 +113,7 @@ struct IQ1_M {
   }
 
   template <class V>
-  static void codes_of_32(const Tile& t, int s, V (&out)[8]) {
+  static void codes_of_32(const auto& t, int s, V (&out)[8]) {
     const V low = V::load(t.field[2] + 64 * s);
     const V high = V::load(t.field[3] + 64 * (s >> 1)).word_bits(16 * (s & 1), 0xffff);
     V index[4];
@@ -123,7 +123,7 @@ struct IQ1_M {
     for (int i = 0; i < 8; ++i) out[i] = (out[i] | high.if_bit(4 * (i >> 1) + 3, 0x04040404)).lookup(table);
   }
   template <class B>
-  static B scale_codes(const Tile& t, int g) {
+  static B scale_codes(const auto& t, int g) {
     const B low = B::load(t.field[1] + 16 * (g & 3)).bits(2 * (g >> 2), 3);
     const B high = B::load(t.field[1] + 16 * (4 + (g & 1))).bits(g >> 1, 1);
     return (low | high.shl(2)).shl(1).minus(-1);

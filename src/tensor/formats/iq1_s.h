@@ -40,15 +40,15 @@ struct SpreadIq1S {
   }
 
   template <class V>
-  static V codes(const Tile& t, int s, int i) {
+  static V codes(const auto& t, int s, int i) {
     return V::load(t.field[2] + 64 * (2 * s + (i >> 2))).bits(2 * (i & 3), 3);
   }
   template <class B>
-  static B scale_codes(const Tile& t, int g) {
+  static B scale_codes(const auto& t, int g) {
     return B::load(t.field[1] + 16 * (g >> 1)).bits(4 * (g & 1), 7).shl(1).minus(-1);
   }
   template <class B>
-  static B min_codes(const Tile& t, int g) {
+  static B min_codes(const auto& t, int g) {
     return B::load(t.field[1] + 16 * (g >> 1)).bits(4 * (g & 1), 15).lookup(Iq1Grid::signed_scales);
   }
 };
@@ -93,7 +93,7 @@ struct IQ1_S {
   }
 
   template <class V>
-  static void codes_of_32(const Tile& t, int s, V (&out)[8]) {
+  static void codes_of_32(const auto& t, int s, V (&out)[8]) {
     const V low = V::load(t.field[1] + 64 * s);
     const V high = V::load(t.field[2] + 64 * (s >> 1)).word_bits(16 * (s & 1), 0xffff);
     V index[4];
@@ -101,11 +101,11 @@ struct IQ1_S {
     V::eights(Iq1Grid::words.word, index, out);
   }
   template <class B>
-  static B scale_codes(const Tile& t, int g) {
+  static B scale_codes(const auto& t, int g) {
     return B::of_words(t.field[2] + 64 * (g >> 1), 16 * (g & 1) + 12, 7).shl(1).minus(-1);
   }
   template <class B>
-  static B min_codes(const Tile& t, int g) {
+  static B min_codes(const auto& t, int g) {
     return B::of_words(t.field[2] + 64 * (g >> 1), 16 * (g & 1) + 12, 15).lookup(Iq1Grid::signed_scales);
   }
 };

@@ -48,7 +48,7 @@ struct IQ2_S {
   }
 
   template <class V>
-  static void codes_of_32(const Tile& t, int s, V (&out)[8]) {
+  static void codes_of_32(const auto& t, int s, V (&out)[8]) {
     const V low = V::load(t.field[2] + 64 * s);
     const V high = V::load(t.field[4] + 64 * (s >> 2)).word_bits(8 * (s & 3), 255);
     V index[4];
@@ -56,7 +56,7 @@ struct IQ2_S {
     Iq2Values::look_up(grid, index, V::load(t.field[3] + 64 * s), plane_of_quad, out);
   }
   template <class B>
-  static B scale_codes(const Tile& t, int g) {
+  static B scale_codes(const auto& t, int g) {
     return OddScales::codes<B>(t.field[1], g);
   }
 };

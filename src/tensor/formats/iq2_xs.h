@@ -65,14 +65,14 @@ struct IQ2_XS {
   }
 
   template <class V>
-  static void codes_of_32(const Tile& t, int s, V (&out)[8]) {
+  static void codes_of_32(const auto& t, int s, V (&out)[8]) {
     const V low = V::load(t.field[2] + 128 * s), word = V::load(t.field[2] + 128 * s + 64);
     V index[4];
     for (int l = 0; l < 4; ++l) index[l] = low.word_bits(8 * l, 255) | word.word_bits(20 + l, 0x100);
     Iq2Values::look_up(grid, index, EvenSigns::complete(word), EvenSigns::plane, out);
   }
   template <class B>
-  static B scale_codes(const Tile& t, int g) {
+  static B scale_codes(const auto& t, int g) {
     return OddScales::codes<B>(t.field[1], g);
   }
 };

@@ -58,11 +58,11 @@ struct SpreadIq2 {
   }
 
   template <class V>
-  static V codes(const Tile& t, int s, int i) {
+  static V codes(const auto& t, int s, int i) {
     return ThreeBits::codes<V>(t.field[2] + 192 * s, i).lookup(V::sixteen(values));
   }
   template <class B>
-  static B scale_codes(const Tile& t, int g) {
+  static B scale_codes(const auto& t, int g) {
     return OddScales::codes<B>(t.field[1], g);
   }
 };
@@ -112,14 +112,14 @@ struct IQ2_XXS {
   }
 
   template <class V>
-  static void codes_of_32(const Tile& t, int s, V (&out)[8]) {
+  static void codes_of_32(const auto& t, int s, V (&out)[8]) {
     const V low = V::load(t.field[1] + 128 * s), word = V::load(t.field[1] + 128 * s + 64);
     V index[4];
     for (int l = 0; l < 4; ++l) index[l] = low.word_bits(8 * l, 255);
     Iq2Values::look_up(grid, index, EvenSigns::complete(word), EvenSigns::plane, out);
   }
   template <class B>
-  static B scale_codes(const Tile& t, int g) {
+  static B scale_codes(const auto& t, int g) {
     return B::of_words(t.field[1] + 128 * g + 64, 28, 15).shl(1).minus(-1);
   }
 };

@@ -60,7 +60,7 @@ struct IQ3_S : Iq3SValues {
   }
 
   template <class V>
-  static void codes_of_32(const Tile& t, int s, V (&out)[8]) {
+  static void codes_of_32(const auto& t, int s, V (&out)[8]) {
     const V high = V::load(t.field[3] + 64 * (s >> 2)).word_bits(8 * (s & 3), 255);
     V index[8];
     for (int i = 0; i < 8; ++i)
@@ -72,7 +72,7 @@ struct IQ3_S : Iq3SValues {
     for (int i = 0; i < 8; ++i) out[i] = (out[i] | signs.moved_bit(i, 3)).lookup(table);
   }
   template <class B>
-  static B scale_codes(const Tile& t, int g) {
+  static B scale_codes(const auto& t, int g) {
     return OddScales::codes<B>(t.field[1], g);
   }
 };

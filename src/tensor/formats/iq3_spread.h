@@ -35,13 +35,13 @@ struct SpreadIq3 : Values {
   }
 
   template <class V>
-  static V codes(const Tile& t, int s, int i) {
+  static V codes(const auto& t, int s, int i) {
     return V::load(t.field[2] + 64 * (4 * s + (i & 3)))
         .bits(4 * (i >> 2), 15)
         .lookup(V::sixteen(Values::signed_codes));
   }
   template <class B>
-  static B scale_codes(const Tile& t, int g) {
+  static B scale_codes(const auto& t, int g) {
     return OddScales::codes<B>(t.field[1], g);
   }
 };

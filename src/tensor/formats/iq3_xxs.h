@@ -59,7 +59,7 @@ struct IQ3_XXS : Iq3XxsValues {
   }
 
   template <class V>
-  static void codes_of_32(const Tile& t, int s, V (&out)[8]) {
+  static void codes_of_32(const auto& t, int s, V (&out)[8]) {
     V index[8];
     for (int i = 0; i < 8; ++i)
       index[i] = V::load(t.field[1] + 64 * (2 * s + (i >> 2))).word_bits(8 * (i & 3), 255);
@@ -69,7 +69,7 @@ struct IQ3_XXS : Iq3XxsValues {
     for (int i = 0; i < 8; ++i) out[i] = (out[i] | signs.moved_bit(EvenSigns::plane(i), 3)).lookup(table);
   }
   template <class B>
-  static B scale_codes(const Tile& t, int g) {
+  static B scale_codes(const auto& t, int g) {
     return B::of_words(t.field[2] + 64 * g, 28, 15).shl(1).minus(-1);
   }
 };

@@ -40,7 +40,7 @@ struct TQ1_0 {
   }
 
   template <class V>
-  static V codes(const Tile& t, int s, int i) {
+  static V codes(const auto& t, int s, int i) {
     if (s < 5) return V::load(t.field[1] + 64 * i).base3_digit(s);
     const int quad = 8 * (s - 5) + i;  // past element 160
     if (quad < 20) return V::load(t.field[1] + 64 * (8 + (quad & 3))).base3_digit(quad >> 2);
