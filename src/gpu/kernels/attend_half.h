@@ -4,33 +4,33 @@
 // precision. Keys and values are the halves of the cache, or codes, which halves hold exactly: the scales of
 // keys are multiplied in after the products of their 32 elements, those of values before, into the weights.
 //
-// A stage is 64 positions x 128 dims (or 64, where heads have no more) of keys or values in LDS, ready to be
-// operands. Either each wave has tiles of 16 queries of its own, and all of their scores, weights and values;
-// or one tile is shared: each wave then scores 16 positions, turns all scores into weights, and weighs every
-// so many-th 16 dims of the values. What a query gets is the same to the bit.
+// Either each wave has tiles of 16 queries of its own, and all of their scores, weights and values; or one
+// tile is shared: each wave then scores 16 positions, turns all scores into weights, and weighs every so
+// many-th 16 dims of the values. What a query gets is the same to the bit.
 #pragma once
-#include "gpu/kernels/attend.h"
+#include "gpu/kernels/attend_stage.h"
 
 namespace rf::gpu {
 
 template <class Unit, KvKind kv, int size, int most_queries>
 class HalfAttend {
-  static constexpr int waves = 256 / lane::wave, per = unit_elements<kv>,
-                       stage_dims = size < 128 ? size : 128, stage_units = stage_dims / per;
   static constexpr bool scaled = has_scales<kv>, shared = most_queries <= 16,
                         one_row = most_queries == attend_row_heads;
-  static constexpr int own_tiles = shared ? 1 : most_queries / 16 / waves;
-  static constexpr int stages = (size + 127) / 128,
+  static constexpr int waves = 256 / lane::wave, own_tiles = shared ? 1 : most_queries / 16 / waves;
+  static constexpr int stage_dims = size < 128 ? size : 128, stages = (size + 127) / 128,
                        value_tiles = shared ? 8 / waves : stage_dims / 16;  // of a stage
   static constexpr int stages_at_once = one_row ? 1 : stages;               // unrolled
-  static constexpr int rows =
-      one_row ? (Unit::rows + 1) / 2 : Unit::rows;  // of a lane, of queries that there may be
+  // Of a lane, of queries that there may be.
+  static constexpr int rows = one_row ? (Unit::rows + 1) / 2 : Unit::rows;
   static constexpr int score_stride = 72;
+  using Keys = KeyStage<Unit, kv, stage_dims>;
+  using Values = ValueStage<Unit, kv, stage_dims>;
+  using Fetched = StageUnits<kv>;
   // LDS, in floats. Of one row, the stage also has eight heads while they are prepared.
-  static constexpr int stage_floats = one_row && 8 * size > 4096 ? 8 * size : 32 * stage_dims,
-                       scale_floats = scaled ? 256 : 0, values_at = shared ? 0 : stage_floats + scale_floats,
-                       scores_at = values_at + stage_floats + scale_floats,
+  static constexpr int values_at = shared ? 0 : stage_floats<kv, stage_dims>,
+                       scores_at = values_at + stage_floats<kv, stage_dims>,
                        queries_at = scores_at + (shared ? most_queries * score_stride : 0);
+  static_assert(!one_row || 8 * size <= 32 * stage_dims);
   static_assert(lane::wave >= 32 && 4 <= waves && (shared || own_tiles > 0));
 
  public:
@@ -40,7 +40,11 @@ class HalfAttend {
   static constexpr float weight_unit = 16384;  // weights fill halves well, down to 2^-28 of the largest
 
   RF_DEVICE HalfAttend(const AttendParams& p, const Share& share, Four* lds)
-      : p_(p), share_(share), lds_(reinterpret_cast<float*>(lds)) {}
+      : p_(p),
+        share_(share),
+        lds_(reinterpret_cast<float*>(lds)),
+        keys_(p, share, lds_),
+        values_(p, share, lds_ + values_at) {}
 
   // Of one row: where eight groups of 32 lanes prepare a head each, and where a ready one goes.
   RF_DEVICE float* scratch() const { return lds_; }
@@ -87,13 +91,6 @@ class HalfAttend {
     Operand high[2], low[2];  // of 32 positions each
     float plain[4][Unit::sums];
   };
-  // What a thread brings of a stage: a position's units of keys, or two neighbouring positions' of values.
-  static constexpr int key_tasks = (stage_units + 3) / 4, value_tasks = (stage_units + 7) / 8;
-  struct Fetched {
-    Four unit[per == 8 ? 4 : 2];
-    float scale;
-  };
-
   RF_DEVICE int in_wave() const { return thread_ % lane::wave; }
   RF_DEVICE static int wave() { return lane::uniform(lane::thread() / lane::wave); }
   RF_DEVICE int dims() const { return (p_.attention.key_dim + 31) / 32 * 32; }
@@ -135,103 +132,10 @@ class HalfAttend {
     return t;
   }
 
-  // Keys in LDS: unit u (8 dims) of position n at Four 64 u + (n ^ 2 (u & 3)).
-  RF_DEVICE float* keys() const { return lds_; }
-  RF_DEVICE float* key_scales() const { return lds_ + stage_floats; }
-  RF_DEVICE float* values() const { return lds_ + values_at; }
-  RF_DEVICE float* value_scales() const { return lds_ + values_at + stage_floats; }
-
-  // What lies beyond the last position and the last unit is taken from these: it meets weights and queries of
-  // 0, or goes nowhere.
-  RF_DEVICE Place place_at(const std::int32_t* pages, int position) const {
-    return place_of(p_.cache, pages, position < share_.length ? position : share_.length - 1, share_.kv_head);
-  }
-  RF_DEVICE static int up_to(int last, int n) { return n < last ? n : last; }
-
-  RF_DEVICE void fetch_keys(const std::int32_t* pages, int number, int stage, Fetched& f) const {
-    const Place place = place_at(pages, number * attend_chunk + (thread_ & 63));
-    const int last = static_cast<int>(kv_units(kv, p_.attention.key_dim)) - 1;
-    RF_UNROLL
-    for (int n = 0; n < key_tasks; ++n)
-      f.unit[n] =
-          lane::load4(key_unit(p_.cache, place, up_to(last, stage * stage_units + (thread_ >> 6) + 4 * n)));
-    if constexpr (scaled)
-      f.scale = lane::half_to_float(
-          *key_scale(p_.cache, place, up_to((p_.attention.key_dim - 1) / 32, 4 * stage + (thread_ >> 6))));
-  }
-  RF_DEVICE void put_keys(const Fetched& f) const {
-    const int position = thread_ & 63;
-    RF_UNROLL
-    for (int n = 0; n < key_tasks; ++n) {
-      if ((thread_ >> 6) + 4 * n >= stage_units) break;
-      const int unit = ((thread_ >> 6) + 4 * n) * (per / 8);
-      float code[per];
-      if constexpr (scaled) decode_unit<kv>(f.unit[n], 1.0f, code);
-      RF_UNROLL
-      for (int h = 0; h < per / 8; ++h) {
-        Four halves = f.unit[n];
-        RF_UNROLL
-        for (int w = 0; scaled && w < 4; ++w)
-          halves.w[w] = lane::pack_halves(code[8 * h + 2 * w], code[8 * h + 2 * w + 1]);
-        reinterpret_cast<Four*>(keys())[64 * (unit + h) + (position ^ 2 * ((unit + h) & 3))] = halves;
-      }
-    }
-    if constexpr (scaled) key_scales()[64 * (thread_ >> 6) + position] = f.scale;
-  }
-
-  RF_DEVICE int own_pair() const { return thread_ >> 1 & 31; }
-  RF_DEVICE int own_unit(int n) const { return (thread_ & 1) + 2 * (thread_ >> 6) + 8 * n; }
-
-  RF_DEVICE void fetch_values(const std::int32_t* pages, int number, int stage, Fetched& f) const {
-    const int first = number * attend_chunk;
-    const int last = static_cast<int>(kv_units(kv, p_.attention.value_dim)) - 1;
-    RF_UNROLL
-    for (int i = 0; i < 2; ++i) {
-      const Place place = place_at(pages, first + 2 * own_pair() + i);
-      RF_UNROLL
-      for (int n = 0; n < value_tasks; ++n)
-        f.unit[2 * n + i] =
-            lane::load4(value_unit(p_.cache, place, up_to(last, stage * stage_units + own_unit(n))));
-    }
-    if constexpr (scaled)
-      f.scale = lane::half_to_float(
-          *value_scale(p_.cache, place_at(pages, first + (thread_ & 63)),
-                       up_to((p_.attention.value_dim - 1) / 32, 4 * stage + (thread_ >> 6))));
-  }
-
-  // Values in LDS, turned: of each dim 64 positions, pair m of 32 as the operand has it, in 8 units that
-  // change places from dim to dim.
-  RF_DEVICE static int value_at(int dim, int unit) {
-    return 8 * dim + (unit ^ (((dim ^ dim >> 3) & 1) << 2) ^ (dim >> 1 & 3));
-  }
-  RF_DEVICE void put_values(const Fetched& f) const {
-    RF_UNROLL
-    for (int n = 0; n < value_tasks; ++n) {
-      if (own_unit(n) >= stage_units) break;
-      const int pair = own_pair(), place = Unit::place(pair & 15);
-      const Four &a = f.unit[2 * n], &b = f.unit[2 * n + 1];
-      float code[2][per];
-      if constexpr (scaled) decode_unit<kv>(a, 1.0f, code[0]), decode_unit<kv>(b, 1.0f, code[1]);
-      RF_UNROLL
-      for (int e = 0; e < per; ++e) {
-        std::uint32_t both;
-        if constexpr (scaled)
-          both = lane::pack_halves(code[0][e], code[1][e]);
-        else
-          both = lane::select_bytes(a.w[e >> 1], b.w[e >> 1], (e & 1) != 0 ? 0x07060302 : 0x05040100);
-        reinterpret_cast<std::uint32_t*>(
-            values())[4 * value_at(per * own_unit(n) + e, 4 * (pair >> 4) + (place >> 2)) + (place & 3)] =
-            both;
-      }
-    }
-    if constexpr (scaled) value_scales()[thread_] = f.scale;
-  }
-
   // sums += products of 32 of the stage's dims with 16 positions each, from tile `first_tile` on.
   template <int tiles>
   RF_DEVICE void score_slice(const Tile& own, int stage, int slice, int first_tile,
                              float (&sums)[tiles][Unit::sums]) const {
-    const auto* units = reinterpret_cast<const Four*>(keys());
     Operand high, low;
     RF_UNROLL
     for (int n = 0; n < Unit::parts; ++n) {
@@ -243,21 +147,15 @@ class HalfAttend {
     for (int t = 0; t < tiles; ++t) {
       const int first = 16 * (first_tile + t);
       lane::in_order();
-      Operand key;
-      RF_UNROLL
-      for (int n = 0; n < Unit::parts; ++n) {
-        const int unit = Unit::unit(in_wave(), n);
-        key.part[n] =
-            lane::load4(units + 64 * (4 * slice + unit) + first + (Unit::row(in_wave(), n) ^ 2 * (unit & 3)));
-      }
+      const Operand key = keys_.operand(in_wave(), slice, first);
       float given[Unit::sums] = {};
       float(&to)[Unit::sums] = scaled ? given : sums[t];
       Unit::multiply(to, low, key);
       Unit::multiply(to, high, key);
       RF_UNROLL
       for (int i = 0; scaled && i < Unit::sums; ++i)
-        sums[t][i] = __builtin_fmaf(given[i], key_scales()[64 * slice + first + Unit::other(in_wave(), i)],
-                                    sums[t][i]);
+        sums[t][i] =
+            __builtin_fmaf(given[i], keys_.scale(slice, first + Unit::other(in_wave(), i)), sums[t][i]);
     }
   }
   // Likewise of all of the stage's dims.
@@ -359,7 +257,7 @@ class HalfAttend {
     RF_UNROLL
     for (int t = 0; t < 2; ++t) RF_UNROLL
     for (int i = 0; i < Unit::sums; ++i) {
-      const float scale = value_scales()[64 * block + 32 * slice + 16 * t + Unit::other(in_wave(), i)];
+      const float scale = values_.scale(block, 32 * slice + 16 * t + Unit::other(in_wave(), i));
       product[t][i] = w.plain[2 * slice + t][i] * scale;
       top = larger(top, scale < 0 ? -scale : scale);
     }
@@ -378,7 +276,6 @@ class HalfAttend {
   template <class Each>
   RF_DEVICE void weigh(const Weights& w, int stage, Each each) const {
     constexpr int at_once = shared || Unit::parts > 2 ? 1 : 2;  // as registers allow
-    const auto* units = reinterpret_cast<const Four*>(values());
     RF_UNROLL
     for (int v = 0; v < value_tiles; v += at_once) {
       const int first = 16 * (shared ? wave() + waves * v : v), dim = 128 * stage + first;
@@ -391,11 +288,7 @@ class HalfAttend {
         if constexpr (scaled) factor = scale_weights(w, first / 32, slice, high, low);
         RF_UNROLL
         for (int j = 0; j < at_once; ++j) {
-          Operand value;
-          RF_UNROLL
-          for (int n = 0; n < Unit::parts; ++n)
-            value.part[n] = lane::load4(units + value_at(first + 16 * j + Unit::row(in_wave(), n),
-                                                         4 * slice + Unit::unit(in_wave(), n)));
+          const Operand value = values_.operand(in_wave(), slice, first + 16 * j);
           float part[Unit::sums] = {};
           float(&to)[Unit::sums] = scaled ? part : given[j];
           Unit::multiply(to, low, value);
@@ -426,15 +319,15 @@ class HalfAttend {
                                    Fetched& values) const {
     const int key_stages = (p_.attention.key_dim + 127) / 128;
     Fetched keys;
-    fetch_keys(pages, number, 0, keys);
-    fetch_values(pages, number, 0, values);
+    keys_.fetch(thread_, pages, number, 0, keys);
+    values_.fetch(thread_, pages, number, 0, values);
     float sums[1][Unit::sums] = {};
     RF_NO_UNROLL
     for (int stage = 0; stage < key_stages; ++stage) {
       if (stage > 0) lane::barrier();  // the stage before has been read
-      put_keys(keys);
+      keys_.put(thread_, keys);
       lane::barrier();
-      if (stage + 1 < key_stages) fetch_keys(pages, number, stage + 1, keys);
+      if (stage + 1 < key_stages) keys_.fetch(thread_, pages, number, stage + 1, keys);
       if (wave() < 4) score(own, stage, wave(), sums);
     }
     float* scores = lds_ + scores_at;
@@ -447,7 +340,7 @@ class HalfAttend {
               sums[0][i];
     }
     lane::barrier();
-    put_values(values);
+    values_.put(thread_, values);
     float all[4][Unit::sums];
     RF_UNROLL
     for (int t = 0; t < 4; ++t) RF_UNROLL
@@ -469,14 +362,14 @@ class HalfAttend {
     RF_UNROLL_BY(stages_at_once)
     for (int stage = 0; stage < used; ++stage) {
       const bool more = stage + 1 < stages && stage + 1 < used;
-      if (more) fetch_values(pages, number, stage + 1, values);
+      if (more) values_.fetch(thread_, pages, number, stage + 1, values);
       weigh(w, stage, [&](int v, int dim, const float(&given)[Unit::sums]) RF_INLINE {
         each(stage * value_tiles + v, dim, given);
       });
       if (!more) continue;
       thread_ = lane::fresh(thread_);
       lane::barrier();
-      put_values(values);
+      values_.put(thread_, values);
       lane::barrier();
     }
   }
@@ -536,14 +429,14 @@ class HalfAttend {
     RF_UNROLL
     for (int t = 0; t < own_tiles; ++t) own[t] = tile(wave() * own_tiles + t);
     Fetched fetched;
-    fetch_keys(pages, chunks.first, 0, fetched);
+    keys_.fetch(thread_, pages, chunks.first, 0, fetched);
     RF_NO_UNROLL
     for (int c = chunks.first; c < chunks.end; ++c) {
       thread_ = lane::fresh(thread_);
       const auto seen = [&](int t) RF_INLINE { return c >= own[t].chunks.first && c < own[t].chunks.end; };
-      put_keys(fetched);
+      keys_.put(thread_, fetched);
       lane::barrier();
-      fetch_values(pages, c, 0, fetched);
+      values_.fetch(thread_, pages, c, 0, fetched);
       Weights weights[own_tiles];
       RF_UNROLL
       for (int t = 0; t < own_tiles; ++t) {
@@ -554,9 +447,9 @@ class HalfAttend {
         weights[t] = weights_of(scores);
         sum[t].add(weights[t]);
       }
-      put_values(fetched);
+      values_.put(thread_, fetched);
       lane::barrier();
-      if (c + 1 < chunks.end) fetch_keys(pages, c + 1, 0, fetched);
+      if (c + 1 < chunks.end) keys_.fetch(thread_, pages, c + 1, 0, fetched);
       RF_UNROLL
       for (int t = 0; t < own_tiles; ++t)
         if (seen(t))
@@ -570,7 +463,9 @@ class HalfAttend {
   const AttendParams& p_;
   Share share_;
   float* lds_;
-  int thread_ = lane::thread();
+  Keys keys_;
+  Values values_;
+  int thread_ = lane::thread();  // afresh for each chunk
 };
 
 }  // namespace rf::gpu
