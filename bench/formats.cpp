@@ -1,8 +1,11 @@
-// The speed of each format's dot on each instruction set: one thread, one row of activations, weights that
+// The speed of each format's dot on each instruction set: one row of activations and one thread, weights that
 // come from memory. Prints, after the runs, a table of GB/s of the file's bytes and of the ratio to Q8_0.
+// Formats that are spread in memory (tensor/tiles.h) are measured compact as well. RF_CACHED=1: weights come
+// from the second-level cache instead. RF_THREADS=n: n threads at once, each with weights of its own.
 #include <benchmark/benchmark.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <map>
 #include <string>
 #include <vector>
@@ -17,19 +20,22 @@ namespace {
 using namespace rf;
 
 constexpr std::int64_t columns = 4096;
-constexpr std::size_t matrix_bytes = std::size_t{192} << 20;  // beyond what caches hold
+// Of the matrix: beyond what caches hold, or well within them.
+std::size_t matrix_bytes() {
+  return std::getenv("RF_CACHED") != nullptr ? std::size_t{256} << 10 : std::size_t{192} << 20;
+}
 
 // Tiles of random weights: one tile's worth, repeated.
 class Weights {
  public:
-  explicit Weights(Type type) {
+  Weights(Type type, Room room) {
     Tensor tensor{.type = type, .shape = {columns, 16, 1, 1}, .row_bytes = row_bytes(type, columns)};
     test::KeptMemory file(tensor.bytes());
     tensor.data = file.data();
     test::Random random("bench");
     test::fill_random(random, tensor, file.data());
-    tensor.shape[1] = static_cast<std::int64_t>(matrix_bytes / tensor.bytes()) * 16;
-    tiles_ = tiled(tensor);
+    tensor.shape[1] = static_cast<std::int64_t>(matrix_bytes() / tensor.bytes()) * 16;
+    tiles_ = tiled(tensor, room);
     file_bytes_ = tensor.bytes();
     memory_ = Arena(tiles_.bytes());
     auto* to = reinterpret_cast<std::uint8_t*>(memory_.data());
@@ -47,8 +53,8 @@ class Weights {
   std::size_t file_bytes_ = 0;
 };
 
-void one_row(benchmark::State& state, Type type, const Kernels& kernels) {
-  const Weights weights(type);
+void one_row(benchmark::State& state, Type type, Room room, const Kernels& kernels) {
+  const Weights weights(type, room);
   constexpr std::size_t blocks = columns / 32;
   std::vector<std::int8_t> codes(32 * blocks);
   std::vector<float> scale(blocks), values(columns), out(16);
@@ -104,15 +110,24 @@ class Table : public benchmark::ConsoleReporter {
 }  // namespace
 
 int main(int argc, char** argv) {
+  const char* wanted_threads = std::getenv("RF_THREADS");
+  const int threads = wanted_threads != nullptr ? std::max(std::atoi(wanted_threads), 1) : 1;
   std::vector<std::string> formats;
   for (std::uint32_t id = 0; id < 64; ++id) {
     const TypeInfo* info = find_type(id);
     if (info == nullptr || !can_tile(info->type) || info->type == Type::f64) continue;
-    formats.emplace_back(info->name);
-    for (const std::string& isa : cpu_isas())
-      benchmark::RegisterBenchmark((formats.back() + "/" + isa).c_str(), one_row, info->type,
-                                   std::cref(choose_kernels(isa)))
-          ->Unit(benchmark::kMillisecond);
+    const Tensor one{.type = info->type, .shape = {columns, 16, 1, 1}};
+    const bool spreads = tiled(one, Room::spread).type != tiled(one).type;
+    for (const Room room : {Room::spread, Room::file}) {
+      if (room == Room::file && !spreads) continue;
+      formats.push_back(std::string(info->name) + (room == Room::file ? " compact" : ""));
+      for (const std::string& isa : cpu_isas()) {
+        auto* run = benchmark::RegisterBenchmark((formats.back() + "/" + isa).c_str(), one_row, info->type,
+                                                 room, std::cref(choose_kernels(isa)))
+                        ->Unit(benchmark::kMillisecond);
+        if (threads > 1) run->Threads(threads)->UseRealTime();
+      }
+    }
   }
   benchmark::Initialize(&argc, argv);
   Table table;

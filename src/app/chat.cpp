@@ -19,7 +19,7 @@
 namespace rf {
 namespace {
 
-constexpr const char* help =
+constexpr const char* command_list =
     "/help          this text\n"
     "/reset         forget the conversation (the system message stays)\n"
     "/system TEXT   set the system message; without TEXT remove it\n"
@@ -140,7 +140,7 @@ bool Chat::command(const std::string& line) {
   if ((word == "/save" || word == "/load") && rest.empty()) fail("{}: expected a file name after it", word);
   if (word == "/exit" || word == "/quit") return false;
   if (word == "/help") {
-    print(help);
+    print(command_list);
   } else if (word == "/reset") {
     conversation_.reset();
     print(dim("The conversation is forgotten.") + "\n");

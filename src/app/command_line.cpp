@@ -176,8 +176,11 @@ int run_command_line(std::vector<std::string> arguments) {
   } catch (const CLI::Success& help) {
     return line.root.exit(help);
   } catch (const CLI::ParseError& error) {
+    const std::vector<std::string> unread = line.root.remaining();
+    const bool is_command = line.root.get_subcommands().empty() && !unread.empty();
+    const std::string what = is_command ? "there is no command '" + unread.front() + "'" : error.what();
     std::fprintf(stderr, "rocmforge: %s (rocmforge --help and rocmforge COMMAND --help tell more)\n",
-                 error.what());
+                 what.c_str());
     return 2;
   }
   try {

@@ -34,6 +34,9 @@ void add_load(CLI::App& app, LoadOptions& load) {
         return is_place_rule(rule) ? "" : "expected GLOB=cpu or GLOB=gpu, found " + rule;
       });
   add("-t,--threads", load.threads, "CPU threads; 0: all processors")->check(CLI::Range(0, 4096));
+  app.add_flag("--compact-weights", load.compact_weights,
+               "On the CPU, keep IQ1, IQ2, IQ3 and TQ1_0 weights as small as in the file, which is slower")
+      ->group("Running");
   add("--kv", load.kv, "Type of the key/value cache")->check(CLI::IsMember({"f32", "f16", "q8_0", "q4_0"}));
   add("--page", load.page, "Positions of one page of the cache")->check(CLI::Range(1, 1 << 20));
   add("--ctx", load.context, "Positions of one sequence; 0: what suits the command and the model")
@@ -107,7 +110,7 @@ void add_answer(CLI::App& app, AnswerOptions& answer) {
                    ? ""
                    : "expected -1 or at least 1, found " + text;
       });
-  add("--temperature", sampling.temperature, "0: always the best token")->check(CLI::NonNegativeNumber);
+  add("--temperature", sampling.temperature, "0: always the best token")->check(CLI::Range(0.0, 1e9));
   add("--top-k", sampling.top_k, "Choose among so many tokens; 0: all")->check(CLI::Range(-1, 1 << 30));
   add("--top-p", sampling.top_p, "Choose among the best tokens of this total probability")
       ->check(CLI::Range(0.0, 1.0));

@@ -16,6 +16,7 @@ struct LoadOptions {
   std::string gpu_layers = "auto";  // a number, or auto
   std::vector<std::string> place;   // GLOB=cpu or GLOB=gpu, the first that fits a step's tensors
   int threads = 0;                  // 0: all processors
+  bool compact_weights = false;     // on the CPU: no more memory than in the file
   std::string kv = "f16";
   int page = 64;             // positions of one cache page
   int context = 0;           // 0: the model's, at most 8192

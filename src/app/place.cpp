@@ -64,8 +64,10 @@ std::vector<std::unique_ptr<Backend>> make_backends(const LoadOptions& options) 
   const bool gpu = options.device != "cpu" && options.device != "reference" && options.gpu_layers != "0";
   if (gpu)
     if (auto device = wanted_gpu(options)) backends.push_back(std::move(device));
-  backends.push_back(options.device == "reference" ? make_reference()
-                                                   : make_cpu({.threads = options.threads, .isa = ""}));
+  backends.push_back(
+      options.device == "reference"
+          ? make_reference()
+          : make_cpu({.threads = options.threads, .compact = options.compact_weights, .isa = ""}));
   return backends;
 }
 

@@ -60,7 +60,7 @@ void add_service(CLI::App& app, ServeOptions& o) {
       "A web page's origin that may use this server; * for all; may be repeated")
       ->allow_extra_args(false);
   add("--memory-limit", o.memory_gib, "GiB for all loaded models together; 0: no limit")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0.0, 1e9));
   add("--keep-alive", o.server.models.keep_alive_seconds,
       "Seconds that a model stays loaded unused; -1: for ever")
       ->check(CLI::Range(-1, 1 << 30));

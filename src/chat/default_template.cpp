@@ -11,7 +11,7 @@ constexpr const char* chatml = R"({%- for message in messages -%}
 {%- endif -%}
 )";
 
-constexpr const char* llama3 = R"({{- bos_token }}
+constexpr const char* llama3_template = R"({{- bos_token }}
 {%- for message in messages -%}
 {{ '<|start_header_id|>' + message.role + '<|end_header_id|>\n\n' + (message.content or '') | trim + '<|eot_id|>' }}
 {%- endfor -%}
@@ -68,7 +68,7 @@ constexpr const char* phi3 = R"({{- bos_token }}
 
 std::string default_chat_template(const std::function<bool(std::string_view token)>& has_token) {
   if (has_token("<|im_start|>")) return chatml;
-  if (has_token("<|start_header_id|>") && has_token("<|eot_id|>")) return llama3;
+  if (has_token("<|start_header_id|>") && has_token("<|eot_id|>")) return llama3_template;
   if (has_token("<start_of_turn>")) return gemma;
   if (has_token("<|end|>") && has_token("<|user|>") && has_token("<|assistant|>")) return phi3;
   if (has_token("[INST]")) return llama2;

@@ -34,11 +34,15 @@ class Cpu : public Backend {
  public:
   explicit Cpu(const CpuOptions& options)
       : kernels_(choose_kernels(options.isa)),
-        team_(options.threads > 0 ? options.threads : default_threads()) {}
+        team_(options.threads > 0 ? options.threads : default_threads()),
+        compact_(options.compact) {}
 
   std::string name() const override { return std::string("cpu/") + kernels_.name; }
   bool can(const Program& program, const Step& step, std::string* why) const override;
-  MemoryNeed need(const Program& program, std::span<const int> steps, const RunLimits& limits) const override;
+  MemoryNeed need(const Program& program, std::span<const int> steps,
+                  const RunLimits& limits) const override {
+    return need_in(room_for(program, steps, limits), program, steps, limits);
+  }
   void load(const Program& program, std::span<const int> steps, const RunLimits& limits,
             void (*progress)(void*, std::size_t, std::size_t), void* context) override;
   double measure_bandwidth() override { return measure_read_bandwidth(team_.size()); }
@@ -106,12 +110,16 @@ class Cpu : public Backend {
       if (const std::size_t n = work_->state_widths[i]; n > 0)
         each(work_->states[i] + static_cast<std::size_t>(slot) * n, n);
   }
-  void take_weights(const std::vector<WeightId>& wanted, void (*progress)(void*, std::size_t, std::size_t),
-                    void*);
-  void lay_out_activations(std::span<const int> steps, const RunLimits& limits);
+  MemoryNeed need_in(Room room, const Program& program, std::span<const int> steps,
+                     const RunLimits& limits) const;
+  Room room_for(const Program& program, std::span<const int> steps, const RunLimits& limits) const;
+  void take_weights(const std::vector<WeightId>& wanted, Room room,
+                    void (*progress)(void*, std::size_t, std::size_t), void*);
+  void lay_out_activations(std::span<const int> steps, const RunLimits& limits, Room room);
 
   const Kernels& kernels_;
   Team team_;
+  bool compact_;
   const Program* program_ = nullptr;
   KvType kv_ = KvType::f16;
   Arena weights_, cache_, activations_;
@@ -196,7 +204,7 @@ std::int64_t slot_rows(const Slot& slot, const RunLimits& limits) {
 }
 
 // What one step that multiplies or embeds asks for.
-void add_step(const Program& program, const Step& step, BufferSizes& need) {
+void add_step(const Program& program, const Step& step, Room room, BufferSizes& need) {
   const auto rows = static_cast<std::size_t>(need.rows);
   const auto width = [&](SlotId slot) {
     return static_cast<std::size_t>(program.slots[static_cast<std::size_t>(slot)].width);
@@ -204,7 +212,7 @@ void add_step(const Program& program, const Step& step, BufferSizes& need) {
   if (step.op == Op::embed) {
     for (const Linear& table : step.linear)
       if (table.weight != none) {
-        const TiledWeight stored = tiled(program.tensor(table.weight));
+        const TiledWeight stored = tiled(program.tensor(table.weight), room);
         need.embedding_row = std::max(need.embedding_row, row_bytes(stored.type, stored.columns));
       }
     if (step.linear[1].weight != none || step.linear[2].weight != none)
@@ -235,14 +243,14 @@ void add_step(const Program& program, const Step& step, BufferSizes& need) {
 
 // What steps share: packed rows, partial attention results, and each member's scratch.
 BufferSizes buffer_sizes(const Program& program, std::span<const int> steps, const RunLimits& limits,
-                         const Kernels& kernels) {
+                         const Kernels& kernels, Room room) {
   BufferSizes need;
   need.rows = limits.batch.rows;
   need.sequences = limits.batch.sequences;
   std::vector<WeightId> matrices;
   for (const int s : steps) add_multiplied(program.steps[static_cast<std::size_t>(s)], matrices);
   for (const WeightId id : matrices) {
-    const TiledWeight layout = tiled(program.tensor(id));
+    const TiledWeight layout = tiled(program.tensor(id), room);
     need.widest = std::max(need.widest, layout.columns);
     (type_info(layout.type).block_elements > 1 ? need.quantised : need.kept) = true;
     need.tile_scratch = std::max(need.tile_scratch, kernels.scratch_bytes(layout));
@@ -252,7 +260,7 @@ BufferSizes buffer_sizes(const Program& program, std::span<const int> steps, con
   need.chunks = static_cast<int>((positions + attention_chunk - 1) / attention_chunk);
   for (const int s : steps) {
     const Step& step = program.steps[static_cast<std::size_t>(s)];
-    add_step(program, step, need);
+    add_step(program, step, room, need);
     if (step.op != Op::attend) continue;
     need.value_padded = std::max(need.value_padded, (step.attention.value_dim + 15) / 16 * 16);
     need.heads = std::max(need.heads, step.attention.heads);
@@ -260,18 +268,28 @@ BufferSizes buffer_sizes(const Program& program, std::span<const int> steps, con
   return need;
 }
 
-MemoryNeed Cpu::need(const Program& program, std::span<const int> steps, const RunLimits& limits) const {
+MemoryNeed Cpu::need_in(Room room, const Program& program, std::span<const int> steps,
+                        const RunLimits& limits) const {
   MemoryNeed need;
   for (const WeightId id : tiled_weights(program, steps))
-    need.weights += aligned(tiled(program.tensor(id)).bytes());
+    need.weights += aligned(tiled(program.tensor(id), room).bytes());
   for (const CacheLayout& layout : cache_layouts(program, steps, limits))
     need.cache += layout.page_bytes * static_cast<std::size_t>(limits.cache_pages);
   for (const std::size_t width : state_widths(program, steps)) need.cache += state_size(width, limits);
   for (const Slot& slot : program.slots)
     need.activations +=
         aligned(sizeof(float) * static_cast<std::size_t>(slot.width * slot_rows(slot, limits)));
-  need.activations += buffer_sizes(program, steps, limits, kernels_).total(team_.size());
+  need.activations += buffer_sizes(program, steps, limits, kernels_, room).total(team_.size());
   return need;
+}
+
+// Spread where all fits in memory so.
+Room Cpu::room_for(const Program& program, std::span<const int> steps, const RunLimits& limits) const {
+  if (compact_) return Room::file;
+  const Memory memory = machine_memory();
+  const bool fits =
+      memory.available == 0 || need_in(Room::spread, program, steps, limits).total() <= memory.available;
+  return fits ? Room::spread : Room::file;
 }
 
 void Cpu::load(const Program& program, std::span<const int> steps, const RunLimits& limits,
@@ -287,7 +305,8 @@ void Cpu::load(const Program& program, std::span<const int> steps, const RunLimi
   work_->layouts = cache_layouts(program, steps, limits);
   work_->state_widths = state_widths(program, steps);
 
-  const MemoryNeed total = need(program, steps, limits);
+  const Room room = room_for(program, steps, limits);
+  const MemoryNeed total = need_in(room, program, steps, limits);
   if (const Memory memory = machine_memory(); memory.available > 0 && total.total() > memory.available)
     fail(
         "not enough memory: {} MB wanted (weights {}, cache {}, activations {}), {} MB available; "
@@ -306,11 +325,11 @@ void Cpu::load(const Program& program, std::span<const int> steps, const RunLimi
     work_->states.push_back(reinterpret_cast<float*>(cache_.data() + at));
     at += state_size(width, limits);
   }
-  lay_out_activations(steps, limits);
-  take_weights(tiled_weights(program, steps), progress, context);
+  lay_out_activations(steps, limits, room);
+  take_weights(tiled_weights(program, steps), room, progress, context);
 }
 
-void Cpu::lay_out_activations(std::span<const int> steps, const RunLimits& limits) {
+void Cpu::lay_out_activations(std::span<const int> steps, const RunLimits& limits, Room room) {
   std::byte* at = activations_.data();
   const auto take = [&at](std::size_t bytes) {
     std::byte* block = at;
@@ -322,19 +341,19 @@ void Cpu::lay_out_activations(std::span<const int> steps, const RunLimits& limit
     work_->slots[s] = reinterpret_cast<float*>(
         take(sizeof(float) * static_cast<std::size_t>(slot.width * slot_rows(slot, limits))));
   }
-  work_->lay_out(buffer_sizes(*program_, steps, limits, kernels_), at);
+  work_->lay_out(buffer_sizes(*program_, steps, limits, kernels_, room), at);
   for (const int s : steps) {
     const Step& step = program_->steps[static_cast<std::size_t>(s)];
     if (step.op == Op::attend) work_->add_rope(step.attention.rope, limits.batch.rows);
   }
 }
 
-void Cpu::take_weights(const std::vector<WeightId>& wanted, void (*progress)(void*, std::size_t, std::size_t),
-                       void* context) {
+void Cpu::take_weights(const std::vector<WeightId>& wanted, Room room,
+                       void (*progress)(void*, std::size_t, std::size_t), void* context) {
   std::size_t at = 0, done = 0;
   for (const WeightId id : wanted) {
     const Tensor& tensor = program_->tensor(id);
-    TiledWeight weight = tiled(tensor);
+    TiledWeight weight = tiled(tensor, room);
     std::uint8_t* to = reinterpret_cast<std::uint8_t*>(weights_.data()) + at;
     weight.data = to;
     std::atomic<int> next{0};

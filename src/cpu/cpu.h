@@ -9,8 +9,9 @@
 namespace rf {
 
 struct CpuOptions {
-  int threads = 0;  // 0: every processor this process may run on
-  std::string isa;  // one of cpu_isas(); empty: the environment's RF_ISA, else the best
+  int threads = 0;       // 0: every processor this process may run on
+  bool compact = false;  // weights take the file's room even where memory allows more (tensor/tiles.h)
+  std::string isa;       // one of cpu_isas(); empty: the environment's RF_ISA, else the best
 };
 
 // Throws Error when the wanted instruction set is not present.

@@ -22,9 +22,9 @@ PackedRows from_row(PackedRows in, int first) {
 void Work::route(const Step& step) {
   const auto experts = static_cast<std::size_t>(step.routing.experts);
   const std::int64_t width = program->slots[static_cast<std::size_t>(step.out)].width;
-  const float* bias = vector_of(step.routing.bias);
+  const float *bias = vector_of(step.routing.bias), *factors = vector_of(step.routing.factors);
   share(batch->rows(), 4, [&](int r) {
-    choose_experts(step.routing, {temporary_ + static_cast<std::size_t>(r) * experts, experts}, bias,
+    choose_experts(step.routing, {temporary_ + static_cast<std::size_t>(r) * experts, experts}, bias, factors,
                    slots[static_cast<std::size_t>(step.out)] + r * width);
   });
 }

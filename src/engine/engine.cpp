@@ -180,7 +180,8 @@ struct Engine::State {
   }
 
   // Masks of constrained replies are made on a thread of their own while the batch runs: a device does not
-  // notice, and on the CPU it costs the same as making them after the batch.
+  // notice, and on the CPU it costs the same as making them after the batch. Most masks are known, though,
+  // and copied sooner than a thread is awake, which besides takes the processor from one that computes.
   void run_batch() {
     const Batch& batch = scheduler.batch();
     constrained.clear();
@@ -193,6 +194,13 @@ struct Engine::State {
     }
     if (best_will_do) scheduler.ask_for_best();
     if (constrained.empty()) return plan.run(batch);
+    constexpr std::int64_t waking_ns = 20'000;
+    std::int64_t expected_ns = 0;
+    for (const Reply* reply : constrained) expected_ns += reply->expected_ns();
+    if (expected_ns < waking_ns) {
+      for (Reply* reply : constrained) reply->prepare();
+      return plan.run(batch);
+    }
     if (mask_thread == nullptr) mask_thread = std::make_unique<MaskThread>();
     mask_thread->start(constrained);
     try {
@@ -371,7 +379,10 @@ bool Engine::step(std::vector<Event>& events) {
   Result result;
   std::span<const Scheduler::Piece> pieces;
   try {
-    if (!s.scheduler.next()) return s.save(true) || cancelled;
+    if (!s.scheduler.next()) {
+      const bool waited = !s.scheduler.idle() && s.cache.wait_for_fetch();
+      return s.save(!waited) || waited || cancelled;
+    }
     const std::int64_t start = now_ns();
     s.run_batch();
     result = s.result();
@@ -437,6 +448,9 @@ Plan& Engine::plan() {
 }
 int Engine::context() const {
   return state_->options.context;
+}
+std::uint64_t Engine::most_host_bytes() const {
+  return state_->store.most_host_bytes();
 }
 double Engine::load_seconds() const {
   return state_->load_seconds;

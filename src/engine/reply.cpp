@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include "base/clock.h"
 #include "base/error.h"
 
 namespace rf {
@@ -82,6 +83,12 @@ void Reply::resume(std::span<const std::int32_t> given, float surprise) {
     if (stops_.stopped()) fail("given: the answer was over before its last token");
   }
   sampler_.resume(given.size(), surprise);
+}
+
+void Reply::prepare() {
+  const std::int64_t begin = now_ns();
+  matcher_->mask(allowed_);
+  expected_ns_ = std::max(now_ns() - begin, expected_ns_ / 2);
 }
 
 void Reply::next(std::span<const float> logits, std::span<const std::int32_t> history, Event& event) {

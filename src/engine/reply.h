@@ -26,7 +26,9 @@ class Reply {
   bool constrained() const { return matcher_ != nullptr; }
   // Finds out what the next token may be, where that is constrained: to be called before next(), from any one
   // thread.
-  void prepare() { matcher_->mask(allowed_); }
+  void prepare();
+  // How long that will take, as the last times did; at first nobody knows.
+  std::int64_t expected_ns() const { return expected_ns_; }
 
   // Chooses the next token from `logits` (f32 [vocab]); `history`: all tokens so far. Sets the token, the
   // text that became safe to show, and the finish; of a reply that may have no token just the finish.
@@ -48,6 +50,7 @@ class Reply {
   std::shared_ptr<const TokenConstraint> constraint_;
   std::unique_ptr<TokenMatcher> matcher_;  // none: any text
   std::vector<std::uint64_t> allowed_;     // a bit for each token; empty: all
+  std::int64_t expected_ns_ = 1'000'000;   // of prepare()
   bool ignore_eos_;
   int logprobs_;
   int left_;  // tokens it may still give

@@ -22,12 +22,6 @@ void check_finite(std::string_view field, float value) {
   if (!std::isfinite(value)) fail("{}: expected a finite number, found {}", field, value);
 }
 
-// exp of what a logit lies below `highest`, which may be infinite, times `sharpness`.
-double weight_of(float logit, float highest, double sharpness = 1.0) {
-  if (logit == highest) return 1.0;
-  return std::exp((static_cast<double>(logit) - static_cast<double>(highest)) * sharpness);
-}
-
 // In lanes of their own, so that the compiler may take a vector of them.
 float highest_of(std::span<const float> logits) {
   float lanes[16];
@@ -146,15 +140,26 @@ std::int32_t Sampler::sample_best(std::span<const Candidate> best) {
   return draw(greedy ? 1.0 : static_cast<double>(options_.temperature));
 }
 
-// Most words of a mask are all zeros or all ones.
+// No branch depends on a single bit, which no processor could foresee: of each word whichever is less is
+// visited, what it bans or what it leaves.
 void Sampler::ban(std::span<const std::uint64_t> allowed) {
   if (allowed.empty()) return;
   for (std::size_t begin = 0, word = 0; begin < logits_.size(); begin += 64, ++word) {
-    const std::size_t end = std::min(begin + 64, logits_.size());
-    const std::uint64_t bits = word < allowed.size() ? allowed[word] : 0;
-    if (bits == ~std::uint64_t{0}) continue;
-    for (std::size_t i = begin; i < end; ++i)
-      if ((bits >> (i - begin) & 1) == 0) logits_[i] = minus_infinity;
+    const std::size_t count = std::min<std::size_t>(64, logits_.size() - begin);
+    float* const logits = logits_.data() + begin;
+    const std::uint64_t inside = ~std::uint64_t{0} >> (64 - count);
+    const std::uint64_t left = word < allowed.size() ? allowed[word] & inside : 0;
+    if (std::popcount(left) > 32) {
+      for (std::uint64_t bits = inside & ~left; bits != 0; bits &= bits - 1)
+        logits[std::countr_zero(bits)] = minus_infinity;
+      continue;
+    }
+    float kept[32];
+    std::size_t at = 0;
+    for (std::uint64_t bits = left; bits != 0; bits &= bits - 1) kept[at++] = logits[std::countr_zero(bits)];
+    std::fill_n(logits, count, minus_infinity);
+    at = 0;
+    for (std::uint64_t bits = left; bits != 0; bits &= bits - 1) logits[std::countr_zero(bits)] = kept[at++];
   }
 }
 

@@ -8,11 +8,6 @@
 namespace rf {
 namespace {
 
-double weight_of(float logit, float highest) {
-  if (logit == highest) return 1.0;  // both may be infinite
-  return std::exp(static_cast<double>(logit) - static_cast<double>(highest));
-}
-
 double entropy_of(const std::vector<double>& p) {
   double sum = 0;
   for (const double each : p) sum -= each > 0 ? each * std::log(each) : 0;

@@ -1,6 +1,7 @@
 // The stages that samplers are put together from: each changes a list of candidates that is sorted best
 // first.
 #pragma once
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -9,6 +10,12 @@
 namespace rf {
 
 using Candidates = std::vector<Candidate>;  // best first, never made empty
+
+// exp of what a logit lies below `highest`, which may be infinite, times `sharpness`.
+inline double weight_of(float logit, float highest, double sharpness = 1.0) {
+  if (logit == highest) return 1.0;
+  return std::exp((static_cast<double>(logit) - static_cast<double>(highest)) * sharpness);
+}
 
 std::vector<double> probabilities(const Candidates& candidates);  // their softmax, in their order
 

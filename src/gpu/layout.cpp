@@ -91,8 +91,8 @@ void Layout::add_weights(const Step& step) {
     add_vector(norm->weight);
     add_vector(norm->bias);
   }
-  for (const WeightId id : {step.routing.bias, a.sinks, step.conv.weight, step.conv.bias, s.decay, s.bonus,
-                            s.step_bias, s.key_scale, s.key_mix})
+  for (const WeightId id : {step.routing.bias, step.routing.factors, a.sinks, step.conv.weight,
+                            step.conv.bias, s.decay, s.bonus, s.step_bias, s.key_scale, s.key_mix})
     add_vector(id);
   for (const WeightId id : step.shift.mix) add_vector(id);
 }

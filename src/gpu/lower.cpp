@@ -288,6 +288,7 @@ void Lowering::route(const Step& step) {
   RouteParams p{};
   p.logits = layout_.temporary(0);
   p.bias = layout_.vector(routing.bias);
+  p.factors = layout_.vector(routing.factors);
   p.routes = layout_.slot(step.out);
   p.count = rows();
   p.experts = routing.experts;
@@ -296,6 +297,7 @@ void Lowering::route(const Step& step) {
   p.groups = routing.groups;
   p.groups_used = routing.groups_used;
   p.normalise = routing.normalise ? 1 : 0;
+  p.logit_scale = routing.logit_scale;
   p.scale = routing.scale;
   add("rf_route", p, bucket_.rows);
 }
@@ -383,13 +385,15 @@ void Lowering::multiply(Product product) {
 // The matrices of one type.
 void Lowering::multiply_type(const Product& product, Type type, const Packed& in, bool beside) {
   MatvecParams p{};
+  const int block_tiles = is_float(type) ? float_matmul_tiles : matmul_tiles,
+            together = product.gated ? block_tiles / 2 : block_tiles;
   std::int64_t tiles = 0, tile_groups = 0;
   for (std::size_t i = 0; i < product.matrices.size(); ++i)
     if (product.types[i] == type) {
       p.matrix[p.matrices++] = product.matrices[i];
       if (product.gated && p.matrices > 1) continue;
       tiles += product.matrices[i].tiles;
-      tile_groups += divided(product.matrices[i].tiles, matmul_tiles);
+      tile_groups += divided(product.matrices[i].tiles, together);
     }
   p.gated = product.gated ? 1 : 0;
   p.x = product.x;
@@ -443,7 +447,7 @@ void Lowering::multiply_type(const Product& product, Type type, const Packed& in
     m.starts = layout_.starts();
   }
   const std::int64_t all_rows = product.experts > 0 ? std::int64_t{rows} * p.parts : rows;
-  add(kernel_of("matmul", type), m, tile_groups, divided(all_rows, matmul_rows),
+  add(kernel_of("matmul", type), m, divided(all_rows, matmul_rows), tile_groups,
       product.experts > 0 ? product.experts : p.parts);
 }
 

@@ -113,6 +113,7 @@ void Lowering::row(const Step& step) {
     p.epilogue = plain();
     p.epilogue.add = layout_.slot(step.add);
     p.epilogue.add_stride = layout_.width(step.add);
+    p.epilogue.out_scale = step.scale;
     p.out = layout_.slot(step.out);
     p.out_stride = layout_.width(step.out);
     return add("rf_finish", p, bucket_.rows);

@@ -55,6 +55,7 @@ constexpr std::array families{
     Family{"orion", Rope::Pairs::halves, 0, record_llama},
     Family{"xverse", Rope::Pairs::adjacent, 0, record_llama},
     Family{"refact", Rope::Pairs::halves, 0, record_refact},
+    Family{.name = "deci", .record = record_deci, .partial_layers = true},
     Family{"arcee", Rope::Pairs::adjacent, 0, record_arcee},
     Family{"seed_oss", Rope::Pairs::halves, 0, record_seed_oss},
     Family{"qwen", Rope::Pairs::halves, 0, record_llama},

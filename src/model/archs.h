@@ -30,6 +30,7 @@ void record_bloom(Builder& b);
 void record_cohere2(Builder& b);
 void record_command_r(Builder& b);
 void record_dbrx(Builder& b);
+void record_deci(Builder& b);
 void record_deepseek2(Builder& b);
 void record_ernie(Builder& b);
 void record_exaone4(Builder& b);

@@ -205,19 +205,32 @@ SlotId Builder::experts(SlotId x, const Layer& layer, Routing routing, const Gat
     routing.bias = vector(layer["exp_probs_b.bias"], routing.experts);
   const SlotId routes = slot("routes", 2 * std::int64_t{routing.used});
   const Norm input_norm = up.norm.empty() ? Norm{} : norm(layer[up.norm], width(x));
+  const std::string downs = layer["ffn_down" + suffix];
+  if (file_.find(downs + ".scale") != nullptr) {
+    if (routing.weigh_input)
+      fail("{}: tensor '{}.scale': not supported where inputs are weighed", file_.path(), downs);
+    routing.factors = vector(downs + ".scale", routing.experts);
+  }
   Step& route = record(Op::route, &layer, x, routes);
-  route.norm = input_norm;
+  route.norm = up.router_norm.kind != Norm::Kind::off ? up.router_norm : input_norm;
   route.linear[0] = linear(layer[router], width(x), routing.experts);
   route.routing = routing;
 
   const std::string gates = layer["ffn_gate" + suffix], ups = layer["ffn_up" + suffix],
-                    downs = layer["ffn_down" + suffix];
-  const std::int64_t ffn = file_.tensor(ups + ".weight").rows() / routing.experts;
+                    both = layer["ffn_gate_up" + suffix];
+  const bool joined = has(both);
+  const std::int64_t ffn =
+      file_.tensor((joined ? both : ups) + ".weight").rows() / routing.experts / (joined ? 2 : 1);
   Step& first = record(Op::experts_up, &layer, x, slot("experts", routing.used * ffn));
   first.norm = input_norm;
   const bool gated = has(gates);
-  first.linear[0] = matrices(gated ? gates : ups, width(x), ffn, routing.experts);
-  if (gated) first.linear[1] = matrices(ups, width(x), ffn, routing.experts);
+  if (joined) {
+    first.linear[0] = matrices(both, width(x), 2 * ffn, routing.experts, {0, ffn});
+    first.linear[1] = matrices(both, width(x), 2 * ffn, routing.experts, {ffn, ffn});
+  } else {
+    first.linear[0] = matrices(gated ? gates : ups, width(x), ffn, routing.experts);
+    if (gated) first.linear[1] = matrices(ups, width(x), ffn, routing.experts);
+  }
   first.activation = up.activation;
   first.routes = routes;
   first.routing = routing;

@@ -44,8 +44,7 @@ class Builder {
   float number(std::string_view key, float fallback) const;
   bool flag(std::string_view key, bool fallback) const;
   std::string text(std::string_view key, const std::string& fallback) const;
-  void refuse(const std::string& tensor, std::string_view what) const;  // throws Error if the file has it
-  std::vector<float> numbers_of(std::string_view key) const;            // empty where it is absent
+  std::vector<float> numbers_of(std::string_view key) const;  // empty where it is absent
   const std::string& path() const { return file_.path(); }
   [[noreturn]] void bad_key(std::string_view key, const std::string& expected) const;
 
@@ -79,6 +78,7 @@ class Builder {
     std::string_view norm = "ffn_norm";
     Activation activation = Activation::silu;
     std::string_view suffix = "";  // of the tensors' names, for shared experts
+    Norm router_norm{};            // of experts, where the router has one of its own
   };
   // ffn_gate and ffn_up; ffn_up that holds both one after the other; or ffn_up alone: activation(W x),
   // ungated.
@@ -108,7 +108,8 @@ class Builder {
   // expert_gating_func, expert_weights_norm, expert_weights_scale.
   Routing routing() const;
   // ffn_gate_inp, with exp_probs_b where the file has it; ffn_gate_exps where the file has it, ffn_up_exps
-  // (or ffn_gate_up_exps, which holds both); ffn_down_exps. `options` are those of the last step.
+  // (or ffn_gate_up_exps, each matrix of which holds both); ffn_down_exps, with factors (ffn_down_exps.scale)
+  // where the file has them.
   SlotId experts(SlotId x, const Layer& layer, Routing routing, const GateUpOptions& up,
                  const MatmulOptions& down);
 
@@ -172,7 +173,10 @@ class Builder {
   WeightId weight(const std::string& name, std::int64_t columns, std::int64_t rows, Rows part = whole);
   WeightId vector(const std::string& name, std::int64_t elements, Rows part = whole);  // F32
   Linear linear(const std::string& name, std::int64_t columns, std::int64_t rows, Rows part = whole);
-  Linear matrices(const std::string& name, std::int64_t columns, std::int64_t rows, std::int64_t count);
+  // `part`: rows of each matrix.
+  Linear matrices(const std::string& name, std::int64_t columns, std::int64_t rows, std::int64_t count,
+                  Rows part = whole);
+  WeightId take(const std::string& name, std::int64_t first, const Tensor& view);  // once for each first row
   Norm head_norm(const std::string& name, std::int64_t dim, std::int64_t heads);
   StateId new_state(const Layer& layer, std::int64_t elements);
   HeadLayer head_layer(const std::string& name, std::int64_t& elements);

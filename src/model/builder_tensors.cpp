@@ -41,12 +41,15 @@ std::vector<float> Builder::numbers_of(std::string_view key) const {
   return has_key(key) ? file_.get<std::vector<float>>(full(key)) : std::vector<float>();
 }
 
-void Builder::refuse(const std::string& tensor, std::string_view what) const {
-  if (has(tensor)) fail("{}: not supported yet: {} (tensor '{}.weight')", file_.path(), what, tensor);
-}
-
 std::string Builder::text(std::string_view key, const std::string& fallback) const {
   return file_.get<std::string>(full(key), fallback);
+}
+
+WeightId Builder::take(const std::string& name, std::int64_t first, const Tensor& view) {
+  const auto [entry, added] =
+      taken_.try_emplace({name, first}, static_cast<WeightId>(program_.weights.size()));
+  if (added) program_.weights.push_back({name, view});
+  return entry->second;
 }
 
 WeightId Builder::weight(const std::string& name, std::int64_t columns, std::int64_t rows, Rows part) {
@@ -61,10 +64,7 @@ WeightId Builder::weight(const std::string& name, std::int64_t columns, std::int
     tensor.data = tensor.row(part.first);
     tensor.shape = {columns, part.count, 1, 1};
   }
-  const auto [entry, added] =
-      taken_.try_emplace({name, part.first}, static_cast<WeightId>(program_.weights.size()));
-  if (added) program_.weights.push_back({name, tensor});
-  return entry->second;
+  return take(name, part.first, tensor);
 }
 
 WeightId Builder::vector(const std::string& name, std::int64_t elements, Rows part) {
@@ -84,10 +84,7 @@ WeightId Builder::vector(const std::string& name, std::int64_t elements, Rows pa
   tensor.data += part.first * static_cast<std::int64_t>(sizeof(float));
   tensor.shape = {part.count, 1, 1, 1};
   tensor.row_bytes = static_cast<std::size_t>(part.count) * sizeof(float);
-  const auto [entry, added] =
-      taken_.try_emplace({name, part.first}, static_cast<WeightId>(program_.weights.size()));
-  if (added) program_.weights.push_back({name, tensor});
-  return entry->second;
+  return take(name, part.first, tensor);
 }
 
 Linear Builder::linear(const std::string& name, std::int64_t columns, std::int64_t rows, Rows part) {
@@ -96,12 +93,22 @@ Linear Builder::linear(const std::string& name, std::int64_t columns, std::int64
   return linear;
 }
 
-Linear Builder::matrices(const std::string& name, std::int64_t columns, std::int64_t rows,
-                         std::int64_t count) {
+Linear Builder::matrices(const std::string& name, std::int64_t columns, std::int64_t rows, std::int64_t count,
+                         Rows part) {
   const Tensor& tensor = file_.tensor(name + ".weight");
   if (count > 1 && (tensor.shape[1] != rows || tensor.shape[2] != count))
     fail("{}: tensor '{}.weight' has shape [{}, {}, {}], expected [{}, {}, {}]", file_.path(), name,
          tensor.shape[0], tensor.shape[1], tensor.shape[2], columns, rows, count);
+  if (part.count > 0) {
+    if (tensor.columns() != columns)
+      fail("{}: tensor '{}.weight' has rows of {}, expected {}", file_.path(), name, tensor.columns(),
+           columns);
+    Tensor some = tensor;
+    some.data = tensor.row(part.first);
+    some.shape[1] = part.count;
+    some.apart = rows;
+    return {.weight = take(name + ".weight", part.first, some)};
+  }
   Linear linear{.weight = weight(name + ".weight", columns, rows * count)};
   if (file_.find(name + ".bias") != nullptr) linear.bias = vector(name + ".bias", rows * count);
   return linear;

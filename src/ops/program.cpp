@@ -257,6 +257,7 @@ class Checker {
     norm(step_.norm, width(step_.x));
     if (step_.op == Op::route) {
       vector(r.bias, r.experts, "choice bias");
+      vector(r.factors, r.experts, "weight factors");
       matrix(step_.linear[0], width(step_.x), r.experts);
       return rows_equal_output(2 * std::int64_t{r.used});
     }

@@ -134,7 +134,9 @@ struct Routing {
   enum class Gating : std::uint8_t { softmax, sigmoid, softmax_of_chosen, sparse_mixer };
   int experts = 0, used = 0;
   Gating gating = Gating::softmax;
-  WeightId bias = none;  // f32 [experts], for the choice alone
+  float logit_scale = 1;    // of what the router gives; not of sparse_mixer
+  WeightId bias = none;     // f32 [experts], for the choice alone
+  WeightId factors = none;  // f32 [experts], which the weights of the chosen are multiplied with last
   int groups = 1, groups_used = 1;
   bool normalise = false;  // the chosen weights are divided by their sum
   float scale = 1;
@@ -145,7 +147,7 @@ struct Routing {
 // through the layers, are AltUp's (arXiv:2301.13310): x is the first one, side the others side by side, and
 // c = W1 tanh(W0 n * scale). `first`, 0 or 1, says whether out is the first one or the others. |v| is the
 // root of the mean of squares.
-//   norm: out = n + add
+//   norm: out = (n + add) * scale
 //   sparsify: out = activation(max(x - mean(x) - scale * (standard deviation of x), 0))
 //   match: out_i = side_i * |x| / max(|side_i|, sqrt(1e-5))
 //   predict: out_i = h_i + sum over j of c[i * streams + j] * h_j, h being [ x | side ]

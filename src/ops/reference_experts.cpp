@@ -16,7 +16,8 @@ void Reference::route(const Step& step, const Batch& batch) {
   std::vector<float> logits(scores.width);
   for (std::size_t r = 0; r < scores.rows(); ++r) {
     std::copy_n(scores.row(r), scores.width, logits.begin());
-    choose_experts(step.routing, logits, oracle::floats(*program_, step.routing.bias), row(step.out, r));
+    choose_experts(step.routing, logits, oracle::floats(*program_, step.routing.bias),
+                   oracle::floats(*program_, step.routing.factors), row(step.out, r));
   }
 }
 

@@ -51,9 +51,11 @@ void mix_sparsely(const Routing& routing, std::span<const float> logits, float* 
 
 }  // namespace
 
-void choose_experts(const Routing& routing, std::span<const float> logits, const float* bias, float* out) {
+void choose_experts(const Routing& routing, std::span<const float> logits, const float* bias,
+                    const float* factors, float* out) {
   if (routing.gating == Routing::Gating::sparse_mixer) return mix_sparsely(routing, logits, out);
   std::vector<float> p(logits.begin(), logits.end());
+  for (float& x : p) x *= routing.logit_scale;
   if (routing.gating == Routing::Gating::softmax) softmax(p);
   if (routing.gating == Routing::Gating::sigmoid)
     for (float& x : p) x = 1 / (1 + std::exp(-x));
@@ -78,7 +80,10 @@ void choose_experts(const Routing& routing, std::span<const float> logits, const
     const float sum = std::max(std::accumulate(weights.begin(), weights.end(), 0.0f), 0x1p-100f);
     for (float& weight : weights) weight /= sum;
   }
-  for (float& weight : weights) weight *= routing.scale;
+  for (std::size_t k = 0; k < weights.size(); ++k) {
+    weights[k] *= routing.scale;
+    if (factors != nullptr) weights[k] *= factors[order[k]];
+  }
 }
 
 }  // namespace rf

@@ -107,7 +107,8 @@ void row_work(const Program& program, const Step& step, const RowInputs& in, flo
     case Row::Kind::norm: {
       const Values row = normed(program, step, in.x, n);
       for (std::size_t k = 0; k < n; ++k)
-        out[k] = static_cast<float>(row[k] + (in.add == nullptr ? 0.0 : static_cast<double>(in.add[k])));
+        out[k] = static_cast<float>((row[k] + (in.add == nullptr ? 0.0 : static_cast<double>(in.add[k]))) *
+                                    static_cast<double>(step.scale));
       return;
     }
     case Row::Kind::sparsify:

@@ -7,7 +7,7 @@
 namespace rf {
 namespace {
 
-constexpr ErrorStyle style = ErrorStyle::anthropic;
+constexpr ErrorStyle anthropic_errors = ErrorStyle::anthropic;
 
 Json stop_reason(const Choice& choice) {
   switch (choice.finish) {
@@ -36,7 +36,7 @@ Json usage(const Answer& answer, int output) {
 // A block of content for each stretch of text or thinking, and for each call.
 class MessageShape : public Shape {
  public:
-  ErrorStyle errors() const override { return style; }
+  ErrorStyle errors() const override { return anthropic_errors; }
 
   Json whole(const Answer& answer) override {
     const Message& said = answer.choices.front().message;
@@ -92,7 +92,7 @@ class MessageShape : public Shape {
            named_event("message_stop", {{"type", "message_stop"}});
   }
   std::string broken(const ApiError& error) override {
-    return "event: error\ndata: " + error_body(style, error) + "\n\n";
+    return "event: error\ndata: " + error_body(anthropic_errors, error) + "\n\n";
   }
 
  private:
@@ -236,10 +236,11 @@ HttpResponse count_tokens(const ModelText& text, const Json& body) {
 }  // namespace
 
 void add_anthropic_routes(std::vector<Route>& routes) {
-  routes.push_back({"POST", "/v1/messages", style, false,
-                    [](Service& s, const ExchangePtr& e) { s.generate(e, style, messages); }});
-  routes.push_back({"POST", "/v1/messages/count_tokens", style, false,
-                    [](Service& s, const ExchangePtr& e) { s.with_text(e, style, count_tokens); }});
+  routes.push_back({"POST", "/v1/messages", anthropic_errors, false,
+                    [](Service& s, const ExchangePtr& e) { s.generate(e, anthropic_errors, messages); }});
+  routes.push_back(
+      {"POST", "/v1/messages/count_tokens", anthropic_errors, false,
+       [](Service& s, const ExchangePtr& e) { s.with_text(e, anthropic_errors, count_tokens); }});
 }
 
 }  // namespace rf

@@ -10,7 +10,7 @@
 namespace rf {
 namespace {
 
-constexpr ErrorStyle style = ErrorStyle::ollama;
+constexpr ErrorStyle ollama_errors = ErrorStyle::ollama;
 
 std::string time_text(std::int64_t seconds) {
   const std::time_t time = seconds;
@@ -24,7 +24,7 @@ std::string time_text(std::int64_t seconds) {
 class OllamaShape : public Shape {
  public:
   explicit OllamaShape(bool chat) : chat_(chat) {}
-  ErrorStyle errors() const override { return style; }
+  ErrorStyle errors() const override { return ollama_errors; }
   const char* stream_type() const override { return "application/x-ndjson"; }
 
   Json whole(const Answer& answer) override {
@@ -60,7 +60,7 @@ class OllamaShape : public Shape {
     add_end(answer, body);
     return dump(body) + "\n";
   }
-  std::string broken(const ApiError& error) override { return error_body(style, error) + "\n"; }
+  std::string broken(const ApiError& error) override { return error_body(ollama_errors, error) + "\n"; }
 
  private:
   Json part(const Answer& answer, const std::string& text) const {
@@ -174,13 +174,13 @@ Generation generate(const ModelText& text, const PromptLimits& limits, const Jso
 // Without a prompt or messages a request only loads the model, or lets it go.
 void load_only(Service& service, const ExchangePtr& exchange, const char* field, bool is_chat) {
   service.with_model(
-      exchange, style,
+      exchange, ollama_errors,
       [&service, exchange, field, is_chat](ServedModel& model, std::shared_ptr<const Json> body) {
         const Fields fields(*body);
         if (fields.has("keep_alive")) model.keep_ns = keep_ns(fields);
         const Json* given = fields.find(field);
         if (given != nullptr && !given->empty() && *given != "")
-          return service.generate(exchange, style, is_chat ? chat : generate);
+          return service.generate(exchange, ollama_errors, is_chat ? chat : generate);
         Json answer = {{"model", model.name}, {"created_at", time_text(std::time(nullptr))}, {"done", true}};
         answer["done_reason"] = model.keep_ns == 0 ? "unload" : "load";
         if (is_chat)
@@ -226,7 +226,7 @@ void loaded(Service& service, const ExchangePtr& exchange) {
 }
 
 void show(Service& service, const ExchangePtr& exchange) {
-  service.with_model(exchange, style, [exchange](ServedModel& model, std::shared_ptr<const Json>) {
+  service.with_model(exchange, ollama_errors, [exchange](ServedModel& model, std::shared_ptr<const Json>) {
     const std::string& family = model.text->family();
     Json info = {{"general.architecture", family}};
     if (model.engine.state() == EngineHost::State::ready)
@@ -244,14 +244,14 @@ void show(Service& service, const ExchangePtr& exchange) {
 }  // namespace
 
 void add_ollama_routes(std::vector<Route>& routes) {
-  routes.push_back({"POST", "/api/chat", style, false,
+  routes.push_back({"POST", "/api/chat", ollama_errors, false,
                     [](Service& s, const ExchangePtr& e) { load_only(s, e, "messages", true); }});
-  routes.push_back({"POST", "/api/generate", style, false,
+  routes.push_back({"POST", "/api/generate", ollama_errors, false,
                     [](Service& s, const ExchangePtr& e) { load_only(s, e, "prompt", false); }});
-  routes.push_back({"GET", "/api/tags", style, false, tags});
-  routes.push_back({"GET", "/api/ps", style, false, loaded});
-  routes.push_back({"POST", "/api/show", style, false, show});
-  routes.push_back({"GET", "/api/version", style, true, [](Service&, const ExchangePtr& e) {
+  routes.push_back({"GET", "/api/tags", ollama_errors, false, tags});
+  routes.push_back({"GET", "/api/ps", ollama_errors, false, loaded});
+  routes.push_back({"POST", "/api/show", ollama_errors, false, show});
+  routes.push_back({"GET", "/api/version", ollama_errors, true, [](Service&, const ExchangePtr& e) {
                       e->respond({.body = dump({{"version", RF_VERSION}})});
                     }});
 }

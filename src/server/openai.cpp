@@ -18,7 +18,7 @@ int read_chat_logprobs(const Fields& fields) {
   return static_cast<int>(top.value_or(0));
 }
 
-Generation chat(const ModelText& text, const PromptLimits& limits, const Json& body) {
+Generation chat_completion(const ModelText& text, const PromptLimits& limits, const Json& body) {
   const Fields fields(body);
   Generation generation;
   read_max_tokens(fields, "max_tokens", generation.request);
@@ -64,7 +64,7 @@ void show_model(Service& service, const ExchangePtr& exchange) {
 void add_openai_routes(std::vector<Route>& routes) {
   constexpr ErrorStyle style = ErrorStyle::openai;
   routes.push_back({"POST", "/v1/chat/completions", style, false,
-                    [](Service& s, const ExchangePtr& e) { s.generate(e, style, chat); }});
+                    [](Service& s, const ExchangePtr& e) { s.generate(e, style, chat_completion); }});
   routes.push_back({"GET", "/v1/models", style, false, list_models});
   routes.push_back({"GET", "/v1/models/:id", style, false, show_model});
 }

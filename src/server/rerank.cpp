@@ -9,7 +9,7 @@
 namespace rf {
 namespace {
 
-constexpr ErrorStyle style = ErrorStyle::openai;
+constexpr ErrorStyle rerank_errors = ErrorStyle::openai;
 constexpr std::size_t most_documents = 1024, most_text = 8 << 20;
 
 // Texts, or objects with a text.
@@ -74,8 +74,8 @@ EmbedTask rerank(const ModelText& text, const std::string& model, const Json& bo
 
 void add_rerank_routes(std::vector<Route>& routes) {
   for (const char* path : {"/v1/rerank", "/rerank"})
-    routes.push_back({"POST", path, style, false,
-                      [](Service& s, const ExchangePtr& e) { run_embed_task(s, e, style, rerank); }});
+    routes.push_back({"POST", path, rerank_errors, false,
+                      [](Service& s, const ExchangePtr& e) { run_embed_task(s, e, rerank_errors, rerank); }});
 }
 
 }  // namespace rf

@@ -8,8 +8,6 @@
 namespace rf {
 namespace {
 
-constexpr ErrorStyle style = ErrorStyle::openai;
-
 // An output item for the reasoning, the text and each call, in the order in which they come.
 class ResponseShape : public Shape {
  public:
@@ -263,6 +261,7 @@ Generation respond(const ModelText& text, const PromptLimits& limits, const Json
 }  // namespace
 
 void add_response_routes(std::vector<Route>& routes) {
+  constexpr ErrorStyle style = ErrorStyle::openai;
   routes.push_back({"POST", "/v1/responses", style, false,
                     [](Service& s, const ExchangePtr& e) { s.generate(e, style, respond); }});
 }

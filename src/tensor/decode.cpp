@@ -65,6 +65,7 @@ Decoder decoder(Type type) {
   case F::id:      \
     return decode_blocks<F>;
       RF_FORMATS(RF_CASE)
+      RF_SPREAD_FORMATS(RF_CASE)
 #undef RF_CASE
     default:
       return nullptr;

@@ -30,49 +30,71 @@ BlockShape block_shape(Type type) {
   case F::id:      \
     return {F::fields, F::elements, sizeof(F::Block)};
       RF_FORMATS(RF_CASE)
+      RF_SPREAD_FORMATS(RF_CASE)
 #undef RF_CASE
     default:
       return {};
   }
 }
 
+// Calls visit with a null pointer to the format of that type, and gives what it gives; nothing for others.
+template <class Visit>
+auto with_format(Type type, Visit&& visit) -> decltype(visit(static_cast<Q8_0*>(nullptr))) {
+  switch (static_cast<std::uint32_t>(type)) {
+#define RF_CASE(F) \
+  case F::id:      \
+    return visit(static_cast<F*>(nullptr));
+    RF_FORMATS(RF_CASE)
+#undef RF_CASE
+    default:
+      return {};
+  }
+}
+
+template <class F>
+concept CanSpread =
+    requires(const typename F::Block& from, typename F::Spread::Block& to) { F::spread(from, to); };
+
 // F64 is kept as F32: no real file has matrices of it.
-Type kept_as(Type type) {
-  return type == Type::f64 ? Type::f32 : type;
+Type kept_as(Type type, Room room) {
+  if (type == Type::f64) return Type::f32;
+  const std::uint32_t spread = room == Room::file ? 0 : with_format(type, []<class F>(F*) -> std::uint32_t {
+    if constexpr (CanSpread<F>) return F::Spread::id;
+    return 0;
+  });
+  return spread == 0 ? type : static_cast<Type>(spread);
+}
+
+// A row of the file as it is kept.
+void convert_row(Type from, const std::byte* row, std::int64_t columns, std::byte* out) {
+  if (from == Type::f64) return decode_row(from, row, columns, reinterpret_cast<float*>(out));
+  with_format(from, [&]<class F>(F*) -> int {
+    if constexpr (CanSpread<F>)
+      for (std::int64_t k = 0; k < columns; k += F::elements) {
+        typename F::Block block;
+        std::memcpy(&block, row + k / F::elements * static_cast<std::int64_t>(sizeof block), sizeof block);
+        typename F::Spread::Block spread{};
+        F::spread(block, spread);
+        std::memcpy(out + k / F::elements * static_cast<std::int64_t>(sizeof spread), &spread, sizeof spread);
+      }
+    return 0;
+  });
 }
 
 // Formats whose bits are put in another order before tiling, and back.
 enum class Order { tile, file };
 void arrange(Type type, std::byte* block, Order order) {
-  const auto apply = [block, order]<class F>(F*) {
+  with_format(type, [block, order]<class F>(F*) -> int {
     if constexpr (requires(typename F::Block& b) { F::arrange(b); }) {
       auto& b = *reinterpret_cast<typename F::Block*>(block);
       order == Order::tile ? F::arrange(b) : F::restore(b);
     }
-  };
-  switch (static_cast<std::uint32_t>(type)) {
-#define RF_CASE(F)                   \
-  case F::id:                        \
-    apply(static_cast<F*>(nullptr)); \
-    break;
-    RF_FORMATS(RF_CASE)
-#undef RF_CASE
-    default:
-      break;
-  }
+    return 0;
+  });
 }
 
 bool needs_arranging(Type type) {
-  const auto ask = []<class F>(F*) { return requires(typename F::Block& b) { F::arrange(b); }; };
-  switch (static_cast<std::uint32_t>(type)) {
-#define RF_CASE(F) \
-  case F::id:      \
-    return ask(static_cast<F*>(nullptr));
-    RF_FORMATS(RF_CASE)
-#undef RF_CASE
-    default:
-      return false;
-  }
+  return with_format(type, []<class F>(F*) { return requires(typename F::Block& b) { F::arrange(b); }; });
 }
 
 // Interleaves `units` units of 16 rows that lie `step` apart: out[u * 16 + r] = rows[r][u * step].
@@ -115,11 +137,11 @@ std::size_t round_up(std::size_t n, std::size_t unit) {
 }  // namespace
 
 bool can_tile(Type type) {
-  return block_shape(kept_as(type)).elements > 0;
+  return block_shape(kept_as(type, Room::file)).elements > 0;
 }
 
-TiledWeight tiled(const Tensor& tensor) {
-  const Type type = kept_as(tensor.type);
+TiledWeight tiled(const Tensor& tensor, Room room) {
+  const Type type = kept_as(tensor.type, room);
   const BlockShape shape = block_shape(type);
   TiledWeight layout{.type = type,
                      .columns = tensor.columns(),
@@ -147,7 +169,7 @@ void write_tile(const Tensor& tensor, const TiledWeight& layout, int t, std::uin
     if (r >= present || !(converts || arranges)) continue;
     std::byte* copy = spare.data() + static_cast<std::size_t>(r + 1) * row_bytes;
     if (converts)
-      decode_row(tensor.type, rows[r], layout.columns, reinterpret_cast<float*>(copy));
+      convert_row(tensor.type, rows[r], layout.columns, copy);
     else
       std::memcpy(copy, rows[r], row_bytes);
     for (std::size_t at = 0; arranges && at < row_bytes; at += shape.bytes)

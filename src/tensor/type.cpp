@@ -4,6 +4,7 @@
 #include <cctype>
 
 #include "base/error.h"
+#include "tensor/formats/list.h"
 
 namespace rf {
 namespace {
@@ -46,6 +47,13 @@ constexpr TypeInfo types[] = {
     {Type::q2_0, "Q2_0", 64, 18},
 };
 
+// Of tiles in memory alone: find_type(), which is asked for what files say, does not know them.
+constexpr TypeInfo spread_types[] = {
+#define RF_ROW(F) {static_cast<Type>(F::id), #F, F::elements, sizeof(F::Block)},
+    RF_SPREAD_FORMATS(RF_ROW)
+#undef RF_ROW
+};
+
 }  // namespace
 
 const TypeInfo* find_type(std::uint32_t id) {
@@ -55,8 +63,11 @@ const TypeInfo* find_type(std::uint32_t id) {
 }
 
 const TypeInfo& type_info(Type type) {
-  const TypeInfo* info = find_type(static_cast<std::uint32_t>(type));
-  if (info == nullptr) fail("tensor type {} is not in the enumeration", static_cast<std::uint32_t>(type));
+  const auto id = static_cast<std::uint32_t>(type);
+  for (const TypeInfo& info : spread_types)
+    if (info.type == type) return info;
+  const TypeInfo* info = find_type(id);
+  if (info == nullptr) fail("tensor type {} is not in the enumeration", id);
   return *info;
 }
 

@@ -53,7 +53,8 @@ struct TypeInfo {
   std::uint32_t block_bytes;
 };
 
-// What is known of a type, or nothing for a value outside the enumeration.
+// What is known of a type, or nothing for a value outside the enumeration. type_info() also knows the layouts
+// that tiles may have in memory (tensor/tiles.h).
 const TypeInfo* find_type(std::uint32_t id);
 const TypeInfo& type_info(Type type);
 std::optional<Type> type_by_name(std::string_view name);  // case-insensitive

@@ -35,6 +35,9 @@ class Help(CliTest):
                 self.assertEqual(documented - found, set(), "documented, but there is no such option")
                 self.assertIn(f"rocmforge {command}", section, "no example")
 
+    def test_unknown_commands_are_named(self):
+        self.assertIn("there is no command 'nope'", self.failure("nope", "-m", "x", code=2))
+
 
 if __name__ == "__main__":
     main()

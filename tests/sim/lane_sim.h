@@ -109,6 +109,12 @@ inline Four load4(const void* p) {
 inline Four load4_once(const void* p) {
   return load4(p);
 }
+inline std::uint32_t load1_once(const void* p) {
+  sim::check_aligned(p, 4);
+  std::uint32_t one;
+  std::memcpy(&one, p, sizeof one);
+  return one;
+}
 inline Two load2_once(const void* p) {
   sim::check_aligned(p, 8);
   Two two;
@@ -145,6 +151,10 @@ struct MatrixUnit {
     Activations a;
     for (int w = 0; w < words; ++w) a.w[w] = rows[operand_word(lane & 15, weight_quad(lane, w))];
     return a;
+  }
+  static constexpr int quad_at(int place) { return place; }
+  static void load_weights(const std::uint32_t* rows, int lane, std::uint32_t (&out)[words]) {
+    for (int w = 0; w < words; ++w) out[w] = rows[operand_word(lane & 15, weight_quad(lane, w))];
   }
   static Activations read(const std::int8_t* rows, int stride, int lane) {
     Activations a;

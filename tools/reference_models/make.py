@@ -9,12 +9,13 @@ import gemma
 import gpt
 import llama_like
 import plain
+import plain_gemma
 import plain_llama
 
 
 def main():
     root, wanted = sys.argv[1], sys.argv[2:]
-    for family in llama_like.FAMILIES + gpt.FAMILIES + gemma.FAMILIES + encoders.FAMILIES + plain.FAMILIES + plain_llama.FAMILIES:
+    for family in llama_like.FAMILIES + gpt.FAMILIES + gemma.FAMILIES + encoders.FAMILIES + plain.FAMILIES + plain_gemma.FAMILIES + plain_llama.FAMILIES:
         if not wanted or any(part in family.__name__ for part in wanted):
             family(root)
 

@@ -1,5 +1,6 @@
 // CallReader: reads one call, or a list of them, that begins after a call's opening mark.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -10,6 +11,9 @@
 #include "chat/dialect/json_scanner.h"
 
 namespace rf::dialect {
+
+// Of a call's name in bytes, what is skipped before it included.
+inline constexpr std::size_t longest_name = 256;
 
 enum class Read : std::uint8_t {
   more,     // all was read that can be judged yet

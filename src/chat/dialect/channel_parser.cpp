@@ -12,8 +12,8 @@ namespace rf::dialect {
 namespace {
 
 enum : int { start_mark, channel_mark, message_mark, end_mark, call_mark, return_mark };
-constexpr std::string_view marks[] = {"<|start|>", "<|channel|>", "<|message|>",  "<|end|>",
-                                      "<|call|>",  "<|return|>",  "<|constrain|>"};
+constexpr std::string_view harmony_marks[] = {"<|start|>", "<|channel|>", "<|message|>",  "<|end|>",
+                                              "<|call|>",  "<|return|>",  "<|constrain|>"};
 constexpr std::string_view function_prefix = "functions.";
 constexpr std::size_t longest_header = 512;
 
@@ -54,8 +54,8 @@ void ChannelParser::parse(std::string_view& text, bool last) {
 bool ChannelParser::between(std::string_view& text, bool last) {
   text.remove_prefix(std::min(text.find_first_not_of(white), text.size()));
   if (text.empty()) return false;
-  const Begins start = begins_with(text, marks[start_mark], last);
-  const Begins channel = begins_with(text, marks[channel_mark], last);
+  const Begins start = begins_with(text, harmony_marks[start_mark], last);
+  const Begins channel = begins_with(text, harmony_marks[channel_mark], last);
   if (start == Begins::unknown || channel == Begins::unknown) return false;
   at_ = start == Begins::yes || channel == Begins::yes ? At::header : At::body;
   kind_ = Kind::content;
@@ -72,13 +72,13 @@ bool ChannelParser::header(std::string_view& text, bool last) {
   }
   Begins opens = begins_with(text.substr(first), "to=", last);
   for (const int mark : {start_mark, channel_mark, message_mark})
-    opens = std::max(opens, begins_with(text.substr(first), marks[mark], last));
-  const std::size_t end = text.substr(0, longest_header).find(marks[message_mark]);
+    opens = std::max(opens, begins_with(text.substr(first), harmony_marks[mark], last));
+  const std::size_t end = text.substr(0, longest_header).find(harmony_marks[message_mark]);
   const bool wait = end == std::string_view::npos && text.size() < longest_header && !last;
   if (opens != Begins::no && wait) return false;
   if (opens == Begins::yes && end != std::string_view::npos) {
     open(text.substr(0, end));
-    text.remove_prefix(end + marks[message_mark].size());
+    text.remove_prefix(end + harmony_marks[message_mark].size());
   } else {
     kind_ = Kind::content;
     begun_ = true;  // so that nothing comes between
@@ -113,13 +113,13 @@ std::string_view word_at(std::string_view text, std::size_t at) {
 }
 
 void ChannelParser::open(std::string_view header) {
-  const std::size_t channel = header.find(marks[channel_mark]);
+  const std::size_t channel = header.find(harmony_marks[channel_mark]);
   std::size_t to = header.find(" to=");
   to = to == std::string_view::npos ? (header.starts_with("to=") ? 3 : to) : to + 4;
   begun_ = false;
   kind_ = Kind::content;
   if (channel != std::string_view::npos &&
-      word_at(header, channel + marks[channel_mark].size()) == "analysis")
+      word_at(header, channel + harmony_marks[channel_mark].size()) == "analysis")
     kind_ = Kind::reasoning;
   if (to == std::string_view::npos) return;
   std::string_view name = word_at(header, to);
@@ -131,13 +131,13 @@ void ChannelParser::open(std::string_view header) {
 }
 
 bool ChannelParser::body(std::string_view& text, bool last) {
-  const MarkMatch match = find_mark(text, marks, last);
+  const MarkMatch match = find_mark(text, harmony_marks, last);
   give(text.substr(0, match.begin), last);
   text.remove_prefix(match.begin);
   if (match.mark < 0) return false;
   if (kind_ == Kind::call && !begun_) builder_.arguments("{}");
   if (match.mark != start_mark && match.mark != channel_mark)
-    text.remove_prefix(marks[static_cast<std::size_t>(match.mark)].size());
+    text.remove_prefix(harmony_marks[static_cast<std::size_t>(match.mark)].size());
   at_ = At::between;
   return true;
 }
@@ -162,7 +162,7 @@ void ChannelParser::give(std::string_view text, bool last) {
 }  // namespace
 
 std::span<const std::string_view> channel_marks() {
-  return marks;
+  return harmony_marks;
 }
 
 std::unique_ptr<TextParser> make_channel_parser(std::string_view prompt, MessageBuilder& builder) {

@@ -9,8 +9,6 @@
 namespace rf::dialect {
 namespace {
 
-constexpr std::size_t longest_name = 256;
-
 bool in_name(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.' || c == ':' ||
          static_cast<unsigned char>(c) >= 0x80;

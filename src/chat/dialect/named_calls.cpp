@@ -7,8 +7,6 @@
 namespace rf::dialect {
 namespace {
 
-constexpr std::size_t longest_name = 256;  // in bytes, what is skipped before it included
-
 class NamedCall : public CallReader {
  public:
   NamedCall(const CallFormat& format, MessageBuilder& builder, bool bare)

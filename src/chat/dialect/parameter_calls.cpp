@@ -10,8 +10,6 @@
 namespace rf::dialect {
 namespace {
 
-constexpr std::size_t longest_name = 256;
-
 std::string_view trimmed(std::string_view text) {
   const std::size_t begin = std::min(text.find_first_not_of(white), text.size());
   return text.substr(begin, text.find_last_not_of(white) + 1 - begin);

@@ -12,8 +12,8 @@
 namespace rf::grammar {
 namespace {
 
-constexpr std::size_t longest = 4u << 20;  // bytes
-constexpr int deepest = 200;               // groups in each other
+constexpr std::size_t longest_grammar = 4u << 20;  // bytes
+constexpr int deepest_grammar = 200;               // groups in each other
 constexpr std::int32_t most_rounds = 1'000'000;
 
 bool is_name_char(char c) {
@@ -73,7 +73,8 @@ class GbnfParser {
 };
 
 Rules GbnfParser::parse() {
-  if (text_.size() > longest) fail("grammar: expected at most {} bytes, found {}", longest, text_.size());
+  if (text_.size() > longest_grammar)
+    fail("grammar: expected at most {} bytes, found {}", longest_grammar, text_.size());
   for (skip_space(true); !at_end(); skip_space(true)) rule();
   for (const auto& [name, named] : names_)
     if (!named.defined) fail("grammar, line {}: the rule \"{}\" is not defined", named.line, name);
@@ -132,7 +133,8 @@ void GbnfParser::rule() {
 }
 
 PartId GbnfParser::alternatives(int depth) {
-  if (depth > deepest) fail("grammar, line {}: expected at most {} groups in each other", line(), deepest);
+  if (depth > deepest_grammar)
+    fail("grammar, line {}: expected at most {} groups in each other", line(), deepest_grammar);
   std::vector<PartId> parts{sequence(depth)};
   while (peek() == '|' || (depth == 0 && peek() == '\n' && rule_goes_on())) {
     ++at_;

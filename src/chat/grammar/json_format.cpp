@@ -14,7 +14,7 @@ constexpr const char* date =
 constexpr const char* time_of_day =
     "(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d{1,6})?(?:Z|[+-](?:[01]\\d|2[0-3]):[0-5]\\d)";
 constexpr const char* label = "[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?";
-constexpr const char* byte = "(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)";
+constexpr const char* octet = "(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)";
 
 std::string host() {
   return std::string(label) + "(?:\\." + label + "){0,4}";
@@ -46,7 +46,7 @@ std::string_view format_pattern(std::string_view format) {
       {"date-time", std::string(date) + "T" + time_of_day},
       {"duration", duration()},
       {"uuid", "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"},
-      {"ipv4", std::string(byte) + "(?:\\." + byte + "){3}"},
+      {"ipv4", std::string(octet) + "(?:\\." + octet + "){3}"},
       {"ipv6", ipv6()},
       {"hostname", host()},
       {"email", "[a-zA-Z0-9_+-]{1,32}(?:\\.[a-zA-Z0-9_+-]{1,32}){0,3}@" + host()},

@@ -9,8 +9,8 @@
 namespace rf::grammar {
 namespace {
 
-constexpr std::size_t longest = 4u << 20;  // bytes
-constexpr int deepest = 200;               // values in each other
+constexpr std::size_t longest_schema = 4u << 20;  // bytes
+constexpr int deepest_schema = 200;               // values in each other
 
 const std::set<std::string> object_keys = {"properties",        "required",      "additionalProperties",
                                            "patternProperties", "minProperties", "maxProperties",
@@ -236,10 +236,12 @@ std::optional<NumberBound> SchemaWriter::bound(const Schema& schema, const std::
 namespace {
 
 Json parse_limited(std::string_view text) {
-  if (text.size() > longest) fail("JSON schema: expected at most {} bytes, found {}", longest, text.size());
+  if (text.size() > longest_schema)
+    fail("JSON schema: expected at most {} bytes, found {}", longest_schema, text.size());
   try {
     return Json::parse(text, [](int depth, Json::parse_event_t, Json&) {
-      if (depth > deepest) fail("JSON schema: expected at most {} values in each other", deepest);
+      if (depth > deepest_schema)
+        fail("JSON schema: expected at most {} values in each other", deepest_schema);
       return true;
     });
   } catch (const nlohmann::json::exception& error) {

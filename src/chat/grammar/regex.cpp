@@ -12,8 +12,8 @@
 namespace rf::grammar {
 namespace {
 
-constexpr std::size_t longest = 1u << 20;  // bytes
-constexpr int deepest = 200;               // groups in each other
+constexpr std::size_t longest_pattern = 1u << 20;  // bytes
+constexpr int deepest_pattern = 200;               // groups in each other
 constexpr std::int32_t most_rounds = 1'000'000;
 
 const CodePoints& digits() {
@@ -74,15 +74,16 @@ class RegexParser {
 };
 
 PartId RegexParser::parse() {
-  if (text_.size() > longest)
-    fail("regular expression: expected at most {} bytes, found {}", longest, text_.size());
+  if (text_.size() > longest_pattern)
+    fail("regular expression: expected at most {} bytes, found {}", longest_pattern, text_.size());
   const PartId part = alternatives(0);
   if (!at_end()) refuse("expected the end, found a ) without its (");
   return part;
 }
 
 PartId RegexParser::alternatives(int depth) {
-  if (depth > deepest) refuse(fmt::format("expected at most {} groups in each other", deepest));
+  if (depth > deepest_pattern)
+    refuse(fmt::format("expected at most {} groups in each other", deepest_pattern));
   std::vector<PartId> parts{branch(depth)};
   while (take("|")) parts.push_back(branch(depth));
   return rules_.choice(std::move(parts));

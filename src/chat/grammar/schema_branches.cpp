@@ -62,10 +62,6 @@ void merge_items(Json& into, const Json& a, const Json& b) {
     into["items"] = all_of(a.value("items", Json(true)), b.value("items", Json(true)));
 }
 
-Json list_of(const Json& value) {
-  return value.is_array() ? value : Json::array({value});
-}
-
 Json common_types(const Json& a, const Json& b) {
   Json common = Json::array();
   for (const Json& x : list_of(a))
@@ -135,6 +131,10 @@ void settle_unevaluated(Json& branch) {
 }
 
 }  // namespace
+
+Json list_of(const Json& value) {
+  return value.is_array() ? value : Json::array({value});
+}
 
 std::string step(const std::string& path, const std::string& key) {
   return path + "/" + key;

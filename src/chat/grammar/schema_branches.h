@@ -48,6 +48,9 @@ Json merged(const Json& a, const Json& b, const std::string& path);
 Json property_schema(const Json& schema, const std::string& key, const std::string& path);
 Json all_of(const Json& a, const Json& b);
 
+// Of what may be one value or a list of them.
+Json list_of(const Json& value);
+
 // A JSON pointer's next step.
 std::string step(const std::string& path, const std::string& key);
 

@@ -17,10 +17,6 @@ bool requires_key(const Json& schema, const std::string& key) {
   return lists(schema, "required", Json(key));
 }
 
-Json list_of(const Json& value) {
-  return value.is_array() ? value : Json::array({value});
-}
-
 bool is_whole(const Json& value) {
   return value.is_number() && std::floor(value.get<double>()) == value.get<double>();
 }

@@ -30,19 +30,35 @@ struct GroupScale {
   F scale, min;
 };
 
-// acc += one group's dot; `at` is the activation row's place in block `b` of its PackedRows, `zero` what is
-// to be taken from every code.
+// acc[h] += one group's dot; `at` is the activation row's place in block `b` of its PackedRows, `zero` what
+// is to be taken from every code. Several parts of a tile share what the activations need.
+template <class D, int H, class Codes>
+static inline void add_group(F (&acc)[H], Codes codes, const GroupScale (&s)[H], int zero,
+                             const PackedRows& in, std::int64_t at, std::int64_t sum_at, int g) {
+  const std::int8_t* a = in.codes + 32 * at + 4 * D::quads * g;
+  // In vectors throughout: numbers that go there from general registers are slow to arrive.
+  const I total = D::groups == 2 ? I::set1(in.sums[sum_at + g * in.rows])
+                                 : I::set1(in.sums[sum_at]) + I::set1(in.sums[sum_at + in.rows]);
+  const I shortfall = zero == 0 ? I::zero() : total * I::set1(-zero);
+  I sum[H];
+  for (int h = 0; h < H; ++h) sum[h] = shortfall;
+  dot<D::fits, D::quads>(sum, codes, a);
+  const float d = in.scale[at];
+  RF_UNROLL(2)
+  for (int h = 0; h < H; ++h) {
+    acc[h] = fma(to_float(sum[h]), s[h].scale * F::set1(d), acc[h]);
+    if constexpr (D::has_min) acc[h] = fma(s[h].min, F::set1(d) * to_float(total), acc[h]);
+  }
+}
+
+// Likewise for one part, whose codes are there.
 template <class D>
 static inline F add_group(F acc, const V* codes, GroupScale s, int zero, const PackedRows& in,
                           std::int64_t at, std::int64_t sum_at, int g) {
-  const std::int8_t* a = in.codes + 32 * at + 4 * D::quads * g;
-  const std::int32_t total =
-      D::groups == 2 ? in.sums[sum_at + g * in.rows] : in.sums[sum_at] + in.sums[sum_at + in.rows];
-  const I sum = dot<D::fits, D::quads>(I::set1(-zero * total), codes, a);
-  const float d = in.scale[at];
-  acc = fma(to_float(sum), s.scale * F::set1(d), acc);
-  if constexpr (D::has_min) acc = fma(s.min, F::set1(d * static_cast<float>(total)), acc);
-  return acc;
+  F one[1] = {acc};
+  const GroupScale scale[1] = {s};
+  add_group<D>(one, [codes](int, int i) { return codes[i]; }, scale, zero, in, at, sum_at, g);
+  return one[0];
 }
 
 // Calls body.operator()<N>(first) for pieces of at most `most` that cover rows [0, rows).
@@ -75,6 +91,8 @@ void panel_matmul(const Panel& panel, const PackedRows& in, int rows, float* out
 bool plain_matmul(const TiledWeight& w, int t, const PackedRows& in, int rows, std::uint8_t* scratch,
                   float* out);
 bool scaled_matmul(const TiledWeight& w, int t, const PackedRows& in, int rows, std::uint8_t* scratch,
+                   float* out);
+bool spread_matmul(const TiledWeight& w, int t, const PackedRows& in, int rows, std::uint8_t* scratch,
                    float* out);
 bool grid_matmul(const TiledWeight& w, int t, const PackedRows& in, int rows, std::uint8_t* scratch,
                  float* out);

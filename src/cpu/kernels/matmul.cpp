@@ -47,6 +47,7 @@ void tile_matmul(const TiledWeight& w, int t, const PackedRows& in, int rows, st
   if (w.type == Type::bf16) return floats<FloatKind::bf16>(w, t, in, rows, out);
   if (plain_matmul(w, t, in, rows, scratch, out)) return;
   if (scaled_matmul(w, t, in, rows, scratch, out)) return;
+  if (spread_matmul(w, t, in, rows, scratch, out)) return;
   grid_matmul(w, t, in, rows, scratch, out);
 }
 

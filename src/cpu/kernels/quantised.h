@@ -1,5 +1,6 @@
-// The matmul of quantised formats: included by the files that instantiate it for a list of them, after
-// RF_UNROLLED_BLOCKS is defined: how many blocks of 32 elements are spelt out, 1 or 8.
+// The matmul of quantised formats: included by the files that instantiate it for a list of them, after two
+// numbers are defined: RF_UNROLLED_BLOCKS, how many blocks of 32 elements are spelt out, 1 or 8, and
+// RF_DIRECT_ROWS, up to which many rows unpacking in registers, for each four of them, beats a panel.
 #pragma once
 #include "cpu/kernels/dots.h"
 #include "tensor/formats/list.h"
@@ -29,7 +30,7 @@ Tile tile_at(const TiledWeight& w, const std::uint8_t* base, int block, int half
 
 // The f16 scale and (signed) min of a block; groups may have codes for each.
 template <class Fmt>
-GroupScale block_scale(const Tile& t) {
+[[gnu::always_inline]] inline GroupScale block_scale(const Tile& t) {
   GroupScale s{F::zero(), F::zero()};
   if constexpr (!OwnScale<Fmt>) {
     s.scale = F::load_f16(reinterpret_cast<const std::uint16_t*>(t.field[0]));
@@ -42,9 +43,10 @@ GroupScale block_scale(const Tile& t) {
   return s;
 }
 
-// Scale and min of group g of a block, in f32.
+// Scale and min of group g of a block, in f32. Inlined whatever it costs: where g is known, what finds its
+// bits is known as well.
 template <class Fmt>
-GroupScale group_scale(const Tile& t, GroupScale s, int g) {
+[[gnu::always_inline]] inline GroupScale group_scale(const Tile& t, GroupScale s, int g) {
   if constexpr (OwnScale<Fmt>) {
     s.scale = Fmt::template scale<F, B>(t, g);
   } else if constexpr (Fmt::sub_scales) {
@@ -60,7 +62,7 @@ concept Gathered = requires(Tile t, V (&out)[8]) { Fmt::codes_of_32(t, 0, out); 
 // Quads [first, first + n) of block s of 32 columns. Points are looked up for the whole block, when its first
 // quad is asked for.
 template <class Fmt, int n>
-inline void load_codes(const Tile& t, int s, int first, V (&codes)[8]) {
+[[gnu::always_inline]] inline void load_codes(const Tile& t, int s, int first, V (&codes)[8]) {
   if constexpr (Gathered<Fmt>) {
     if (first == 0) Fmt::codes_of_32(t, s, codes);
   } else {
@@ -69,25 +71,62 @@ inline void load_codes(const Tile& t, int s, int first, V (&codes)[8]) {
   }
 }
 
-// Decoding reads every weight once. While a tile is multiplied, piece by piece the next one, which follows it
-// in memory, is asked for into the second-level cache: hardware prefetching alone leaves a third of the
-// bandwidth unused, and so do requests in bursts, over shorter distances, or into the first-level cache.
+// A step reads every weight once. While a tile is multiplied or unpacked, piece by piece the next one, which
+// follows it in memory, is asked for into the second-level cache: hardware prefetching alone leaves a third
+// of the bandwidth unused, and so do requests in bursts, over shorter distances, or into the first-level
+// cache.
+template <class Fmt, int parts>
 class NextTile {
  public:
-  // Each half of a tile asks for half of the next.
+  // `parts` of the tile's halves, `half` the first of them, ask for as much of the next.
   NextTile(const TiledWeight& w, const std::uint8_t* tile, int half)
-      : at_(tile + w.tile_bytes + w.tile_bytes / halves * static_cast<std::size_t>(half)),
-        piece_(static_cast<std::int64_t>(w.tile_bytes) * 32 / w.columns / halves) {}
+      : at_(tile + w.tile_bytes + w.tile_bytes / halves * static_cast<std::size_t>(half)) {}
   // Once for every 32 columns.
   void fetch_piece() {
-    for (std::int64_t i = 0; i < piece_; i += 64) __builtin_prefetch(at_ + i, 0, 2);
-    at_ += piece_;
+    RF_UNROLL(16)
+    for (int i = 0; i < piece; i += 64) __builtin_prefetch(at_ + i, 0, 2);
+    at_ += piece;
   }
 
  private:
+  static constexpr int piece =
+      static_cast<int>(sizeof(typename Fmt::Block)) * 16 * 32 / Fmt::elements * parts / halves;
   const std::uint8_t* at_;
-  std::int64_t piece_;
 };
+
+// One row, all of a tile: codes are unpacked where they are multiplied.
+template <class Fmt>
+void one_row(const TiledWeight& w, const std::uint8_t* base, const PackedRows& in, int row, float* out) {
+  using D = DotsOf<Fmt>;
+  constexpr int subs = Fmt::elements / 32;
+  const int blocks = static_cast<int>(w.columns / Fmt::elements);
+  F acc[halves];
+  for (int h = 0; h < halves; ++h) acc[h] = F::zero();
+  NextTile<Fmt, halves> next(w, base, 0);
+  std::int64_t at = row, sum_at = row;  // in the activations' blocks and their sums
+  for (int block = 0; block < blocks; ++block) {
+    Tile t[halves];
+    GroupScale whole[halves], scale[halves];
+    for (int h = 0; h < halves; ++h) {
+      t[h] = tile_at<Fmt>(w, base, block, h);
+      whole[h] = block_scale<Fmt>(t[h]);
+    }
+    RF_UNROLL(RF_UNROLLED_BLOCKS)
+    for (int s = 0; s < subs; ++s) {
+      next.fetch_piece();
+      RF_UNROLL(2)
+      for (int g = 0; g < D::groups; ++g) {
+        for (int h = 0; h < halves; ++h) scale[h] = group_scale<Fmt>(t[h], whole[h], s * D::groups + g);
+        add_group<D>(
+            acc, [&](int h, int i) { return Fmt::template codes<V>(t[h], s, g * D::quads + i); }, scale,
+            zero_of<Fmt>, in, at, sum_at, g);
+      }
+      at += in.rows;
+      sum_at += 2 * std::int64_t{in.rows};
+    }
+  }
+  for (int h = 0; h < halves; ++h) acc[h].store(out + h * lanes);
+}
 
 // Few rows: codes are unpacked in registers and used at once for all of them.
 template <class Fmt, int N>
@@ -98,7 +137,7 @@ void direct(const TiledWeight& w, const std::uint8_t* base, int half, const Pack
   const int blocks = static_cast<int>(w.columns / Fmt::elements);
   F acc[N];
   for (int c = 0; c < N; ++c) acc[c] = F::zero();
-  NextTile next(w, base, half);
+  NextTile<Fmt, 1> next(w, base, half);
   for (int block = 0; block < blocks; ++block) {
     const Tile t = tile_at<Fmt>(w, base, block, half);
     const GroupScale whole = block_scale<Fmt>(t);
@@ -135,11 +174,13 @@ Panel unpack(const TiledWeight& w, const std::uint8_t* base, int half, std::uint
                     .scales = floats,
                     .mins = Fmt::has_min ? floats + w.columns / Fmt::group * lanes : nullptr};
   int line = 0, group = 0;
+  NextTile<Fmt, 1> next(w, base, half);
   for (int block = 0; block < blocks; ++block) {
     const Tile t = tile_at<Fmt>(w, base, block, half);
     const GroupScale whole = block_scale<Fmt>(t);
     RF_UNROLL(RF_UNROLLED_BLOCKS)
     for (int s = 0; s < subs; ++s) {
+      next.fetch_piece();
       V codes[8];  // all of them before any is stored: what two quads have in common is then computed once
       load_codes<Fmt, 8>(t, s, 0, codes);
       RF_UNROLL(8)
@@ -155,20 +196,21 @@ Panel unpack(const TiledWeight& w, const std::uint8_t* base, int half, std::uint
   return panel;
 }
 
-constexpr int direct_rows = 4;  // up to here unpacking in registers beats a panel
-
 template <class Fmt>
 void quantised(const TiledWeight& w, int t, const PackedRows& in, int rows, std::uint8_t* scratch,
                float* out) {
   const std::uint8_t* base = w.tile(t);
-  for (int half = 0; half < halves; ++half) {
-    float* to = out + half * lanes;
-    if (rows <= direct_rows)
-      by_columns<4>(rows,
-                    [&]<int N>(int first) { direct<Fmt, N>(w, base, half, in, first, to + 16 * first); });
-    else
-      panel_matmul(unpack<Fmt>(w, base, half, scratch), in, rows, to);
-  }
+  if (rows <= RF_DIRECT_ROWS)
+    by_columns<4>(rows, [&]<int N>(int first) {
+      if constexpr (N == 1 && !Gathered<Fmt>)
+        one_row<Fmt>(w, base, in, first, out + 16 * first);
+      else
+        for (int half = 0; half < halves; ++half)
+          direct<Fmt, N>(w, base, half, in, first, out + half * lanes + 16 * first);
+    });
+  else
+    for (int half = 0; half < halves; ++half)
+      panel_matmul(unpack<Fmt>(w, base, half, scratch), in, rows, out + half * lanes);
 }
 
 }  // namespace

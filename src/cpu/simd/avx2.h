@@ -208,32 +208,36 @@ inline F to_float(I a) {
   return {_mm256_cvtepi32_ps(a.v)};
 }
 
-// acc + the products of `quads` quads of unsigned codes a lane with the signed bytes at `a`. `fits`: how many
-// quads' products of two pairs add up within 16 bits; 0: codes use 8 bits, and not even one pair's do. Then
-// |code
-// - 128| is multiplied with the activation that has taken its sign, and nothing is left to take from the
-// codes.
+// acc[h] += the products of `quads` quads of unsigned codes a lane, quad i codes(h, i), with the signed bytes
+// at `a`. `fits`: how many quads' products of two pairs add up within 16 bits; 0: codes use 8 bits, and not
+// even one pair's do. Then |code - 128| is multiplied with the activation that has taken its sign, and
+// nothing is left to take from the codes.
 inline constexpr int wide_zero = 0;
-template <int fits, int quads>
-inline I dot(I acc, const V* codes, const std::int8_t* a) {
+template <int fits, int quads, int H, class Codes>
+inline void dot(I (&acc)[H], Codes codes, const std::int8_t* a) {
   constexpr int chunk = fits == 0 ? 1 : fits < quads ? fits : quads;
   RF_UNROLL(8)
   for (int i = 0; i < quads; i += chunk) {
-    __m256i sums = _mm256_setzero_si256();
+    __m256i sums[H];
     RF_UNROLL(8)
     for (int j = i; j < i + chunk; ++j) {
-      __m256i x = _mm256_set1_epi32(*reinterpret_cast<const std::int32_t*>(a + 4 * j)), c = codes[j].v;
-      if constexpr (fits == 0) {
-        c = _mm256_xor_si256(c, _mm256_set1_epi8(static_cast<char>(0x80)));
-        x = _mm256_sign_epi8(x, c);
-        c = _mm256_abs_epi8(c);
+      const __m256i x = _mm256_set1_epi32(*reinterpret_cast<const std::int32_t*>(a + 4 * j));
+      RF_UNROLL(2)
+      for (int h = 0; h < H; ++h) {
+        __m256i c = codes(h, j).v, signed_x = x;
+        if constexpr (fits == 0) {
+          c = _mm256_xor_si256(c, _mm256_set1_epi8(static_cast<char>(0x80)));
+          signed_x = _mm256_sign_epi8(x, c);
+          c = _mm256_abs_epi8(c);
+        }
+        const __m256i pairs = _mm256_maddubs_epi16(c, signed_x);
+        sums[h] = j == i ? pairs : _mm256_add_epi16(sums[h], pairs);
       }
-      const __m256i pairs = _mm256_maddubs_epi16(c, x);
-      sums = j == i ? pairs : _mm256_add_epi16(sums, pairs);
     }
-    acc.v = _mm256_add_epi32(acc.v, _mm256_madd_epi16(sums, _mm256_set1_epi16(1)));
+    RF_UNROLL(2)
+    for (int h = 0; h < H; ++h)
+      acc[h].v = _mm256_add_epi32(acc[h].v, _mm256_madd_epi16(sums[h], _mm256_set1_epi16(1)));
   }
-  return acc;
 }
 
 }  // namespace rf::RF_ISA

@@ -185,41 +185,44 @@ inline F to_float(I a) {
   return {_mm512_cvtepi32_ps(a.v)};
 }
 
-// acc + the products of `quads` quads of unsigned codes a lane with the signed bytes at `a`. `fits`: how many
-// quads' products of two pairs add up within 16 bits; 0: codes use 8 bits, and not even one pair's do. What
-// is then to be taken from every code is `wide_zero`.
+// acc[h] += the products of `quads` quads of unsigned codes a lane, quad i codes(h, i), with the signed bytes
+// at `a`. `fits`: how many quads' products of two pairs add up within 16 bits; 0: codes use 8 bits, and not
+// even one pair's do. What is then to be taken from every code is `wide_zero`.
 #ifdef __AVX512VNNI__
 inline constexpr int wide_zero = 128;
-template <int fits, int quads>
-inline I dot(I acc, const V* codes, const std::int8_t* a) {
+template <int fits, int quads, int H, class Codes>
+inline void dot(I (&acc)[H], Codes codes, const std::int8_t* a) {
   RF_UNROLL(8)
-  for (int i = 0; i < quads; ++i)
-    acc.v = _mm512_dpbusd_epi32(acc.v, codes[i].v,
-                                _mm512_set1_epi32(*reinterpret_cast<const std::int32_t*>(a + 4 * i)));
-  return acc;
+  for (int i = 0; i < quads; ++i) {
+    const __m512i x = _mm512_set1_epi32(*reinterpret_cast<const std::int32_t*>(a + 4 * i));
+    for (int h = 0; h < H; ++h) acc[h].v = _mm512_dpbusd_epi32(acc[h].v, codes(h, i).v, x);
+  }
 }
 #else
 inline constexpr int wide_zero = 0;
-template <int fits, int quads>
-inline I dot(I acc, const V* codes, const std::int8_t* a) {
+template <int fits, int quads, int H, class Codes>
+inline void dot(I (&acc)[H], Codes codes, const std::int8_t* a) {
   constexpr int chunk = fits == 0 ? 1 : fits < quads ? fits : quads;
   RF_UNROLL(8)
   for (int i = 0; i < quads; i += chunk) {
-    __m512i sums = _mm512_setzero_si512();
+    __m512i sums[H];
     RF_UNROLL(8)
     for (int j = i; j < i + chunk; ++j) {
-      __m512i x = _mm512_set1_epi32(*reinterpret_cast<const std::int32_t*>(a + 4 * j)), c = codes[j].v;
-      if constexpr (fits == 0) {  // |code - 128| times the activation with its sign
-        c = _mm512_xor_si512(c, _mm512_set1_epi8(static_cast<char>(0x80)));
-        x = _mm512_mask_sub_epi8(x, _mm512_movepi8_mask(c), _mm512_setzero_si512(), x);
-        c = _mm512_abs_epi8(c);
+      const __m512i x = _mm512_set1_epi32(*reinterpret_cast<const std::int32_t*>(a + 4 * j));
+      for (int h = 0; h < H; ++h) {
+        __m512i c = codes(h, j).v, signed_x = x;
+        if constexpr (fits == 0) {  // |code - 128| times the activation with its sign
+          c = _mm512_xor_si512(c, _mm512_set1_epi8(static_cast<char>(0x80)));
+          signed_x = _mm512_mask_sub_epi8(x, _mm512_movepi8_mask(c), _mm512_setzero_si512(), x);
+          c = _mm512_abs_epi8(c);
+        }
+        const __m512i pairs = _mm512_maddubs_epi16(c, signed_x);
+        sums[h] = j == i ? pairs : _mm512_add_epi16(sums[h], pairs);
       }
-      const __m512i pairs = _mm512_maddubs_epi16(c, x);
-      sums = j == i ? pairs : _mm512_add_epi16(sums, pairs);
     }
-    acc.v = _mm512_add_epi32(acc.v, _mm512_madd_epi16(sums, _mm512_set1_epi16(1)));
+    for (int h = 0; h < H; ++h)
+      acc[h].v = _mm512_add_epi32(acc[h].v, _mm512_madd_epi16(sums[h], _mm512_set1_epi16(1)));
   }
-  return acc;
 }
 #endif
 

@@ -235,14 +235,17 @@ inline F to_float(I a) {
   return each([&](int i) { return static_cast<float>(a.v[i]); });
 }
 
-// acc + the products of `quads` quads of unsigned codes a lane with the signed bytes at `a`.
+// acc[h] += the products of `quads` quads of unsigned codes a lane, quad i codes(h, i), with the signed bytes
+// at `a`.
 inline constexpr int wide_zero = 128;
-template <int fits, int quads>
-inline I dot(I acc, const V* codes, const std::int8_t* a) {
+template <int fits, int quads, int H, class Codes>
+inline void dot(I (&acc)[H], Codes codes, const std::int8_t* a) {
   for (int q = 0; q < quads; ++q)
-    for (int i = 0; i < lanes; ++i)
-      for (int j = 0; j < 4; ++j) acc.v[i] += codes[q].v[4 * i + j] * a[4 * q + j];
-  return acc;
+    for (int h = 0; h < H; ++h) {
+      const V c = codes(h, q);
+      for (int i = 0; i < lanes; ++i)
+        for (int j = 0; j < 4; ++j) acc[h].v[i] += c.v[4 * i + j] * a[4 * q + j];
+    }
 }
 
 }  // namespace rf::RF_ISA

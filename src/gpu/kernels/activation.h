@@ -58,14 +58,24 @@ RF_DEVICE float capped(float x, float cap) {
   return cap > 0 ? cap * lane::tanh(x / cap) : x;
 }
 
-// `at`: where the value's column lies in a row of `add`.
-RF_DEVICE float finished(const Epilogue& e, float v, int row, std::int64_t at) {
+// What the end of a product reads. `at`: where the value's column lies in a row of `add`.
+struct Ends {
+  float add, mul;
+};
+RF_DEVICE Ends ends_of(const Epilogue& e, int row, std::int64_t at) {
+  return {e.add != nullptr ? e.add[row * e.add_stride + at] : 0.0f,
+          e.mul != nullptr ? e.mul[row * e.mul_stride + at] : 0.0f};
+}
+RF_DEVICE float finished(const Epilogue& e, float v, const Ends& ends) {
   v = activate(e.activation, v);
   if (e.clamp > 0) v = v > e.clamp ? e.clamp : v < -e.clamp ? -e.clamp : v;
-  if (e.mul != nullptr) v *= e.mul[row * e.mul_stride + at];
+  if (e.mul != nullptr) v *= ends.mul;
   v = capped(v * e.scale, e.softcap);
-  if (e.add != nullptr) v += e.add[row * e.add_stride + at];
+  if (e.add != nullptr) v += ends.add;
   return v * e.out_scale;
+}
+RF_DEVICE float finished(const Epilogue& e, float v, int row, std::int64_t at) {
+  return finished(e, v, ends_of(e, row, at));
 }
 
 }  // namespace rf::gpu

@@ -90,13 +90,16 @@ RF_KERNEL(rf_route, RouteParams, 32, 2) {
   float* out = p.routes + std::int64_t{row} * 2 * p.used;
   if (p.gating == 3) return mix_sparsely(p, logits, scores, out);
   float top = minus_infinity;
-  for (int e = thread; e < p.experts; e += 32) top = logits[e] > top ? logits[e] : top;
+  for (int e = thread; e < p.experts; e += 32) {
+    const float x = logits[e] * p.logit_scale;
+    top = x > top ? x : top;
+  }
   top = lane::largest_of_lanes(top, 32);
   float sum = 0;
-  for (int e = thread; e < p.experts; e += 32) sum += lane::exp(logits[e] - top);
+  for (int e = thread; e < p.experts; e += 32) sum += lane::exp(logits[e] * p.logit_scale - top);
   sum = lane::sum_of_lanes(sum, 32);
   for (int e = thread; e < p.experts; e += 32) {
-    const float x = logits[e];
+    const float x = logits[e] * p.logit_scale;
     probabilities[e] = p.gating == 0 ? lane::exp(x - top) / sum : p.gating == 1 ? lane::sigmoid(x) : x;
     scores[e] = probabilities[e] + (p.bias != nullptr ? p.bias[e] : 0.0f);
   }
@@ -119,8 +122,10 @@ RF_KERNEL(rf_route, RouteParams, 32, 2) {
     for (int k = p.used - 1; k >= 0; --k) groups[k] = lane::exp(groups[k] - groups[0]);
   for (int k = 0; k < p.used; ++k) total += groups[k];
   const float least = total > 0x1p-100f ? total : 0x1p-100f;
-  for (int k = 0; k < p.used; ++k)
-    out[p.used + k] = (p.gating == 2 || p.normalise != 0 ? groups[k] / least : groups[k]) * p.scale;
+  for (int k = 0; k < p.used; ++k) {
+    const float weight = (p.gating == 2 || p.normalise != 0 ? groups[k] / least : groups[k]) * p.scale;
+    out[p.used + k] = p.factors != nullptr ? weight * p.factors[static_cast<int>(out[k])] : weight;
+  }
 }
 
 inline constexpr int segment = 8192;  // pairs that are looked at together

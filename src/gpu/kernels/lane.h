@@ -29,7 +29,7 @@
 //   pack_halves(low, high)         both as f16 in a word
 //   exp2(x)                        relative error under 2e-7; results under 2^-126 may be 0
 //   load4(p)                       Four words from 16-byte-aligned memory that no one writes meanwhile
-//   load4_once(p), load2_once(p)   likewise, of memory that is read once: caches need not keep it
+//   load4_once(p), load2_once(p), load1_once(p)   likewise, of device memory that is read once: caches need not keep it
 //   prefetch(p)                    asks for the 128 bytes around p, where the machine can
 //   atomic_add(p, n)               the old value; relaxed, of the whole device
 //   wait_for_previous(), let_next_start()   programmatic dependent launch: before the first, nothing that the launch
@@ -38,6 +38,8 @@
 //   MatrixUnit                     products of 16 weight rows and 16 activation rows over 32 bytes each
 //     words                        4-byte words of a lane's part of 16 weight rows x 32 bytes
 //     weight_row(lane, w), weight_quad(lane, w)   which: bytes 4 quad .. 4 quad + 3 of that row
+//     quad_at(place)               which quad operands in LDS have at a place of a row
+//     load_weights(words, lane, out)   a lane's part of 16 weight rows, from LDS as Activations
 //     Activations                  a lane's part of 16 activation rows x 32 bytes:
 //       load(words, lane)          from LDS, at operand_word()
 //       read(rows, stride, lane)   from memory, rows `stride` bytes apart
@@ -74,10 +76,12 @@ struct alignas(8) Two {
 };
 
 // Operands of the matrix unit lie in LDS as rows of 32 bytes, of which every four have their halves
-// exchanged, so that lanes meet in no bank: the word of bytes 4 quad .. 4 quad + 3 of a row. Operands of 16
-// rows begin on 16 bytes, at a row whose number is a multiple of 8.
-constexpr int operand_word(int row, int quad) {
-  return 8 * row + (quad ^ (row & 4));
+// exchanged, so that lanes meet in no bank: the word at a place of a row, which has the bytes 4 quad .. 4
+// quad
+// + 3 of quad MatrixUnit::quad_at(place). Operands of 16 rows begin on 16 bytes, at a row whose number is a
+// multiple of 8.
+constexpr int operand_word(int row, int place) {
+  return 8 * row + (place ^ (row & 4));
 }
 
 }  // namespace rf::gpu

@@ -118,11 +118,19 @@ typedef std::uint32_t NativeTwo __attribute__((ext_vector_type(2)));
 RF_DEVICE Four load4(const void* p) {
   return __builtin_bit_cast(Four, *static_cast<const NativeFour*>(p));
 }
+// From device memory, whatever the compiler knows of the pointer: flat loads would count as LDS's too.
+template <class Native>
+RF_DEVICE Native load_global(const void* p) {
+  return *(const __attribute__((address_space(1))) Native*)p;
+}
 RF_DEVICE Four load4_once(const void* p) {
-  return load4(p);
+  return __builtin_bit_cast(Four, load_global<NativeFour>(p));
 }
 RF_DEVICE Two load2_once(const void* p) {
-  return __builtin_bit_cast(Two, *static_cast<const NativeTwo*>(p));
+  return __builtin_bit_cast(Two, load_global<NativeTwo>(p));
+}
+RF_DEVICE std::uint32_t load1_once(const void* p) {
+  return load_global<std::uint32_t>(p);
 }
 
 RF_DEVICE void prefetch(const void*) {}
@@ -323,6 +331,11 @@ struct MatrixUnit {
     }
   }
 #endif
+  static constexpr int quad_at(int place) { return place; }
+  static RF_DEVICE void load_weights(const std::uint32_t* rows, int lane, std::uint32_t (&out)[words]) {
+    RF_UNROLL
+    for (int w = 0; w < words; ++w) out[w] = rows[operand_word(weight_row(lane, w), weight_quad(lane, w))];
+  }
 #if !(defined(__gfx940__) || defined(__gfx941__) || defined(__gfx942__) || defined(__gfx950__))
   static RF_DEVICE void multiply(int (&c)[sums], const std::uint32_t (&weights)[words],
                                  const Activations& a) {

@@ -112,6 +112,9 @@ RF_DEVICE Four load4_once(const void* p) {
 RF_DEVICE Two load2_once(const void* p) {
   return __builtin_bit_cast(Two, __nvvm_ldg_ui2(static_cast<const NativeTwo*>(p)));
 }
+RF_DEVICE std::uint32_t load1_once(const void* p) {
+  return __nvvm_ldg_ui(static_cast<const std::uint32_t*>(p));
+}
 
 RF_DEVICE void prefetch(const void* p) {
   asm volatile("prefetch.global.L2 [%0];" ::"l"(p));
@@ -145,10 +148,18 @@ struct MatrixUnit {
   static RF_DEVICE int weight_quad(int lane, int w) { return (lane & 3) + 4 * (w >> 1); }
   static RF_DEVICE int sum_weight(int lane, int i) { return (lane >> 2) + 8 * (i >> 1 & 1); }
   static RF_DEVICE int sum_activation(int lane, int i) { return 2 * (lane & 3) + (i & 1) + 8 * (i >> 2); }
+  // A lane's two words of a row are neighbours.
+  static constexpr int quad_at(int place) { return (place >> 1) + 4 * (place & 1); }
+  static RF_DEVICE Two load_two(const std::uint32_t* rows, int lane) {
+    return *reinterpret_cast<const Two*>(rows + operand_word(lane >> 2, 2 * (lane & 3)));
+  }
   static RF_DEVICE Activations load(const std::uint32_t* rows, int lane) {
-    const std::uint32_t* low = rows + operand_word(lane >> 2, lane & 3);
-    const std::uint32_t* high = rows + operand_word(lane >> 2, (lane & 3) + 4);
-    return {{low[0], high[0], low[64], high[64]}};
+    const Two low = load_two(rows, lane), high = load_two(rows + 64, lane);
+    return {{low.w[0], low.w[1], high.w[0], high.w[1]}};
+  }
+  static RF_DEVICE void load_weights(const std::uint32_t* rows, int lane, std::uint32_t (&out)[words]) {
+    const Two low = load_two(rows, lane), high = load_two(rows + 64, lane);
+    out[0] = low.w[0], out[1] = high.w[0], out[2] = low.w[1], out[3] = high.w[1];
   }
   static RF_DEVICE Activations read(const std::int8_t* rows, int stride, int lane) {
     Activations a;

@@ -31,7 +31,7 @@ class Few {
   RF_DEVICE Few(const MatvecParams& p, std::uint32_t* lds) : p_(p), walk_(p, 1), lds_(lds) {}
 
   RF_DEVICE void start(int number_of_matrix) {
-    if (!without_unit && walk_.has(0)) next_ = load({0, 0, 0}, number_of_matrix);
+    if (!without_unit && walk_.has(0)) load({0, 0, 0}, number_of_matrix);
   }
 
   // `in`: of the first of `rows` rows.
@@ -47,10 +47,10 @@ class Few {
         float sums[own][quarters][Unit::sums] = {};
         RF_NO_UNROLL
         for (int round = 0; round < walk_.rounds(); ++round) {
-          if (without_unit) next_ = load(at, share.matrix);
-          put(next_);
+          if (without_unit) load(at, share.matrix);
+          put(next_.taken(own_block()));
           at = walk_.after(at);
-          if (!without_unit && walk_.has(at.turn)) next_ = load(at, share.matrix);
+          if (!without_unit && walk_.has(at.turn)) load(at, share.matrix);
           lane::wave_barrier();
           RF_UNROLL
           for (int s = 0; s < own; ++s) {
@@ -80,26 +80,19 @@ class Few {
   }
 
  private:
-  // One block of 32 columns of four rows of a tile.
-  struct Loaded {
-    Words<4> codes[8];
-    Floats<4> scale[groups], min[groups];
-  };
+  using Loaded = typename Weights::template Block<4>;
   static RF_DEVICE int own_block() { return lane::thread() / 4; }
   static RF_DEVICE int own_row() { return lane::thread() % 4 * 4; }
   static RF_DEVICE int word_of(int row, int quad) { return 16 * quad + (row ^ (4 * quad & 8)); }
 
-  RF_DEVICE Loaded load(const typename Walk::At& at, int number_of_matrix) const {
+  RF_DEVICE void load(const typename Walk::At& at, int number_of_matrix) {
     const Target target = walk_.target(at.turn);
     const Matrix& m = p_.matrix[target.which + at.pass];
+    // A block that is not there is another one: that of this thread in the tile's first round, if there is
+    // one.
     int block = round_blocks * at.round + own_block();
-    if (32 * block >= m.columns) block = 0;
-    Loaded w;
-    const Tile t = Weights::at(m, walk_.base(target, at.pass, number_of_matrix), block, own_row());
-    Weights::codes(t, block, w.codes);
-    RF_UNROLL
-    for (int g = 0; g < groups; ++g) Weights::scale(t, block, g, w.scale[g], w.min[g]);
-    return w;
+    if (32 * block >= m.columns) block = 32 * own_block() < m.columns ? own_block() : 0;
+    next_.load(Weights::at(m, walk_.base(target, at.pass, number_of_matrix), block, own_row()), own_block());
   }
 
   // The strand's share of LDS.
@@ -240,7 +233,7 @@ class Few {
   const MatvecParams& p_;
   Walk walk_;
   std::uint32_t* lds_;
-  Loaded next_{};
+  typename Weights::template Coming<4> next_;
 };
 
 template <class Fmt>

@@ -94,24 +94,9 @@ struct Row {
   const std::int32_t* sums;
 };
 
-// 32 columns of four rows of a tile.
 template <class Weights>
-struct Loaded {
-  Words<4> codes[8];
-  Floats<4> scale[Weights::groups], min[Weights::groups];
-};
-template <class Weights>
-RF_DEVICE Loaded<Weights> load_block(const Matrix& m, const std::uint8_t* base, int block) {
-  Loaded<Weights> w;
-  const Tile t = Weights::at(m, base, block, own_row());
-  Weights::codes(t, block, w.codes);
-  RF_UNROLL
-  for (int g = 0; g < Weights::groups; ++g) Weights::scale(t, block, g, w.scale[g], w.min[g]);
-  return w;
-}
-
-template <class Weights>
-RF_DEVICE void given_by_block(const Loaded<Weights>& w, int block, const Row& in, float (&given)[1][4]) {
+RF_DEVICE void given_by_block(const typename Weights::template Block<4>& w, int block, const Row& in,
+                              float (&given)[1][4]) {
   const Four low = lane::load4(in.codes + 32 * block), high = lane::load4(in.codes + 32 * block + 16);
   const float d = in.scales[block];
   const std::int32_t both = in.sums[block];
@@ -169,7 +154,8 @@ class Matvec {
   RF_DEVICE void start(int number_of_matrix) {
     if (!walk_.has(0)) return;
     ask_for_first_tile(p_, walk_, number_of_matrix);
-    next_ = load({0, 0, 0}, number_of_matrix);
+    begin(0, 0, number_of_matrix);
+    load();
   }
 
   // sums: LDS [4][strands][16], so that those of a tile are read while the next are made.
@@ -177,7 +163,6 @@ class Matvec {
     if (!walk_.has(0)) return;
     Strand<1> strand(exchange);
     const int together = p_.packed.codes != nullptr ? 2 : 1;
-    typename Walk::At at{0, 0, 0};
     float kept = 0;  // of the first of two tiles; of the second its own
     RF_NO_UNROLL
     for (int turn = 0; walk_.has(turn); ++turn) {
@@ -194,12 +179,12 @@ class Matvec {
         strand.begin();
         RF_NO_UNROLL
         for (int round = 0; round < walk_.rounds(); ++round) {
-          const Loaded<Weights> now = next_;
           const int block = round_blocks * round + own_block();
-          at = walk_.after(at);
-          if (walk_.has(at.turn)) next_ = load(at, share.matrix);  // under way while this is multiplied
+          const auto now = coming_.taken(own_block());
+          step(turn, pass, round, share.matrix);
+          load();  // under way while this is multiplied
           float given[1][4] = {};
-          if (32 * block < p_.matrix[0].columns) given_by_block(now, block, in, given);
+          if (32 * block < p_.matrix[0].columns) given_by_block<Weights>(now, block, in, given);
           strand.add(given);
         }
         float* own = sums + (2 * (turn & 1) + pass) * strands * 16;
@@ -220,17 +205,31 @@ class Matvec {
   }
 
  private:
-  RF_DEVICE Loaded<Weights> load(const typename Walk::At& at, int number_of_matrix) const {
-    const Target target = walk_.target(at.turn);
-    const Matrix& m = p_.matrix[target.which + at.pass];
-    const int block = round_blocks * at.round + own_block();
-    return load_block<Weights>(m, walk_.base(target, at.pass, number_of_matrix),
-                               32 * block < m.columns ? block : 0);
+  // The thread's first block of a tile; one that there is not is another one, whose products no one takes.
+  RF_DEVICE void begin(int turn, int pass, int number_of_matrix) {
+    const Target target = walk_.target(turn);
+    const Matrix& m = p_.matrix[target.which + pass];
+    at_ = Weights::at(m, walk_.base(target, pass, number_of_matrix),
+                      32 * own_block() < m.columns ? own_block() : 0, own_row());
   }
+  // To what follows a round; after the last one it stays, since a load that is not always there would have to
+  // be waited for.
+  RF_DEVICE void step(int turn, int pass, int round, int number_of_matrix) {
+    if (round + 1 < walk_.rounds()) {
+      if (32 * (round_blocks * (round + 1) + own_block()) < p_.matrix[0].columns)
+        Weights::advance(at_, round_blocks);
+    } else if (pass + 1 < walk_.passes()) {
+      begin(turn, pass + 1, number_of_matrix);
+    } else if (walk_.has(turn + 1)) {
+      begin(turn + 1, 0, number_of_matrix);
+    }
+  }
+  RF_DEVICE void load() { coming_.load(at_, own_block()); }
 
   const MatvecParams& p_;
   Walk walk_;
-  Loaded<Weights> next_{};
+  Tile at_{};
+  typename Weights::template Coming<4> coming_;
 };
 
 template <class Weights>

@@ -93,12 +93,19 @@ class NormedRow {
         1.0f / __builtin_sqrtf(block_sum<256>(squares, scratch) / static_cast<float>(columns_) + norm_.eps);
   }
   // each(four normed values, first column) over all columns, zeros beyond the last, up to `end` of which
-  // every lane sees as many.
-  template <class Each>
+  // every lane sees as many; `together` of them are loaded before the first is used.
+  template <int together = 1, class Each>
   RF_DEVICE void each_four(int end, Each each) const {
     RF_NO_UNROLL
-    for (int first = 0; first < end; first += 1024)
-      each(normed_four(first + 4 * lane::thread()), first + 4 * lane::thread());
+    for (int first = 4 * lane::thread(); first < end + 4 * lane::thread(); first += 1024 * together) {
+      Loaded loaded[together];
+      RF_UNROLL
+      for (int n = 0; n < together; ++n) loaded[n] = load(first + 1024 * n);
+      RF_UNROLL
+      for (int n = 0; n < together; ++n)
+        if (first + 1024 * n - 4 * lane::thread() < end)
+          each(normed_four(loaded[n], first + 1024 * n), first + 1024 * n);
+    }
   }
 
  private:
@@ -117,17 +124,24 @@ class NormedRow {
     }
     return q;
   }
-  RF_DEVICE Quad normed_four(int k) const {
-    const Quad v = four(x_, k);
-    Quad weights{{1, 1, 1, 1}}, bias{}, q{};
-    if (norm_.weight != nullptr) weights = four(norm_.weight, k);
-    if (norm_.bias != nullptr) bias = four(norm_.bias, k);
+  struct Loaded {
+    Quad x, weights{{1, 1, 1, 1}}, bias{};
+  };
+  RF_DEVICE Loaded load(int k) const {
+    Loaded l;
+    l.x = four(x_, k);
+    if (norm_.weight != nullptr) l.weights = four(norm_.weight, k);
+    if (norm_.bias != nullptr) l.bias = four(norm_.bias, k);
+    return l;
+  }
+  RF_DEVICE Quad normed_four(const Loaded& l, int k) const {
+    Quad q{};
     RF_UNROLL
     for (int i = 0; i < 4; ++i) {
-      float x = v.v[i];
+      float x = l.x.v[i];
       if (norm_.kind != NormKind::off) {
         x = (x - moments_.mean) * moments_.inverse;
-        x = x * weights.v[i] + bias.v[i];
+        x = x * l.weights.v[i] + l.bias.v[i];
       }
       q.v[i] = k + i < columns_ ? x * weight_ : 0.0f;
     }
@@ -164,10 +178,11 @@ RF_DEVICE int high_sum(std::int32_t sums) {
 }
 
 // Quantises a row to codes, scales and sums (Packed), up to `padded` columns. Eight lanes share a block
-// of 32.
+// of 32. `together`: as each_four.
+template <int together = 1>
 RF_DEVICE void quantise(const NormedRow& row, int padded, int block_stride, std::int8_t* codes, float* scales,
                         std::int32_t* sums) {
-  row.each_four(padded, [&](const NormedRow::Quad& v, int k) {
+  row.each_four<together>(padded, [&](const NormedRow::Quad& v, int k) {
     float top = 0;
     RF_UNROLL
     for (int i = 0; i < 4; ++i) {

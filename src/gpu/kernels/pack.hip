@@ -20,10 +20,10 @@ RF_KERNEL(rf_pack, PackParams, 256, 2) {
   normed_row.find_moments(scratch);
   const std::int64_t to = std::int64_t{row} * p.parts + part;
   if (p.out.codes != nullptr)
-    quantise(normed_row, p.out.padded, p.out.block_stride, p.out.codes + to * p.out.row_stride,
-             p.out.scales + to * (p.out.row_stride / 32), p.out.sums + to * (p.out.row_stride / 32));
+    quantise<4>(normed_row, p.out.padded, p.out.block_stride, p.out.codes + to * p.out.row_stride,
+                p.out.scales + to * (p.out.row_stride / 32), p.out.sums + to * (p.out.row_stride / 32));
   const auto copy = [&](float* out, int columns) {
-    normed_row.each_four(columns, [&](const NormedRow::Quad& v, int k) {
+    normed_row.each_four<4>(columns, [&](const NormedRow::Quad& v, int k) {
       RF_UNROLL
       for (int i = 0; i < 4; ++i)
         if (k + i < columns) out[k + i] = v.v[i];

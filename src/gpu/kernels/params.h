@@ -150,11 +150,11 @@ inline constexpr std::int32_t matvec_columns = 32768;
 inline constexpr std::int32_t matvec_rows = 8;       // that a block of rf_matvec_rows_FORMAT takes
 inline constexpr std::int32_t matmul_few_rows = 32;  // likewise of rf_matmul_few_FORMAT
 
-// rf_matmul_FORMAT, block 256, grid (sum over matrices of ceil(tiles / matmul_tiles); gated: of the first
-// alone, ceil(rows / matmul_rows), groups): rows of `in` through the same matrices as MatvecParams; the same
-// results to the bit. groups = 1: all rows. With parts > 1, group g is one matrix: of heads (order null),
-// part g of all rows; of experts, the pairs order[starts[g]] .. order[starts[g + 1]], each a row times parts
-// plus a part.
+// rf_matmul_FORMAT, block 256, grid (ceil(rows / matmul_rows), sum over matrices of ceil(tiles /
+// matmul_tiles), or float_matmul_tiles; gated: of the first's ceil(tiles / half as many), groups): rows of
+// `in` through the same matrices as MatvecParams; the same results to the bit. groups = 1: all rows. With
+// parts > 1, group g is one matrix: of heads (order null), part g of all rows; of experts, the pairs
+// order[starts[g]] .. order[starts[g + 1]], each a row times parts plus a part.
 struct MatmulParams {
   Matrix matrix[3];
   std::int32_t matrices, gated;
@@ -168,7 +168,7 @@ struct MatmulParams {
   float* out;
   std::int64_t out_stride, part_stride;
 };
-inline constexpr int matmul_rows = 64, matmul_tiles = 8;
+inline constexpr int matmul_rows = 64, matmul_tiles = 4, float_matmul_tiles = 8;
 
 // rf_finish, grid (rows), block 256: out[r] = (post(sum over t of x[r][t]) * mul[r] * scale + add[r]) *
 // out_scale, the norm last with post_last. Gated steps whose matrices differ in format: x = gate, up = up.
@@ -339,11 +339,12 @@ struct BestParams {
 inline constexpr int most_experts = 1024;
 struct RouteParams {
   const float* logits;
-  const float* bias;  // or null
-  float* routes;      // [rows][2 * used]
+  const float* bias;     // or null
+  const float* factors;  // or null
+  float* routes;         // [rows][2 * used]
   RowCount count;
   std::int32_t experts, used, gating, groups, groups_used, normalise;
-  float scale;
+  float logit_scale, scale;
 };
 
 // rf_group, grid 1, block 256: sorts the pairs of all rows by expert, stably: order and starts of

@@ -6,6 +6,39 @@
 
 namespace rf::gpu {
 
+// Stands for a pointer in a tile, for functions that are called twice: once to load, when words are kept in
+// the order in which they are asked for, and once to make something of what was kept. Between the two the
+// loads are under way.
+struct Kept {
+  std::uint32_t* words;
+  int count;
+};
+template <bool loads>
+struct Reader {
+  const std::uint8_t* at;
+  Kept* kept;
+
+  RF_DEVICE Reader operator+(int bytes) const { return {at + bytes, kept}; }
+  // `load` fills `words` from memory.
+  template <int count, class Load>
+  RF_DEVICE void read(std::uint32_t (&words)[count], Load load) const {
+    if constexpr (loads) load();
+    RF_UNROLL
+    for (int i = 0; i < count; ++i) {
+      std::uint32_t& own = kept->words[kept->count + i];
+      if constexpr (loads)
+        own = words[i];
+      else
+        words[i] = own;
+    }
+    kept->count += count;
+  }
+};
+template <bool loads>
+RF_DEVICE Reader<loads> as_floats(const Reader<loads>& r) {
+  return r;
+}
+
 // An f32 a row.
 template <int N>
 struct Floats {
@@ -24,15 +57,43 @@ struct Floats {
   static RF_DEVICE Floats load(const float* p) {
     return made([=](int i) { return p[i]; });
   }
-  static RF_DEVICE Floats load_f16(const std::uint16_t* p) {
+  template <bool loads>
+  static RF_DEVICE Floats load(const Reader<loads>& r) {
+    std::uint32_t words[N];
+    r.read(words, [&] {
+      const Floats f = load(reinterpret_cast<const float*>(r.at));
+      for (int i = 0; i < N; ++i) words[i] = __builtin_bit_cast(std::uint32_t, f.v[i]);
+    });
+    return made([&](int i) { return __builtin_bit_cast(float, words[i]); });
+  }
+  // Of f16, two a word.
+  static constexpr int halves = (N + 1) / 2;
+  static RF_DEVICE void load_halves(const std::uint8_t* p, std::uint32_t (&words)[halves]) {
     if constexpr (N == 4) {
       const Two two = lane::load2_once(p);
-      return made([=](int i) {
-        return lane::half_to_float(static_cast<std::uint16_t>(two.w[i >> 1] >> 16 * (i & 1)));
-      });
+      words[0] = two.w[0], words[1] = two.w[1];
     } else {
-      return made([=](int i) { return lane::half_to_float(p[i]); });
+      const auto* from = reinterpret_cast<const std::uint16_t*>(p);
+      RF_UNROLL
+      for (int i = 0; i < N; ++i)
+        words[i / 2] = i % 2 == 0 ? from[i] : words[i / 2] | std::uint32_t{from[i]} << 16;
     }
+  }
+  static RF_DEVICE Floats of_halves(const std::uint32_t (&words)[halves]) {
+    return made([&](int i) {
+      return lane::half_to_float(static_cast<std::uint16_t>(words[i >> 1] >> 16 * (i & 1)));
+    });
+  }
+  static RF_DEVICE Floats load_f16(const std::uint8_t* p) {
+    std::uint32_t words[halves];
+    load_halves(p, words);
+    return of_halves(words);
+  }
+  template <bool loads>
+  static RF_DEVICE Floats load_f16(const Reader<loads>& r) {
+    std::uint32_t words[halves];
+    r.read(words, [&] { load_halves(r.at, words); });
+    return of_halves(words);
   }
 };
 template <int N>
@@ -78,12 +139,25 @@ struct Bytes {
   RF_DEVICE std::uint32_t row(int i) const { return v[i / 4] >> 8 * (i % 4) & 255; }
 
   static RF_DEVICE Bytes load(const std::uint8_t* p) {
-    if constexpr (N == 4) return {{*reinterpret_cast<const std::uint32_t*>(p)}};
+    if constexpr (N == 4) return {{lane::load1_once(p)}};
     return of_rows([=](int i) { return std::uint32_t{p[i]}; });
   }
+  template <bool loads>
+  static RF_DEVICE Bytes load(const Reader<loads>& r) {
+    Bytes b{};
+    r.read(b.v, [&] { b = load(r.at); });
+    return b;
+  }
+  template <bool loads>
+  static RF_DEVICE Bytes of_words(const Reader<loads>& r, int shift, std::uint32_t mask) {
+    std::uint32_t w[N];
+    r.read(w, [&] {
+      for (int i = 0; i < N; ++i) w[i] = lane::load1_once(r.at + 4 * i);
+    });
+    return of_rows([&](int i) { return w[i] >> shift & mask; });
+  }
   static RF_DEVICE Bytes of_words(const std::uint8_t* p, int shift, std::uint32_t mask) {
-    const auto* from = reinterpret_cast<const std::uint32_t*>(p);
-    return of_rows([=](int i) { return from[i] >> shift & mask; });
+    return of_rows([=](int i) { return lane::load1_once(p + 4 * i) >> shift & mask; });
   }
   RF_DEVICE Bytes bits(int shift, std::uint32_t mask) const {  // of a mask within 255 >> shift
     return made([&](int i) { return v[i] >> shift & each_byte(mask & (255u >> shift)); });
@@ -139,9 +213,14 @@ struct Words {
       const Four four = lane::load4_once(p);
       return made([=](int i) { return four.w[i]; });
     } else {
-      const auto* words = reinterpret_cast<const std::uint32_t*>(p);
-      return made([=](int i) { return words[i]; });
+      return made([=](int i) { return lane::load1_once(p + 4 * i); });
     }
+  }
+  template <bool loads>
+  static RF_DEVICE Words load(const Reader<loads>& r) {
+    Words w;
+    r.read(w.v, [&] { w = load(r.at); });
+    return w;
   }
   static constexpr std::uint32_t each_byte(int n) { return 0x01010101u * static_cast<std::uint32_t>(n); }
   RF_DEVICE Words bits(int shift, int mask) const { return word_bits(shift, each_byte(mask)); }

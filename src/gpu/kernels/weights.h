@@ -40,8 +40,14 @@ struct Quantised {
     set_field<0>(t, m, base, static_cast<std::uint64_t>(block / blocks_in_one), row);
     return t;
   }
+  // The same rows of the block `blocks` further on, a multiple of blocks_in_one.
+  template <int f = 0>
+  static RF_DEVICE void advance(Tile& t, int blocks) {
+    t.field[f] += 16 * Fmt::fields[f].bytes * (blocks / blocks_in_one);
+    if constexpr (f + 1 < sizeof Fmt::fields / sizeof(Field)) advance<f + 1>(t, blocks);
+  }
   template <int N>
-  static RF_DEVICE void codes(const Tile& t, int block, Words<N> (&out)[8]) {
+  static RF_DEVICE void codes(const auto& t, int block, Words<N> (&out)[8]) {
     const int s = block % blocks_in_one;
     if constexpr (requires { Fmt::template codes<Words<N>>(t, s, 0); }) {
       RF_UNROLL
@@ -56,17 +62,16 @@ struct Quantised {
   }
   // Scale and (signed) min of group g of block `block`.
   template <int N>
-  static RF_DEVICE void scale(const Tile& t, int block, int g, Floats<N>& scale, Floats<N>& min) {
+  static RF_DEVICE void scale(const auto& t, int block, int g, Floats<N>& scale, Floats<N>& min) {
     const int group = block % blocks_in_one * groups + g;
     if constexpr (requires { Fmt::template scale<Floats<N>, Bytes<N>>(t, 0); }) {
       scale = Fmt::template scale<Floats<N>, Bytes<N>>(t, group);
     } else {
-      scale = Floats<N>::load_f16(reinterpret_cast<const std::uint16_t*>(t.field[0]));
+      scale = Floats<N>::load_f16(t.field[0]);
       if constexpr (requires { Fmt::min_step; })
         min = scale * Floats<N>::set1(Fmt::min_sign * Fmt::min_step);
       else if constexpr (Fmt::has_min)
-        min = Floats<N>::load_f16(reinterpret_cast<const std::uint16_t*>(t.field[0] + 32)) *
-              Floats<N>::set1(Fmt::min_sign);
+        min = Floats<N>::load_f16(t.field[0] + 32) * Floats<N>::set1(Fmt::min_sign);
       if constexpr (requires { Fmt::step; }) scale = scale * Floats<N>::set1(Fmt::step);
       if constexpr (Fmt::sub_scales) {
         scale = scale * to_float(Fmt::template scale_codes<Bytes<N>>(t, group));
@@ -75,7 +80,57 @@ struct Quantised {
     }
   }
 
+  template <int N>
+  struct Block {
+    Words<N> codes[8];
+    Floats<N> scale[groups], min[groups];
+  };
+  // A block on its way from memory: nothing waits for it before it is taken. Codes in two parts are put
+  // together as they come where there are more rows, for want of registers.
+  template <int N>
+  class Coming {
+    static constexpr bool early = N > 1 && sizeof Fmt::fields / sizeof(Field) > (Fmt::sub_scales ? 3 : 2) &&
+                                  requires(const Tile& t) { Fmt::template codes<Words<N>>(t, 0, 0); };
+    static constexpr int most = early ? 1 : 16 * N + groups * (4 * N + 8);
+
+   public:
+    RF_DEVICE void load(const Tile& t, int block) {
+      if constexpr (early)
+        block_ = read<N>(t, block);
+      else
+        read<N, true>(t, block, words_);
+    }
+    RF_DEVICE Block<N> taken(int block) {
+      if constexpr (early) return block_;
+      return read<N, false>(Tile{}, block, words_);
+    }
+
+   private:
+    std::uint32_t words_[most];
+    Block<N> block_;
+  };
+
  private:
+  template <bool loads>
+  struct ReadTile {
+    Reader<loads> field[max_fields];
+  };
+  template <int N>
+  static RF_DEVICE Block<N> read(const auto& tile, int block) {
+    Block<N> b;
+    codes(tile, block, b.codes);
+    RF_UNROLL
+    for (int g = 0; g < groups; ++g) scale(tile, block, g, b.scale[g], b.min[g]);
+    return b;
+  }
+  template <int N, bool loads>
+  static RF_DEVICE Block<N> read(const Tile& t, int block, std::uint32_t* words) {
+    Kept kept{words, 0};
+    ReadTile<loads> tile;
+    RF_UNROLL
+    for (int f = 0; f < max_fields; ++f) tile.field[f] = {t.field[f], &kept};
+    return read<N>(tile, block);
+  }
   // What a field is has to be known while compiling: a loop would read the list from memory.
   template <int f>
   static RF_DEVICE void set_field(Tile& t, const Matrix& m, const std::uint8_t* base, std::uint64_t own,
@@ -103,8 +158,7 @@ struct F32 {
 struct F16 {
   template <int N>
   static RF_DEVICE Floats<N> column(const std::uint8_t* base, int k, int row) {
-    return Floats<N>::load_f16(reinterpret_cast<const std::uint16_t*>(base) +
-                               16 * static_cast<std::int64_t>(k) + row);
+    return Floats<N>::load_f16(base + 2 * (16 * static_cast<std::int64_t>(k) + row));
   }
 };
 struct BF16 {

@@ -1,5 +1,6 @@
-// Gemma 4, text: the last layers read the caches of earlier ones, and every layer adds an input of its own,
-// made once from the token and its embedding.
+// Gemma 4, text: the last layers read the caches of earlier ones, and every layer may add an input of its
+// own, made once from the token and its embedding. With experts, a dense network and a mixture read the same
+// rows, each normed before and after, and their sum is normed once more.
 #include "model/arch/gemma4.h"
 
 #include <cmath>
@@ -63,17 +64,47 @@ SlotId gemma_attention(Builder& b, SlotId x, const Layer& w, int owner,
   return b.matmul(b.attend(qkv, w, a), w, "attn_output", options);
 }
 
+namespace {
+
+// x + the normed sum of both networks, times out_scale.
+SlotId dense_and_experts(Builder& b, SlotId x, const Layer& w, float out_scale) {
+  const int hidden = b.spec().hidden;
+  const SlotId dense = b.matmul(b.gate_up(x, w, {.activation = Activation::gelu_tanh}), w, "ffn_down",
+                                {.out = b.slot("dense", hidden), .post = "post_ffw_norm_1"});
+  Routing routing = b.routing();
+  routing.normalise = true;
+  routing.logit_scale = 1 / std::sqrt(static_cast<float>(hidden));
+  const Norm router_norm{.kind = Norm::Kind::rms,
+                         .weight = b.numbers(w["ffn_gate_inp.scale"], hidden),
+                         .eps = b.spec().norm_eps};
+  const SlotId sum =
+      b.experts(x, w, routing,
+                {.norm = "pre_ffw_norm_2", .activation = Activation::gelu_tanh, .router_norm = router_norm},
+                {.add = dense, .post = "post_ffw_norm_2"});
+  return b.row(Row::Kind::norm,
+               {.x = sum,
+                .add = x,
+                .out = b.slot("residual", hidden),
+                .norm = b.norm(w["post_ffw_norm"], hidden),
+                .scale = out_scale},
+               w);
+}
+
+}  // namespace
+
 void record_gemma4(Builder& b) {
   const int own = own_caches(b);
   SlotId x = b.embed({.scale = std::sqrt(static_cast<float>(b.spec().hidden))});
   const std::vector<SlotId> inputs = layer_inputs(b, x);
   for (int i = 0; i < b.layers(); ++i) {
     const Layer w = b.layer(i);
-    b.refuse(w["ffn_gate_inp"], "the experts of Gemma 4");
     const float out_scale = b.has(w["layer_output_scale"]) ? b.scalar(w["layer_output_scale.weight"]) : 1;
     x = gemma_attention(b, x, w, cache_owner(b, i, own), {.add = x, .post = "post_attention_norm"});
-    x = b.matmul(b.gate_up(x, w, {.activation = Activation::gelu_tanh}), w, "ffn_down",
-                 {.add = x, .post = "post_ffw_norm", .out_scale = inputs.empty() ? out_scale : 1});
+    const float ffn_scale = inputs.empty() ? out_scale : 1;
+    x = b.has(w["ffn_gate_inp"])
+            ? dense_and_experts(b, x, w, ffn_scale)
+            : b.matmul(b.gate_up(x, w, {.activation = Activation::gelu_tanh}), w, "ffn_down",
+                       {.add = x, .post = "post_ffw_norm", .out_scale = ffn_scale});
     if (inputs.empty()) continue;
     const SlotId input = inputs[static_cast<std::size_t>(i)];
     const SlotId gated = b.matmul(

@@ -47,6 +47,22 @@ void record_arcee(Builder& b) {
   llama_layers(b, {.activation = Activation::relu_squared});
 }
 
+// Llama with what a search left of each layer (arXiv:2411.19146): attention, one matrix in its place, or
+// neither, and a network of any size, or none.
+void record_deci(Builder& b) {
+  SlotId x = b.embed({});
+  for (int i = 0; i < b.layers(); ++i) {
+    const Layer w = b.layer(i);
+    if (w->heads > 0 && w->kv_heads > 0)
+      x = attention_block(b, x, w, b.attention(w), {}, none);
+    else if (w->heads > 0)
+      x = b.matmul(x, w, "attn_output",
+                   {.add = x, .out = b.slot("attended", b.spec().hidden), .norm = "attn_norm"});
+    if (w->ffn > 0) x = feed_forward(b, x, w, {}, x);
+  }
+  b.logits(x, {});
+}
+
 void record_seed_oss(Builder& b) {
   llama_layers(b, {.ffn_norm = "post_attention_norm"});
 }

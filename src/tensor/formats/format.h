@@ -55,8 +55,12 @@ struct Field {
   int unit;  // bytes that stay together
 };
 
+// What the functions above take as tile: this, or something with fields that can be added to and loaded from.
 struct Tile {
   const std::uint8_t* field[max_fields];  // of one block of 16 rows
 };
+static inline const float* as_floats(const std::uint8_t* p) {
+  return reinterpret_cast<const float*>(p);
+}
 
 }  // namespace rf

@@ -4,6 +4,43 @@
 
 namespace rf {
 
+// The spread layout of IQ1_M: coordinates, a bit for eight of them that is set where 1/8 is added, and a
+// nibble for every scale.
+struct SpreadIq1M {
+  static constexpr std::uint32_t id = spread_id(29);
+  static constexpr int elements = 256, group = 16, zero = 9, top = 18;
+  static constexpr bool has_min = false, sub_scales = true;
+  static constexpr float step = 0.125f;
+  struct Block {
+    std::uint16_t d;
+    std::uint8_t scales[8];
+    std::uint8_t qs[64];
+    std::uint8_t plus[4];  // bit e % 8 of byte e / 8: of elements 8 e and on
+  };
+  static_assert(sizeof(Block) == 78);
+  static constexpr Field fields[] = {{0, 2, 2}, {2, 8, 1}, {10, 64, 4}, {74, 4, 4}};
+
+  static void decode(const Block& b, float* y) {
+    const float d = f16_to_f32(b.d);
+    for (int k = 0; k < 256; ++k) {
+      const float scale = d * static_cast<float>(b.scales[k >> 5] >> 4 * (k >> 4 & 1) & 15);
+      const float delta = b.plus[k >> 6] >> (k >> 3 & 7) & 1 ? step : -step;
+      y[k] = scale * (static_cast<float>(TwoBits::get(b.qs, k) - 1) + delta);
+    }
+  }
+
+  // In eighths, plus 9: eight times the coordinate, and 2 where 1/8 is added.
+  template <class V>
+  static V codes(const auto& t, int s, int i) {
+    const V eights = V::load(t.field[2] + 64 * (2 * s + (i >> 2))).word_bits(2 * (i & 3) - 3, 0x18181818);
+    return eights | V::load(t.field[3]).if_bit(4 * s + (i >> 1), 0x02020202);
+  }
+  template <class B>
+  static B scale_codes(const auto& t, int g) {
+    return B::load(t.field[1] + 16 * (g >> 1)).bits(4 * (g & 1), 15);
+  }
+};
+
 struct IQ1_M {
   static constexpr std::uint32_t id = 29;
   static constexpr int elements = 256, group = 16, zero = 9, top = 18;
@@ -64,8 +101,19 @@ struct IQ1_M {
     for (int i = 0; i < 8; ++i) b.scales[i] = out[i];
   }
 
+  using Spread = SpreadIq1M;
+  static void spread(const Block& b, Spread::Block& out) {
+    out.d = d_bits(b);
+    for (int g = 0; g < 16; ++g) put_bits(out.scales[g >> 1], 2 * scale_bits(b, g) + 1, 4 * (g & 1));
+    for (int e = 0; e < 32; ++e) {
+      const int high = b.qh[e >> 1] >> 4 * (e & 1) & 15, point = b.qs[e] | (high & 7) << 8;
+      put_bits(out.plus[e >> 3], high & 8 ? 0 : 1, e & 7);
+      for (int j = 0; j < 8; ++j) TwoBits::put(out.qs, 8 * e + j, Iq1Grid::coordinate(point, j) + 1);
+    }
+  }
+
   template <class V>
-  static void codes_of_32(const Tile& t, int s, V (&out)[8]) {
+  static void codes_of_32(const auto& t, int s, V (&out)[8]) {
     const V low = V::load(t.field[2] + 64 * s);
     const V high = V::load(t.field[3] + 64 * (s >> 1)).word_bits(16 * (s & 1), 0xffff);
     V index[4];
@@ -75,7 +123,7 @@ struct IQ1_M {
     for (int i = 0; i < 8; ++i) out[i] = (out[i] | high.if_bit(4 * (i >> 1) + 3, 0x04040404)).lookup(table);
   }
   template <class B>
-  static B scale_codes(const Tile& t, int g) {
+  static B scale_codes(const auto& t, int g) {
     const B low = B::load(t.field[1] + 16 * (g & 3)).bits(2 * (g >> 2), 3);
     const B high = B::load(t.field[1] + 16 * (4 + (g & 1))).bits(g >> 1, 1);
     return (low | high.shl(2)).shl(1).minus(-1);

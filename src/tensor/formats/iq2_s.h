@@ -36,8 +36,19 @@ struct IQ2_S {
   }
 
   static constexpr auto grid = grid_words<std::uint64_t>(iq2_s_points);
+  using Spread = SpreadIq2<id, group>;
+  static void spread(const Block& b, Spread::Block& out) {
+    out.d = b.d;
+    for (int s = 0; s < 8; ++s) out.scales[s] = b.scales[s];
+    for (int e = 0; e < 32; ++e) {
+      const int point = b.qs[e] | (b.qh[e >> 2] >> 2 * (e & 3) & 3) << 8;
+      for (int j = 0; j < 8; ++j)
+        Spread::put(out, 8 * e + j, iq2_s_points[point] >> 2 * j & 3, b.signs[e] >> j & 1);
+    }
+  }
+
   template <class V>
-  static void codes_of_32(const Tile& t, int s, V (&out)[8]) {
+  static void codes_of_32(const auto& t, int s, V (&out)[8]) {
     const V low = V::load(t.field[2] + 64 * s);
     const V high = V::load(t.field[4] + 64 * (s >> 2)).word_bits(8 * (s & 3), 255);
     V index[4];
@@ -45,8 +56,8 @@ struct IQ2_S {
     Iq2Values::look_up(grid, index, V::load(t.field[3] + 64 * s), plane_of_quad, out);
   }
   template <class B>
-  static B scale_codes(const Tile& t, int g) {
-    return B::load(t.field[1] + 16 * (g >> 1)).bits(4 * (g & 1), 15).shl(1).minus(-1);
+  static B scale_codes(const auto& t, int g) {
+    return OddScales::codes<B>(t.field[1], g);
   }
 };
 

@@ -52,16 +52,28 @@ struct IQ2_XS {
   }
 
   static constexpr auto grid = grid_words<std::uint64_t>(iq2_xs_points);
+  using Spread = SpreadIq2<id, group>;
+  static void spread(const Block& b, Spread::Block& out) {
+    out.d = b.d;
+    for (int s = 0; s < 8; ++s) out.scales[s] = b.scales[s];
+    for (int e = 0; e < 32; ++e) {
+      const int bits = b.qs[2 * e] | b.qs[2 * e + 1] << 8;
+      const unsigned signs = EvenSigns::of_eight(static_cast<std::uint32_t>(bits >> 9), 0);
+      for (int j = 0; j < 8; ++j)
+        Spread::put(out, 8 * e + j, iq2_xs_points[bits & 511] >> 2 * j & 3, signs >> j & 1);
+    }
+  }
+
   template <class V>
-  static void codes_of_32(const Tile& t, int s, V (&out)[8]) {
+  static void codes_of_32(const auto& t, int s, V (&out)[8]) {
     const V low = V::load(t.field[2] + 128 * s), word = V::load(t.field[2] + 128 * s + 64);
     V index[4];
     for (int l = 0; l < 4; ++l) index[l] = low.word_bits(8 * l, 255) | word.word_bits(20 + l, 0x100);
     Iq2Values::look_up(grid, index, EvenSigns::complete(word), EvenSigns::plane, out);
   }
   template <class B>
-  static B scale_codes(const Tile& t, int g) {
-    return B::load(t.field[1] + 16 * (g >> 1)).bits(4 * (g & 1), 15).shl(1).minus(-1);
+  static B scale_codes(const auto& t, int g) {
+    return OddScales::codes<B>(t.field[1], g);
   }
 };
 

@@ -4,6 +4,7 @@
 #include "tensor/formats/format.h"
 #include "tensor/formats/grid.h"
 #include "tensor/formats/iq2_grid.h"
+#include "tensor/formats/spread.h"
 
 namespace rf {
 
@@ -26,6 +27,43 @@ struct Iq2Values {
     V::eights(grid.word, index, out);
     const auto table = V::sixteen(codes);
     for (int i = 0; i < 8; ++i) out[i] = (out[i] | signs.moved_bit(plane(i), 3)).lookup(table);
+  }
+};
+
+// The spread layout of an IQ2 format: the number of a magnitude, plus 4 for a minus.
+template <std::uint32_t file_id, int group_>
+struct SpreadIq2 {
+  static constexpr std::uint32_t id = spread_id(file_id);
+  static constexpr int elements = 256, group = group_, zero = Iq2Values::zero, top = Iq2Values::top;
+  static constexpr bool has_min = false, sub_scales = true;
+  static constexpr float step = Iq2Values::step;
+  struct Block {
+    std::uint16_t d;
+    std::uint8_t scales[128 / group];
+    std::uint8_t qs[96];
+  };
+  static_assert(sizeof(Block) == 98 + 128 / group);
+  static constexpr Field fields[] = {{0, 2, 2}, {2, 128 / group, 1}, {2 + 128 / group, 96, 4}};
+  alignas(16) static constexpr std::uint8_t values[16] = {51, 68, 86, 43, 35, 18, 0, 43};
+
+  static void put(Block& b, int k, int magnitude, bool minus) {
+    ThreeBits::put(b.qs, k, magnitude | (minus ? 4 : 0));
+  }
+  static void decode(const Block& b, float* y) {
+    const float d = f16_to_f32(b.d) * step;
+    for (int k = 0; k < 256; ++k) {
+      const float scale = d * static_cast<float>(OddScales::scale(b.scales, k / group));
+      y[k] = scale * static_cast<float>(values[ThreeBits::get(b.qs, k)] - zero);
+    }
+  }
+
+  template <class V>
+  static V codes(const auto& t, int s, int i) {
+    return ThreeBits::codes<V>(t.field[2] + 192 * s, i).lookup(V::sixteen(values));
+  }
+  template <class B>
+  static B scale_codes(const auto& t, int g) {
+    return OddScales::codes<B>(t.field[1], g);
   }
 };
 
@@ -61,15 +99,27 @@ struct IQ2_XXS {
   }
 
   static constexpr auto grid = grid_words<std::uint64_t>(iq2_xxs_points);
+  using Spread = SpreadIq2<id, group>;
+  static void spread(const Block& b, Spread::Block& out) {
+    out.d = b.d;
+    for (int s = 0; s < 8; ++s) {
+      const std::uint32_t word = EvenSigns::word(b.qs + 8 * s + 4);
+      put_bits(out.scales[s >> 1], static_cast<int>(word >> 28), 4 * (s & 1));
+      for (int k = 0; k < 32; ++k)
+        Spread::put(out, 32 * s + k, iq2_xxs_points[b.qs[8 * s + (k >> 3)]] >> 2 * (k & 7) & 3,
+                    EvenSigns::of_eight(word, k >> 3) >> (k & 7) & 1);
+    }
+  }
+
   template <class V>
-  static void codes_of_32(const Tile& t, int s, V (&out)[8]) {
+  static void codes_of_32(const auto& t, int s, V (&out)[8]) {
     const V low = V::load(t.field[1] + 128 * s), word = V::load(t.field[1] + 128 * s + 64);
     V index[4];
     for (int l = 0; l < 4; ++l) index[l] = low.word_bits(8 * l, 255);
     Iq2Values::look_up(grid, index, EvenSigns::complete(word), EvenSigns::plane, out);
   }
   template <class B>
-  static B scale_codes(const Tile& t, int g) {
+  static B scale_codes(const auto& t, int g) {
     return B::of_words(t.field[1] + 128 * g + 64, 28, 15).shl(1).minus(-1);
   }
 };

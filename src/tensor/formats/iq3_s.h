@@ -4,12 +4,21 @@
 #include "tensor/formats/format.h"
 #include "tensor/formats/grid.h"
 #include "tensor/formats/iq3_grid.h"
+#include "tensor/formats/iq3_spread.h"
 
 namespace rf {
 
-struct IQ3_S {
-  static constexpr std::uint32_t id = 21;
-  static constexpr int elements = 256, group = 32, zero = 15, top = 30;
+struct Iq3SValues {
+  static constexpr std::uint32_t number = 21;
+  static constexpr int zero = 15, top = 30;
+  // Magnitudes are odd numbers up to 15.
+  alignas(16) static constexpr std::uint8_t signed_codes[16] = {16, 18, 20, 22, 24, 26, 28, 30,
+                                                                14, 12, 10, 8,  6,  4,  2,  0};
+};
+
+struct IQ3_S : Iq3SValues {
+  static constexpr std::uint32_t id = number;
+  static constexpr int elements = 256, group = 32;
   static constexpr bool has_min = false, sub_scales = true;
   struct Block {
     std::uint16_t d;
@@ -20,9 +29,6 @@ struct IQ3_S {
   };
   static_assert(sizeof(Block) == 110);
   static constexpr Field fields[] = {{0, 2, 2}, {106, 4, 1}, {2, 64, 4}, {66, 8, 4}, {74, 32, 4}};
-  // Magnitudes are odd numbers up to 15.
-  alignas(16) static constexpr std::uint8_t signed_codes[16] = {16, 18, 20, 22, 24, 26, 28, 30,
-                                                                14, 12, 10, 8,  6,  4,  2,  0};
 
   static void decode(const Block& b, float* y) {
     const float d = f16_to_f32(b.d);
@@ -43,8 +49,18 @@ struct IQ3_S {
   }
 
   static constexpr auto grid = grid_words<std::uint32_t>(iq3_s_points);
+  using Spread = SpreadIq3<Iq3SValues>;
+  static void spread(const Block& b, Spread::Block& out) {
+    out.d = b.d;
+    for (int i = 0; i < 4; ++i) out.scales[i] = b.scales[i];
+    for (int k = 0; k < 256; ++k) {
+      const int i = k >> 2, point = iq3_s_points[b.qs[i] | (b.qh[k >> 5] >> (i & 7) & 1) << 8];
+      Spread::put(out, k, point >> 4 * (k & 3) & 15, b.signs[k >> 3] >> (k & 7) & 1);
+    }
+  }
+
   template <class V>
-  static void codes_of_32(const Tile& t, int s, V (&out)[8]) {
+  static void codes_of_32(const auto& t, int s, V (&out)[8]) {
     const V high = V::load(t.field[3] + 64 * (s >> 2)).word_bits(8 * (s & 3), 255);
     V index[8];
     for (int i = 0; i < 8; ++i)
@@ -56,8 +72,8 @@ struct IQ3_S {
     for (int i = 0; i < 8; ++i) out[i] = (out[i] | signs.moved_bit(i, 3)).lookup(table);
   }
   template <class B>
-  static B scale_codes(const Tile& t, int g) {
-    return B::load(t.field[1] + 16 * (g >> 1)).bits(4 * (g & 1), 15).shl(1).minus(-1);
+  static B scale_codes(const auto& t, int g) {
+    return OddScales::codes<B>(t.field[1], g);
   }
 };
 

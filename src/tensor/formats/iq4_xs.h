@@ -39,13 +39,13 @@ struct IQ4_XS {
   }
 
   template <class V>
-  static V codes(const Tile& t, int s, int i) {
+  static V codes(const auto& t, int s, int i) {
     return V::load(t.field[3] + 64 * (4 * s + (i & 3)))
         .bits(4 * (i >> 2), 15)
         .lookup(V::sixteen(Iq4Values::codes));
   }
   template <class B>
-  static B scale_codes(const Tile& t, int g) {
+  static B scale_codes(const auto& t, int g) {
     const B low = B::load(t.field[2] + 16 * (g >> 1)).bits(4 * (g & 1), 15);
     const B high = B::load(t.field[1] + 16 * (g >> 2)).bits(2 * (g & 3), 3);
     return (low | high.shl(4)).minus(32);

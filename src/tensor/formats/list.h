@@ -36,3 +36,8 @@
 #define RF_GRID_FORMATS(X) X(IQ1_S) X(IQ1_M) X(IQ2_XXS) X(IQ2_XS) X(IQ2_S) X(IQ3_XXS) X(IQ3_S)
 
 #define RF_FORMATS(X) RF_PLAIN_FORMATS(X) RF_SCALED_FORMATS(X) RF_GRID_FORMATS(X)
+
+// The layouts of formats/spread.h: no file has these.
+#define RF_SPREAD_FORMATS(X) \
+  X(IQ1_S::Spread)           \
+  X(IQ1_M::Spread) X(IQ2_XXS::Spread) X(IQ2_XS::Spread) X(IQ2_S::Spread) X(IQ3_XXS::Spread) X(IQ3_S::Spread)

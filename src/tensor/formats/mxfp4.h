@@ -34,11 +34,11 @@ struct MXFP4 {
   static void put(Block& b, int k, int code) { put_bits(b.qs[k & 15], code, 4 * (k >> 4)); }
 
   template <class V>
-  static V codes(const Tile& t, int, int i) {
+  static V codes(const auto& t, int, int i) {
     return V::load(t.field[1] + 64 * (i & 3)).bits(4 * (i >> 2), 15).lookup(V::sixteen(E2M1::codes));
   }
   template <class F, class B>
-  static F scale(const Tile& t, int) {
+  static F scale(const auto& t, int) {
     const F n = to_float(B::load(t.field[0]).minus(128)), half = round(n * F::set1(0.5f));
     return exp2_whole(half) * exp2_whole(n - half);  // in two steps: 2^-128 has no exponent of its own
   }

@@ -28,12 +28,12 @@ struct NVFP4 {
   }
 
   template <class V>
-  static V codes(const Tile& t, int s, int i) {
+  static V codes(const auto& t, int s, int i) {
     const int line = 2 * (2 * s + (i >> 2)) + (i & 1);
     return V::load(t.field[1] + 64 * line).bits(4 * (i >> 1 & 1), 15).lookup(V::sixteen(E2M1::codes));
   }
   template <class F, class B>
-  static F scale(const Tile& t, int g) {
+  static F scale(const auto& t, int g) {
     return f16_of(B::load(t.field[0] + 16 * g).without(0x7f).bits(0, 127), 7) * F::set1(128.0f);
   }
 };

@@ -29,7 +29,7 @@ struct Q1_0 {
   }
 
   template <class V>
-  static V codes(const Tile& t, int s, int i) {
+  static V codes(const auto& t, int s, int i) {
     return V::load(t.field[1] + 64 * s).moved_bit(i, 1);
   }
 };

@@ -34,7 +34,7 @@ struct Q2_0 {
   static void restore(Block& b) { arrange(b); }
 
   template <class V>
-  static V codes(const Tile& t, int s, int i) {
+  static V codes(const auto& t, int s, int i) {
     return V::load(t.field[1] + 64 * (2 * s + (i >> 2))).bits(2 * (i & 3), 3);
   }
 };

@@ -34,15 +34,15 @@ struct Q2_K {
   static void put_scales(Block& b, int g, int scale, int min) { put_bits(b.scales[g], scale | min << 4, 0); }
 
   template <class V>
-  static V codes(const Tile& t, int s, int i) {
+  static V codes(const auto& t, int s, int i) {
     return V::load(t.field[2] + 64 * (8 * (s >> 2) + i)).bits(2 * (s & 3), 3);
   }
   template <class B>
-  static B scale_codes(const Tile& t, int g) {
+  static B scale_codes(const auto& t, int g) {
     return B::load(t.field[1] + 16 * g).bits(0, 15);
   }
   template <class B>
-  static B min_codes(const Tile& t, int g) {
+  static B min_codes(const auto& t, int g) {
     return B::load(t.field[1] + 16 * g).bits(4, 15);
   }
 };

@@ -38,12 +38,12 @@ struct Q3_K {
   }
 
   template <class V>
-  static V codes(const Tile& t, int s, int i) {
+  static V codes(const auto& t, int s, int i) {
     return V::load(t.field[2] + 64 * (8 * (s >> 2) + i)).bits(2 * (s & 3), 3) |
            V::load(t.field[3] + 64 * i).moved_bit(s, 2);
   }
   template <class B>
-  static B scale_codes(const Tile& t, int g) {
+  static B scale_codes(const auto& t, int g) {
     const B low = B::load(t.field[1] + 16 * (g & 7)).bits(4 * (g >> 3), 15);
     const B high = B::load(t.field[1] + 16 * (8 + (g & 3))).bits(2 * (g >> 2), 3);
     return (low | high.shl(4)).minus(32);

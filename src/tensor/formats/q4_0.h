@@ -26,7 +26,7 @@ struct Q4_0 {
   static void put(Block& b, int k, int code) { put_bits(b.qs[k & 15], code, 4 * (k >> 4)); }
 
   template <class V>
-  static V codes(const Tile& t, int, int i) {
+  static V codes(const auto& t, int, int i) {
     return V::load(t.field[1] + 64 * (i & 3)).bits(4 * (i >> 2), 15);
   }
 };

@@ -26,13 +26,13 @@ struct SixBitScales {
   }
   // Without branches, since lanes of a GPU have different groups at once.
   template <class B>
-  static B scales(const std::uint8_t* field, int g) {
+  static B scales(const auto& field, int g) {
     const bool low = g < 4;
     return B::load(field + 16 * (low ? g : g + 4)).bits(0, low ? 63 : 15) |
            B::load(field + 16 * (g & 3)).bits(6, low ? 0 : 3).shl(4);
   }
   template <class B>
-  static B mins(const std::uint8_t* field, int g) {
+  static B mins(const auto& field, int g) {
     const bool low = g < 4;
     return B::load(field + 16 * (g + 4)).bits(low ? 0 : 4, low ? 63 : 15) |
            B::load(field + 16 * g).bits(6, low ? 0 : 3).shl(4);
@@ -69,15 +69,15 @@ struct Q4_K {
   static void put_scales(Block& b, int g, int scale, int min) { SixBitScales::put(b.scales, g, scale, min); }
 
   template <class V>
-  static V codes(const Tile& t, int s, int i) {
+  static V codes(const auto& t, int s, int i) {
     return V::load(t.field[2] + 64 * (8 * (s >> 1) + i)).bits(4 * (s & 1), 15);
   }
   template <class B>
-  static B scale_codes(const Tile& t, int g) {
+  static B scale_codes(const auto& t, int g) {
     return SixBitScales::scales<B>(t.field[1], g);
   }
   template <class B>
-  static B min_codes(const Tile& t, int g) {
+  static B min_codes(const auto& t, int g) {
     return SixBitScales::mins<B>(t.field[1], g);
   }
 };

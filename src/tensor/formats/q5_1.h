@@ -36,7 +36,7 @@ struct Q5_1 {
   static void restore(Block& b) { from_planes(b.qh); }
 
   template <class V>
-  static V codes(const Tile& t, int, int i) {
+  static V codes(const auto& t, int, int i) {
     return V::load(t.field[2] + 64 * (i & 3)).bits(4 * (i >> 2), 15) | V::load(t.field[1]).moved_bit(i, 4);
   }
 };

@@ -38,16 +38,16 @@ struct Q5_K {
   static void put_scales(Block& b, int g, int scale, int min) { SixBitScales::put(b.scales, g, scale, min); }
 
   template <class V>
-  static V codes(const Tile& t, int s, int i) {
+  static V codes(const auto& t, int s, int i) {
     return V::load(t.field[3] + 64 * (8 * (s >> 1) + i)).bits(4 * (s & 1), 15) |
            V::load(t.field[2] + 64 * i).moved_bit(s, 4);
   }
   template <class B>
-  static B scale_codes(const Tile& t, int g) {
+  static B scale_codes(const auto& t, int g) {
     return SixBitScales::scales<B>(t.field[1], g);
   }
   template <class B>
-  static B min_codes(const Tile& t, int g) {
+  static B min_codes(const auto& t, int g) {
     return SixBitScales::mins<B>(t.field[1], g);
   }
 };

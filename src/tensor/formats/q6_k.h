@@ -36,12 +36,12 @@ struct Q6_K {
   static void put_scale(Block& b, int g, int scale) { b.scales[g] = static_cast<std::int8_t>(scale); }
 
   template <class V>
-  static V codes(const Tile& t, int s, int i) {
+  static V codes(const auto& t, int s, int i) {
     return V::load(t.field[2] + 64 * (16 * (s >> 2) + 8 * (s & 1) + i)).bits(4 * (s >> 1 & 1), 15) |
            V::load(t.field[3] + 64 * (8 * (s >> 2) + i)).bits(2 * (s & 3), 3).shl(4);
   }
   template <class B>
-  static B scale_codes(const Tile& t, int g) {
+  static B scale_codes(const auto& t, int g) {
     return B::load(t.field[1] + 16 * g);
   }
 };

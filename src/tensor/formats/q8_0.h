@@ -21,7 +21,7 @@ struct Q8_0 {
   }
 
   template <class V>
-  static V codes(const Tile& t, int, int i) {
+  static V codes(const auto& t, int, int i) {
     return V::load(t.field[1] + 64 * i).flip(0x80);
   }
 };

@@ -21,12 +21,12 @@ struct Q8_K {
   }
 
   template <class V>
-  static V codes(const Tile& t, int s, int i) {
+  static V codes(const auto& t, int s, int i) {
     return V::load(t.field[1] + 64 * (8 * s + i)).flip(0x80);
   }
   template <class F, class B>
-  static F scale(const Tile& t, int) {
-    return F::load(reinterpret_cast<const float*>(t.field[0]));
+  static F scale(const auto& t, int) {
+    return F::load(as_floats(t.field[0]));
   }
 };
 

@@ -1,6 +1,6 @@
 // TQ1_0: 256 elements, d * (digit - 1), five base-3 digits in a byte.
 #pragma once
-#include "tensor/formats/format.h"
+#include "tensor/formats/tq2_0.h"
 
 namespace rf {
 
@@ -30,8 +30,17 @@ struct TQ1_0 {
     for (int k = 0; k < 16; ++k) y[240 + k] = value(b.qh[k & 3], k >> 2);
   }
 
+  // Spread (formats/spread.h), it is TQ2_0.
+  using Spread = TQ2_0;
+  static void spread(const Block& b, Spread::Block& out) {
+    out.d = b.d;
+    for (int k = 0; k < 160; ++k) Spread::put(out, k, digit(b.qs[k & 31], k >> 5));
+    for (int k = 0; k < 80; ++k) Spread::put(out, 160 + k, digit(b.qs[32 + (k & 15)], k >> 4));
+    for (int k = 0; k < 16; ++k) Spread::put(out, 240 + k, digit(b.qh[k & 3], k >> 2));
+  }
+
   template <class V>
-  static V codes(const Tile& t, int s, int i) {
+  static V codes(const auto& t, int s, int i) {
     if (s < 5) return V::load(t.field[1] + 64 * i).base3_digit(s);
     const int quad = 8 * (s - 5) + i;  // past element 160
     if (quad < 20) return V::load(t.field[1] + 64 * (8 + (quad & 3))).base3_digit(quad >> 2);

@@ -28,7 +28,7 @@ struct TQ2_0 {
   }
 
   template <class V>
-  static V codes(const Tile& t, int s, int i) {
+  static V codes(const auto& t, int s, int i) {
     return V::load(t.field[1] + 64 * (8 * (s >> 2) + i)).bits(2 * (s & 3), 3);
   }
 };

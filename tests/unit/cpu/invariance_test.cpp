@@ -1,5 +1,6 @@
 // The same request gives the same bits whatever else runs: families, formats and cache types, the latter on
 // every instruction set.
+#include "compared_isas.h"
 #include "cpu/cpu.h"
 #include "engine_run.h"
 #include "random_model.h"
@@ -38,7 +39,7 @@ std::string name_of(const testing::TestParamInfo<Format>& each) {
 
 class Formats : public testing::TestWithParam<Format> {};
 
-const auto instruction_sets = testing::ValuesIn(cpu_isas());
+const auto instruction_sets = testing::ValuesIn(compared_isas());
 
 INSTANTIATE_TEST_SUITE_P(Dense, Formats,
                          testing::Combine(instruction_sets,

@@ -57,6 +57,17 @@ std::string cases_of(Type type) {
   return files.empty() ? "-" : files;
 }
 
+double bits(const TypeInfo& info) {
+  return 8.0 * info.block_bytes / info.block_elements;
+}
+
+// Of an element in the CPU's memory, where that is another number.
+std::string kept_bits(Type type) {
+  if (!can_tile(type)) return "-";
+  const TypeInfo& kept = type_info(tiled({.type = type, .shape = {256, 16, 1, 1}}, Room::spread).type);
+  return bits(kept) == bits(type_info(type)) ? "" : fmt::format("{:.4g}", bits(kept));
+}
+
 std::set<std::uint32_t> recorded_types() {
   std::set<std::uint32_t> ids;
   const auto recorded = nlohmann::json::parse(std::ifstream(test::golden("quant/index.json")));
@@ -67,17 +78,16 @@ std::set<std::uint32_t> recorded_types() {
 std::string table() {
   const std::set<std::uint32_t> recorded = recorded_types();
   std::string out =
-      "| type | id | elements | bytes | bits each | decoding tested on | CPU dot | `quantize` | compared in "
-      "`tests/ops` |\n"
-      "| --- | ---: | ---: | ---: | ---: | --- | --- | --- | --- |\n";
+      "| type | id | elements | bytes | bits each | on the CPU | decoding tested on | CPU dot | `quantize` | "
+      "compared in `tests/ops` |\n"
+      "| --- | ---: | ---: | ---: | ---: | ---: | --- | --- | --- | --- |\n";
   for (std::uint32_t id = 0; id < 256; ++id) {
     const TypeInfo* info = find_type(id);
     if (info == nullptr) continue;
-    out +=
-        fmt::format("| {} | {} | {} | {} | {:.4g} | {} | {} | {} | {} |\n", info->name, id,
-                    info->block_elements, info->block_bytes, 8.0 * info->block_bytes / info->block_elements,
-                    recorded.contains(id) ? "recorded blocks" : "single values", dot_of(info->type),
-                    can_encode(info->type) ? "yes" : "-", cases_of(info->type));
+    out += fmt::format("| {} | {} | {} | {} | {:.4g} | {} | {} | {} | {} | {} |\n", info->name, id,
+                       info->block_elements, info->block_bytes, bits(*info), kept_bits(info->type),
+                       recorded.contains(id) ? "recorded blocks" : "single values", dot_of(info->type),
+                       can_encode(info->type) ? "yes" : "-", cases_of(info->type));
   }
   return out;
 }

@@ -14,7 +14,7 @@ namespace {
 using test::Entry;
 using Ids = std::vector<std::int32_t>;
 
-constexpr std::int32_t control = 3, user_defined = 4, unused = 5, byte = 6;
+constexpr std::int32_t control = 3, user_defined = 4, unused = 5, single_byte = 6;
 
 Ids plain_ids(const Tokenizer& tokenizer, std::string_view text) {
   return tokenizer.encode(text, {.add_special = false});
@@ -90,7 +90,7 @@ TEST(TokenizerErrors, RefuseContradictions) {
         "entry 1");
   const std::string bytes = refusal([](GgufWriter& w) {
     w.set("tokenizer.ggml.model", "llama");
-    test::set_entries(w, {{"<0xZZ>", byte}});
+    test::set_entries(w, {{"<0xZZ>", single_byte}});
   });
   expect_named(bytes, "<0xZZ>");
 }
@@ -194,7 +194,8 @@ TEST(Tokenizer, HarmonyMessagesEndWithoutEndingTheAnswer) {
 
 TEST(Tokenizer, PiecesOfEveryKind) {
   const auto tokenizer = test::load_bpe(
-      {{"\xC4\xA0hi"}, {"<c>", control}, {"<u>", user_defined}, {"pad", unused}, {"<0x41>", byte}}, {});
+      {{"\xC4\xA0hi"}, {"<c>", control}, {"<u>", user_defined}, {"pad", unused}, {"<0x41>", single_byte}},
+      {});
   EXPECT_EQ(tokenizer->piece(256), " hi");
   EXPECT_EQ(tokenizer->piece(257), "<c>");
   EXPECT_EQ(tokenizer->piece(257, false), "");
@@ -233,7 +234,7 @@ TEST(Tokenizer, IllFormedTextCountsAsReplacementCharacters) {
 
 std::vector<Entry> spm_entries(const std::vector<Entry>& more) {
   std::vector<Entry> entries = {{"<unk>", 2}, {"<s>", control}, {"</s>", control}};
-  for (int i = 0; i < 256; ++i) entries.push_back({fmt::format("<0x{:02X}>", i), byte});
+  for (int i = 0; i < 256; ++i) entries.push_back({fmt::format("<0x{:02X}>", i), single_byte});
   entries.insert(entries.end(), more.begin(), more.end());
   return entries;
 }

@@ -75,7 +75,7 @@ TEST(Unicode, NormalFormOfAMillionMarksTakesNoSquareTime) {
 TEST(ByteAlphabet, SpellsAllBytes) {
   const ByteAlphabet alphabet;
   std::string bytes;
-  for (int byte = 0; byte < 256; ++byte) bytes += static_cast<char>(byte);
+  for (int value = 0; value < 256; ++value) bytes += static_cast<char>(value);
   EXPECT_EQ(alphabet.read(alphabet.spell(bytes)), bytes);
   EXPECT_EQ(alphabet.spell(" a\n\xFF"),
             "\xC4\xA0"

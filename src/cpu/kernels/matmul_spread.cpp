@@ -1,0 +1,5 @@
+#define RF_UNROLLED_BLOCKS 8
+#define RF_DIRECT_ROWS 8
+#include "cpu/kernels/quantised.h"
+
+RF_DEFINE_MATMUL(spread_matmul, RF_SPREAD_FORMATS)
