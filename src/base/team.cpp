@@ -32,6 +32,33 @@ void await_change(const std::atomic<T>& value, T old) {
   while (value.load(std::memory_order_acquire) == old) value.wait(old, std::memory_order_acquire);
 }
 
+// Holds the calling thread on one of the processors it may use while this lives, if they are as many as the
+// team has members: members that wake each other all the time must not be put on the same one, which the
+// kernel does where another program keeps one busy.
+class OnProcessor {
+ public:
+  OnProcessor(int member, int team) {
+    CPU_ZERO(&before_);
+    if (team == 1 || sched_getaffinity(0, sizeof before_, &before_) != 0 || CPU_COUNT(&before_) != team)
+      return;
+    int cpu = 0;
+    for (int left = member; left > 0 || !CPU_ISSET(cpu, &before_); ++cpu) left -= CPU_ISSET(cpu, &before_);
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    held_ = sched_setaffinity(0, sizeof one, &one) == 0;
+  }
+  ~OnProcessor() {
+    if (held_) sched_setaffinity(0, sizeof before_, &before_);
+  }
+  OnProcessor(const OnProcessor&) = delete;
+  OnProcessor& operator=(const OnProcessor&) = delete;
+
+ private:
+  cpu_set_t before_;
+  bool held_ = false;
+};
+
 }  // namespace
 
 Team::Team(int size) : size_(std::max(1, size)) {
@@ -51,6 +78,7 @@ void Team::wait_phase(std::uint32_t phase) {
 }
 
 void Team::run(const std::function<void(int)>& work) {
+  const OnProcessor held(0, size_);
   if (size_ > 1) {
     work_ = &work;
     round_.fetch_add(1, std::memory_order_release);
@@ -61,6 +89,7 @@ void Team::run(const std::function<void(int)>& work) {
 }
 
 void Team::member(int index) {
+  const OnProcessor held(index, size_);
   std::uint64_t seen = 0;
   for (;;) {
     await_change(round_, seen);

@@ -379,7 +379,10 @@ bool Engine::step(std::vector<Event>& events) {
   Result result;
   std::span<const Scheduler::Piece> pieces;
   try {
-    if (!s.scheduler.next()) return s.save(true) || cancelled;
+    if (!s.scheduler.next()) {
+      const bool waited = !s.scheduler.idle() && s.cache.wait_for_fetch();
+      return s.save(!waited) || waited || cancelled;
+    }
     const std::int64_t start = now_ns();
     s.run_batch();
     result = s.result();
@@ -445,6 +448,9 @@ Plan& Engine::plan() {
 }
 int Engine::context() const {
   return state_->options.context;
+}
+std::uint64_t Engine::most_host_bytes() const {
+  return state_->store.most_host_bytes();
 }
 double Engine::load_seconds() const {
   return state_->load_seconds;

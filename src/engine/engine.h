@@ -156,7 +156,8 @@ class Engine {
   bool embeds() const;      // takes EmbeddingRequests, else Requests
   Pooling pooling() const;  // of a model that embeds: where a request does not say
   Plan& plan();
-  int context() const;  // positions a sequence can have
+  int context() const;                    // positions a sequence can have
+  std::uint64_t most_host_bytes() const;  // that the cache may come to keep in host memory
   double load_seconds() const;
 
  private:

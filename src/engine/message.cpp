@@ -69,7 +69,8 @@ void fields(A& a, Loading& m) {
 }
 template <class A>
 void fields(A& a, Ready& m) {
-  a(m.version, m.context, m.parallel, m.pages, m.page_tokens, m.load_seconds, m.weight_bytes, m.cache_bytes);
+  a(m.version, m.context, m.parallel, m.pages, m.page_tokens, m.load_seconds, m.weight_bytes, m.cache_bytes,
+    m.host_bytes);
 }
 template <class A>
 void fields(A& a, Failed& m) {

@@ -12,7 +12,7 @@
 
 namespace rf::message {
 
-inline constexpr std::uint32_t version = 2;
+inline constexpr std::uint32_t version = 3;
 inline constexpr std::size_t header_bytes = 5;         // u32 length of the rest, u8 kind
 inline constexpr std::size_t most_bytes = 256u << 20;  // of one message
 enum class Kind : std::uint8_t {
@@ -60,6 +60,7 @@ struct Ready {
   std::int32_t context = 0, parallel = 0, pages = 0, page_tokens = 0;
   double load_seconds = 0;
   std::uint64_t weight_bytes = 0, cache_bytes = 0;
+  std::uint64_t host_bytes = 0;  // the most that the cache may come to keep in host memory
 };
 struct Failed {
   std::string text{};  // the model cannot be loaded

@@ -7,8 +7,8 @@ namespace rf {
 
 class Pace {
  public:
-  // A step with decoding rows is to take `gap` times (above 1) what it would take without prompts; on the
-  // average where even a few rows take longer: steps without any make up for it.
+  // A step with decoding rows is to take at most `gap` times (above 1) what it would take without prompts; on
+  // the average where even one row takes longer: steps without any make up for it.
   Pace(double gap, int most_rows) : gap_(gap), most_rows_(most_rows) {}
 
   // A step took so long, with so many decoding rows and so many rows of prompts.
@@ -17,6 +17,8 @@ class Pace {
   int prompt_rows() const;
 
  private:
+  double spare_ns() const;  // of a step, for prompts
+
   double gap_;
   int most_rows_;
   double decode_ns_ = 0;      // of a step without prompts; 0: not known

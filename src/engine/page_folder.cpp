@@ -49,6 +49,18 @@ bool read_all(int file, std::span<std::byte> out) {
   return true;
 }
 
+// There must be `expected` bytes.
+PageFolder::Read read_file(const std::string& path, std::size_t expected) {
+  const File file(path, O_RDONLY);
+  if (!file) return {};
+  struct stat facts{};
+  if (::fstat(file.get(), &facts) != 0 || static_cast<std::size_t>(facts.st_size) != expected)
+    return {.trouble = fmt::format("expected {} bytes, found {}", expected, facts.st_size)};
+  std::vector<std::byte> bytes(expected);
+  if (!read_all(file.get(), bytes)) return {.trouble = "it cannot be read"};
+  return {.bytes = std::move(bytes)};
+}
+
 bool write_all(int file, std::span<const std::byte> bytes) {
   for (std::size_t put = 0; put < bytes.size();) {
     const ssize_t n = ::write(file, bytes.data() + put, bytes.size() - put);
@@ -135,6 +147,7 @@ void sort_by_use(std::vector<Listed>& all) {
 PageFolder::PageFolder(std::string path, std::uint64_t most_bytes, std::uint64_t identity)
     : path_(std::move(path)), most_bytes_(most_bytes), identity_(identity) {
   writer_ = std::thread([this] { write_queued(); });
+  reader_ = std::thread([this] { read_queued(); });
 }
 
 PageFolder::~PageFolder() {
@@ -143,12 +156,17 @@ PageFolder::~PageFolder() {
     write_until_ns_ = now_ns() + 2 * second_ns;
     changed_.notify_all();
   }
+  reader_.join();
   writer_.join();
 }
 
 std::string PageFolder::path_of(Kept kind, const Prefix& prefix) const {
   return fmt::format("{}/{:016x}/{:016x}-{:016x}-{}.{}", path_, identity_, prefix.hash, prefix.parent,
                      prefix.tokens.size(), kind == Kept::page ? "page" : "state");
+}
+
+PageFolder::Fetch::File PageFolder::file_of(Kept kind, const Prefix& prefix, std::size_t size) const {
+  return {path_of(kind, prefix), page_file_header_bytes + prefix.tokens.size_bytes() + size};
 }
 
 bool PageFolder::has(Kept kind, const Prefix& prefix) const {
@@ -167,19 +185,16 @@ PageFolder::Bytes PageFolder::refuse(const std::string& path, const std::string&
   return nullptr;
 }
 
-PageFolder::Bytes PageFolder::load(Kept kind, const Prefix& prefix, std::size_t size) {
-  const std::string path = path_of(kind, prefix);
-  const File file(path, O_RDONLY);
-  if (!file) {
-    if (errno != ENOENT) refused_.insert(path);
+PageFolder::Bytes PageFolder::load(Kept kind, const Prefix& prefix, std::size_t size, Fetch* fetched) {
+  const auto [path, expected] = file_of(kind, prefix, size);
+  const bool known = fetched != nullptr && fetched->done && fetched->read.contains(path);
+  Read file = known ? std::move(fetched->read.extract(path).mapped()) : read_file(path, expected);
+  if (!file.trouble.empty()) return refuse(path, file.trouble);
+  if (!file.bytes) {
+    if (::access(path.c_str(), F_OK) == 0) refused_.insert(path);
     return nullptr;
   }
-  const std::size_t expected = page_file_header_bytes + prefix.tokens.size_bytes() + size;
-  struct stat facts{};
-  if (::fstat(file.get(), &facts) != 0 || static_cast<std::size_t>(facts.st_size) != expected)
-    return refuse(path, fmt::format("expected {} bytes, found {}", expected, facts.st_size));
-  std::vector<std::byte> whole(expected);
-  if (!read_all(file.get(), whole)) return refuse(path, "it cannot be read");
+  std::vector<std::byte>& whole = *file.bytes;
   try {
     const PageFile found = parse_page_file(whole);
     if (found.identity != identity_ || found.kind != kind || found.bytes.size() != size)
@@ -194,6 +209,43 @@ PageFolder::Bytes PageFolder::load(Kept kind, const Prefix& prefix, std::size_t 
   ::utimensat(AT_FDCWD, path.c_str(), nullptr, 0);
   whole.erase(whole.begin(), whole.end() - static_cast<std::ptrdiff_t>(size));
   return std::make_shared<const std::vector<std::byte>>(std::move(whole));
+}
+
+std::shared_ptr<PageFolder::Fetch> PageFolder::fetch(std::vector<Fetch::File> wanted) {
+  auto fetch = std::make_shared<Fetch>();
+  fetch->wanted = std::move(wanted);
+  const std::lock_guard lock(mutex_);
+  fetches_.push_back(fetch);
+  changed_.notify_all();
+  return fetch;
+}
+
+void PageFolder::wait_for_fetch() {
+  std::unique_lock lock(mutex_);
+  const std::size_t before = fetches_.size();
+  changed_.wait_for(lock, std::chrono::milliseconds(10),
+                    [&] { return fetches_.empty() || fetches_.size() < before; });
+}
+
+void PageFolder::read_queued() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    changed_.wait(lock, [this] { return write_until_ns_ != 0 || !fetches_.empty(); });
+    if (write_until_ns_ != 0) return;
+    const std::weak_ptr<Fetch> next = fetches_.front();
+    lock.unlock();
+    for (std::size_t i = 0;; ++i) {
+      const std::shared_ptr<Fetch> fetch = next.lock();
+      if (fetch == nullptr) break;
+      fetch->done = i == fetch->wanted.size();
+      if (fetch->done) break;
+      const auto& [path, size] = fetch->wanted[i];
+      fetch->read.emplace(path, read_file(path, size));
+    }
+    lock.lock();
+    fetches_.pop_front();
+    changed_.notify_all();
+  }
 }
 
 bool PageFolder::has_room() {

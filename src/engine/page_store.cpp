@@ -74,12 +74,18 @@ bool PageStore::save(Kept kind, const Prefix& prefix, int place) {
   return true;
 }
 
-bool PageStore::load(Kept kind, const Prefix& prefix, int place) {
+std::optional<PageFolder::Fetch::File> PageStore::file_of(Kept kind, const Prefix& prefix) {
+  const bool in_file = folder_ != nullptr && find(kind, prefix) == entries_.end() && full_page(prefix) &&
+                       folder_->has(kind, prefix);
+  return in_file ? std::optional(folder_->file_of(kind, prefix, bytes_of(kind))) : std::nullopt;
+}
+
+bool PageStore::load(Kept kind, const Prefix& prefix, int place, PageFolder::Fetch* fetched) {
   Bytes bytes;
   if (const auto known = find(kind, prefix); known != entries_.end()) {
     bytes = known->bytes;
   } else if (folder_ != nullptr && full_page(prefix)) {
-    bytes = folder_->load(kind, prefix, bytes_of(kind));
+    bytes = folder_->load(kind, prefix, bytes_of(kind), fetched);
     if (bytes != nullptr) insert(kind, prefix, bytes);
   }
   if (bytes == nullptr) return false;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -32,8 +33,11 @@ class PageStore {
   // Keeps what lies at `place`, a page or a state's slot, which is about to be written over. Parts of a page
   // and their states only in memory.
   void keep(Kept kind, const Prefix& prefix, int place);
-  // Copies to `place` what was kept; false: it is gone, and has() says so from then on.
-  bool load(Kept kind, const Prefix& prefix, int place);
+  // Where it lies if that is a file alone, which takes a while to read.
+  std::optional<PageFolder::Fetch::File> file_of(Kept kind, const Prefix& prefix);
+  // Copies to `place` what was kept; false: it is gone, and has() says so from then on. `fetched`: files that
+  // have been read already, or null.
+  bool load(Kept kind, const Prefix& prefix, int place, PageFolder::Fetch* fetched);
   // It is of no more use: the first one to go.
   void release(Kept kind, const Prefix& prefix);
 
@@ -44,6 +48,7 @@ class PageStore {
   // What was kept in memory means nothing any more, and what is written from now on has this identity.
   void forget_all(std::uint64_t identity);
   std::size_t host_bytes() const { return used_bytes_; }
+  std::size_t most_host_bytes() const { return most_bytes_; }
 
  private:
   using Bytes = PageFolder::Bytes;

@@ -63,6 +63,31 @@ int PrefixCache::known_pages(const Sequence& s) {
   return static_cast<int>(found.prefixes.size());
 }
 
+bool PrefixCache::fetched(Sequence& s, bool may_begin) {
+  if (store_.folder() == nullptr || s.whole || s.all_wanted) return true;
+  if (s.fetch != nullptr) return s.fetch->done;
+  if (!may_begin) return false;
+  std::vector<PageFolder::Fetch::File> files;
+  const auto add = [&](Kept kind, const Prefix& prefix) {
+    if (auto file = store_.file_of(kind, prefix)) files.push_back(std::move(*file));
+  };
+  Known found = known(s);
+  for (std::size_t i = found.held.size(); i < found.prefixes.size(); ++i) add(Kept::page, found.prefixes[i]);
+  const bool held = !found.held.empty() && found.held.size() == found.prefixes.size() &&
+                    pages_.snapshot(found.held.back()) != PagePool::no_snapshot;
+  if (has_states() && !found.prefixes.empty() && !held) add(Kept::state, found.prefixes.back());
+  pages_.release(found.held);
+  if (files.empty()) return true;
+  s.fetch = store_.folder()->fetch(std::move(files));
+  return false;
+}
+
+bool PrefixCache::wait_for_fetch() {
+  if (store_.folder() == nullptr) return false;
+  store_.folder()->wait_for_fetch();
+  return true;
+}
+
 bool PrefixCache::take_up(Sequence& s, Known known, int missing) {
   s.pages = std::move(known.held);
   s.published = static_cast<int>(s.pages.size());
@@ -70,7 +95,8 @@ bool PrefixCache::take_up(Sequence& s, Known known, int missing) {
   for (int i = 0; i < missing; ++i) {
     const std::size_t at = s.pages.size();
     s.pages.push_back(pages_.take());
-    stored = stored && at < known.prefixes.size() && store_.load(Kept::page, known.prefixes[at], s.pages[at]);
+    stored = stored && at < known.prefixes.size() &&
+             store_.load(Kept::page, known.prefixes[at], s.pages[at], s.fetch.get());
     if (!stored) continue;
     s.read = static_cast<int>(at + 1) * page_tokens();
     publish(s);
@@ -82,6 +108,7 @@ bool PrefixCache::take_up(Sequence& s, Known known, int missing) {
   }
   if (s.served == 0) s.cached = s.read;
   s.parted = known.all * page_tokens();
+  s.fetch = nullptr;
   read_again_ += static_cast<std::uint64_t>(std::max(0, s.left_off - s.read));
   return true;
 }
@@ -92,8 +119,9 @@ bool PrefixCache::restore(Sequence& s, const Known& known) {
   if (known.exact && s.published == s.left_off / page_tokens()) {
     const auto tokens = std::span<const std::int32_t>(s.tokens).first(static_cast<std::size_t>(s.left_off));
     const Prefix there = Prefix::of(tokens, page_tokens());
-    if ((part == 0 || store_.load(Kept::page, there, s.pages[static_cast<std::size_t>(s.published)])) &&
-        (!has_states() || store_.load(Kept::state, there, s.state))) {
+    if ((part == 0 ||
+         store_.load(Kept::page, there, s.pages[static_cast<std::size_t>(s.published)], s.fetch.get())) &&
+        (!has_states() || store_.load(Kept::state, there, s.state, s.fetch.get()))) {
       s.read = s.left_off;
       if (part != 0)
         for (const Kept kind : {Kept::page, Kept::state}) store_.release(kind, there);
@@ -107,7 +135,8 @@ bool PrefixCache::restore(Sequence& s, const Known& known) {
     store_.memory().copy_state(slot_of(snapshot), s.state);
     return true;
   }
-  return store_.load(Kept::state, known.prefixes[static_cast<std::size_t>(s.published) - 1], s.state);
+  return store_.load(Kept::state, known.prefixes[static_cast<std::size_t>(s.published) - 1], s.state,
+                     s.fetch.get());
 }
 
 void PrefixCache::take_from_twin(Sequence& s, const Sequence& twin) {

@@ -38,6 +38,12 @@ class PrefixCache {
   // How many pages that is.
   int known_pages(const Sequence& sequence);
 
+  // Whether the files with its beginning, if there are any, have been read into memory; if not, that begins
+  // or goes on in the background where it `may_begin`.
+  bool fetched(Sequence& sequence, bool may_begin);
+  // Waits for one that is under way, but not for long; false: there is no folder.
+  bool wait_for_fetch();
+
   // Gives a sequence without pages those of `known`, and `missing` more behind the ones held, of which there
   // must be as many; brings its state, in the slot it has, to where it goes on. False when what was known
   // turns out to be gone: it has no pages then, and the next known() knows less.

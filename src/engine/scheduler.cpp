@@ -112,7 +112,8 @@ void Scheduler::admit() {
   for (std::size_t i = 0; i < waiting_.size();) {
     Sequence& s = *waiting_[i];
     if (static_cast<int>(running_.size()) >= batch_.limits().sequences) return;
-    if (follows_a_reader(s)) {
+    const bool near = i < static_cast<std::size_t>(batch_.limits().sequences);
+    if (follows_a_reader(s) || !cache_.fetched(s, near)) {
       ++i;
       continue;
     }

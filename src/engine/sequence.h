@@ -1,7 +1,10 @@
 // Sequence: the tokens of one request, prompt and answer, and how far the model has read them into the cache.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <vector>
+
+#include "engine/page_folder.h"
 
 namespace rf {
 
@@ -25,6 +28,7 @@ struct Sequence {
   int state = -1;                     // slot of its recurrent states while it runs
   int parted = 0;                     // tokens up to where others are known to have gone on differently
   std::int32_t newest_snapshot = -1;  // the page with the snapshot of its answer, -1: none
+  std::shared_ptr<PageFolder::Fetch> fetch{};  // of its beginning while it waits for that; null: of nothing
 
   int unread() const { return static_cast<int>(tokens.size()) - read; }
 };

@@ -243,7 +243,8 @@ int run_worker(int socket, const WorkerParts& parts) {
                                  .page_tokens = limits.page_tokens,
                                  .load_seconds = engine->load_seconds(),
                                  .weight_bytes = memory.weights,
-                                 .cache_bytes = memory.cache});
+                                 .cache_bytes = memory.cache,
+                                 .host_bytes = engine->most_host_bytes()});
   std::thread reader([&] { worker.read_messages(); });
   try {
     worker.run();

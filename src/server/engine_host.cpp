@@ -10,7 +10,8 @@
 namespace rf {
 namespace {
 
-constexpr int most_failed_starts = 5;
+// In a row; what was loaded before is more likely killed by others than broken.
+constexpr int most_failed_starts = 5, most_failed_restarts = 20;
 // A request that is there each time that the engine dies, and gets no token in between, may well be why.
 constexpr int most_deaths = 10;
 
@@ -143,7 +144,7 @@ void EngineHost::take(message::Kind kind, std::string_view payload) {
     }
     case Kind::failed:
       trouble_ = message::decode<message::Failed>(payload).text;
-      failed_starts_ = std::max(failed_starts_, restarts_ == 0 ? most_failed_starts : 0);
+      failed_starts_ = std::max(failed_starts_, restarts_ == 0 ? most_failed() : 0);
       return;
     case Kind::accepted: {
       const auto at = jobs_.find(message::decode<message::Accepted>(payload).id);
@@ -216,13 +217,17 @@ void EngineHost::fail_all(int status, const std::string& what) {
   while (!embeds_.empty()) reject(embeds_.begin()->first, status, what);
 }
 
+int EngineHost::most_failed() const {
+  return ready_ns_ == 0 ? most_failed_starts : most_failed_restarts;
+}
+
 void EngineHost::ended(const std::string& why) {
   if (state_ == State::stopped) return;
   const bool was_ready = state_ == State::ready;
   if (was_ready || trouble_.empty()) trouble_ = fmt::format("the engine of {} ended: {}", options_.name, why);
   process_ = nullptr;
   load_ = {};
-  if (!was_ready && ++failed_starts_ >= most_failed_starts) {
+  if (!was_ready && ++failed_starts_ >= most_failed()) {
     ticker_ = nullptr;
     spdlog::error("{}: cannot be loaded: {}", options_.name, trouble_);
     change(State::broken);

@@ -84,6 +84,7 @@ class EngineHost {
   void reject(std::uint64_t id, int status, const std::string& what);
   void change(State state);
   void watch();
+  int most_failed() const;  // starts, until a model counts as broken
 
   Loop& loop_;
   Options options_;

@@ -141,8 +141,9 @@ void Models::make_room(const ServedModel& newcomer) {
     std::uint64_t sum = 0;
     for (const auto* list : {&models_, &retired_})
       for (const auto& model : *list)
-        if (model->engine.state() == EngineHost::State::ready)
-          sum += model->engine.facts().weight_bytes + model->engine.facts().cache_bytes;
+        if (const message::Ready& facts = model->engine.facts();
+            model->engine.state() == EngineHost::State::ready)
+          sum += facts.weight_bytes + facts.cache_bytes + facts.host_bytes;
         else if (model->engine.state() == EngineHost::State::loading)
           sum += model->bytes;
     return sum;

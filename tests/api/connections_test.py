@@ -6,7 +6,7 @@ import time
 from harness import ApiTest, Server, main
 
 GET = b"GET /api/version HTTP/1.1\r\nHost: x\r\n\r\n"
-IDLE = 500
+IDLE = 2000
 MOST_BYTES = 16 << 10  # of the server's memory, for each
 
 

@@ -338,6 +338,14 @@ class Ways(ApiTest):
                          answers["b"])
         self.end(server)
 
+    def test_memory_limit(self):
+        for host_cache, states in ((0, ["ready", "ready"]), (7, ["stopped", "ready"])):  # MiB of 8, which count
+            server = Server("--ctx", 64, "--memory-limit", 8 / 1024, "--host-cache", host_cache,
+                            models=[f"a={MODEL}", f"b={golden('arch/qwen2/model.gguf')}"])
+            server.post("/v1/completions", SHORT | {"model": "b"})
+            self.assertEqual([m["state"] for m in server.request("GET", "/statistics")[1]["models"]], states)
+            self.end(server)
+
     def test_otlp_export(self):
         bodies = []
 

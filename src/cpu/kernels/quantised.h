@@ -1,5 +1,6 @@
-// The matmul of quantised formats: included by the files that instantiate it for a list of them, after
-// RF_UNROLLED_BLOCKS is defined: how many blocks of 32 elements are spelt out, 1 or 8.
+// The matmul of quantised formats: included by the files that instantiate it for a list of them, after two
+// numbers are defined: RF_UNROLLED_BLOCKS, how many blocks of 32 elements are spelt out, 1 or 8, and
+// RF_DIRECT_ROWS, up to which many rows unpacking in registers, for each four of them, beats a panel.
 #pragma once
 #include "cpu/kernels/dots.h"
 #include "tensor/formats/list.h"
@@ -69,9 +70,10 @@ inline void load_codes(const Tile& t, int s, int first, V (&codes)[8]) {
   }
 }
 
-// Decoding reads every weight once. While a tile is multiplied, piece by piece the next one, which follows it
-// in memory, is asked for into the second-level cache: hardware prefetching alone leaves a third of the
-// bandwidth unused, and so do requests in bursts, over shorter distances, or into the first-level cache.
+// A step reads every weight once. While a tile is multiplied or unpacked, piece by piece the next one, which
+// follows it in memory, is asked for into the second-level cache: hardware prefetching alone leaves a third
+// of the bandwidth unused, and so do requests in bursts, over shorter distances, or into the first-level
+// cache.
 class NextTile {
  public:
   // Each half of a tile asks for half of the next.
@@ -135,11 +137,13 @@ Panel unpack(const TiledWeight& w, const std::uint8_t* base, int half, std::uint
                     .scales = floats,
                     .mins = Fmt::has_min ? floats + w.columns / Fmt::group * lanes : nullptr};
   int line = 0, group = 0;
+  NextTile next(w, base, half);
   for (int block = 0; block < blocks; ++block) {
     const Tile t = tile_at<Fmt>(w, base, block, half);
     const GroupScale whole = block_scale<Fmt>(t);
     RF_UNROLL(RF_UNROLLED_BLOCKS)
     for (int s = 0; s < subs; ++s) {
+      next.fetch_piece();
       V codes[8];  // all of them before any is stored: what two quads have in common is then computed once
       load_codes<Fmt, 8>(t, s, 0, codes);
       RF_UNROLL(8)
@@ -155,15 +159,13 @@ Panel unpack(const TiledWeight& w, const std::uint8_t* base, int half, std::uint
   return panel;
 }
 
-constexpr int direct_rows = 4;  // up to here unpacking in registers beats a panel
-
 template <class Fmt>
 void quantised(const TiledWeight& w, int t, const PackedRows& in, int rows, std::uint8_t* scratch,
                float* out) {
   const std::uint8_t* base = w.tile(t);
   for (int half = 0; half < halves; ++half) {
     float* to = out + half * lanes;
-    if (rows <= direct_rows)
+    if (rows <= RF_DIRECT_ROWS)
       by_columns<4>(rows,
                     [&]<int N>(int first) { direct<Fmt, N>(w, base, half, in, first, to + 16 * first); });
     else

@@ -1,10 +1,12 @@
 #include "base/team.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/resource.h>
 
 #include <atomic>
 #include <chrono>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -30,6 +32,25 @@ TEST(Team, EveryMemberRunsOnceAndSeesWhatWasWrittenBeforeABarrier) {
       for (const int cell : cells) ASSERT_EQ(cell, -1);
     }
   }
+}
+
+TEST(Team, AsLargeAsTheMachineHasAProcessorForEachMember) {
+  cpu_set_t before, inside, after;
+  ASSERT_EQ(sched_getaffinity(0, sizeof before, &before), 0);
+  const int size = default_threads();
+  Team team(size);
+  for (int round = 0; round < 20; ++round) {
+    std::vector<int> processors(static_cast<std::size_t>(size));
+    team.run([&](int member) {
+      if (member == 0) sched_getaffinity(0, sizeof inside, &inside);
+      processors[static_cast<std::size_t>(member)] = sched_getcpu();
+      team.barrier();
+    });
+    EXPECT_EQ(CPU_COUNT(&inside), 1);
+    EXPECT_EQ(std::set(processors.begin(), processors.end()).size(), processors.size());
+  }
+  ASSERT_EQ(sched_getaffinity(0, sizeof after, &after), 0);
+  EXPECT_TRUE(CPU_EQUAL(&before, &after)) << "the caller goes where it likes";
 }
 
 TEST(Team, IdleMembersUseNoProcessor) {

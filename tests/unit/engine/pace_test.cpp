@@ -65,8 +65,8 @@ TEST(Pace, KeepsToTheGapOnAnyMachine) {
       for (const double gap : {1.5, 2.0, 4.0}) {
         SCOPED_TRACE(testing::Message() << machine.decode << " ms, " << streams << " streams, gap " << gap);
         const Seen seen = read_long_prompt(machine, streams, gap);
-        EXPECT_LE(seen.mean, gap * (1 + machine.noise));
-        EXPECT_LE(seen.high, gap * (1.05 + 3 * machine.noise));
+        EXPECT_LE(seen.mean, 0.95 * gap);
+        EXPECT_LE(seen.high, gap * (1 + machine.noise));
         EXPECT_GT(seen.used, 0.45);  // two rows where three are a bit too many
       }
 }
@@ -76,7 +76,7 @@ TEST(Pace, MakesUpForWhatTakesTooLong) {
   const Machine machine{.decode = 4, .stream = 0.5, .any = 6, .row = 1.5, .noise = 0.1};
   for (const double gap : {1.5, 2.0}) {
     const Seen seen = read_long_prompt(machine, 1, gap);
-    EXPECT_LE(seen.mean, gap * (1 + machine.noise));
+    EXPECT_LE(seen.mean, gap);
     EXPECT_GE(seen.mean, 1 + (gap - 1) * 0.5) << "the prompt gets its part";
     EXPECT_LE(seen.high, 6);
   }
@@ -93,7 +93,7 @@ TEST(Pace, LooksAgain) {
     pace.note(20'000'000 + rows * 5'000'000, 1, rows);
   }
   EXPECT_GE(looks, 10);
-  EXPECT_LE(looks, 14);
+  EXPECT_LE(looks, 20);
   EXPECT_NEAR(pace.prompt_rows(), 3, 1);
 }
 

@@ -1,4 +1,10 @@
 // Sequences that have to give way, and beginnings that have left the cache: what was read is not read again.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
 #include <random>
 
 #include "temporary_folder.h"
@@ -143,6 +149,37 @@ TEST(Beginnings, ComeBackFromTheFolderAfterARestart) {
       EXPECT_EQ(foreign.cached, 0);
       EXPECT_EQ(foreign.tokens, answer);
     }
+}
+
+// A file is slow, here a pipe that nobody has written to yet: who streams goes on, who wants it waits.
+TEST(Beginnings, SlowFilesStallNobodyElse) {
+  const test::TemporaryFolder folder;
+  const PageStore::Options outside{.folder = folder.path(), .folder_bytes = 1 << 20, .identity = 7};
+  const BatchLimits limits{.rows = 64, .wanted = 2, .sequences = 2, .pages = 20};
+  {
+    World world(40, 4, limits, -1, outside);
+    finish(world, world.add(prompt(21, 1)), 22);
+    world.save();
+  }
+  std::vector<std::filesystem::path> files;
+  for (const auto& each : std::filesystem::recursive_directory_iterator(folder.path()))
+    if (each.path().extension() == ".page") files.push_back(each.path());
+  ASSERT_GE(files.size(), 5u);
+  const auto slow = std::ranges::find_if(
+      files, [](const auto& path) { return path.filename().string().ends_with("-12.page"); });
+  ASSERT_NE(slow, files.end());
+  std::filesystem::remove(*slow);
+  ASSERT_EQ(::mkfifo(slow->c_str(), 0600), 0);
+  World world(40, 4, limits, -1, outside);
+  Sequence& stream = world.add(prompt(9, 2));
+  world.step();
+  Sequence& waits = world.add(prompt(21, 1));
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(world.step(), (std::map<std::uint64_t, int>{{stream.id, 1}}));
+  EXPECT_EQ(waits.served, 0u);
+  ::close(::open(slow->c_str(), O_WRONLY));  // it turns out to be of no use
+  finish(world, waits, 30);
+  EXPECT_EQ(waits.cached, 8);
+  EXPECT_EQ(waits.tokens, alone(prompt(21, 1), 30));
 }
 
 // Whatever becomes of the files, answers are right and the beginning is read as far as it has to be.
