@@ -20,7 +20,7 @@ constexpr std::uint32_t spread_id(std::uint32_t file_id) {
 struct OddScales {
   static int scale(const std::uint8_t* q, int g) { return 2 * (q[g >> 1] >> 4 * (g & 1) & 15) + 1; }
   template <class B>
-  static B codes(const std::uint8_t* field, int g) {
+  static B codes(const auto& field, int g) {
     return B::load(field + 16 * (g >> 1)).bits(4 * (g & 1), 15).shl(1).minus(-1);
   }
 };
