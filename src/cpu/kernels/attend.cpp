@@ -125,7 +125,14 @@ void weigh_keys(const CacheLayout& layout, const HeadTile& tile, int first_posit
       for (int j = 0; j < count; ++j) some[i][skip + j] = weights[i * stride + p - first_position + j];
     for (int d = 0; d < layout.value_dim; ++d)
       for (int half = 0; half < halves; ++half) {
-        const F key = load_key<kv>(group, layout, d, half);
+        F key = load_key<kv>(group, layout, d, half);
+        if (count < 16) {  // what no one has written may be no number
+          alignas(64) float own[lanes];
+          key.store(own);
+          for (int j = 0; j < lanes; ++j)
+            if (half * lanes + j < skip || half * lanes + j >= skip + count) own[j] = 0;
+          key = F::load(own);
+        }
         for (int i = 0; i < N; ++i) partials[i].values[d] += sum(key * F::load(some[i] + half * lanes));
       }
     p += count;
