@@ -249,7 +249,7 @@ struct Matmul {
       lane::barrier();
       const Stage next = after(at, blocks);
       fetch(next, blocks, tile, row, fetched);  // under way while this one is multiplied
-      RF_UNROLL
+      RF_UNROLL_BY(2)
       for (int b = 0; b < stage; ++b) multiply(b, sums);
       if (next.strand != at.strand || next.count == 0) {
         RF_UNROLL

@@ -31,7 +31,7 @@ class Few {
   RF_DEVICE Few(const MatvecParams& p, std::uint32_t* lds) : p_(p), walk_(p, 1), lds_(lds) {}
 
   RF_DEVICE void start(int number_of_matrix) {
-    if (!without_unit && walk_.has(0)) load({0, 0, 0}, number_of_matrix);
+    if (!without_unit && walk_.has(0)) next_.load(tile_at({0, 0, 0}, number_of_matrix), own_block());
   }
 
   // `in`: of the first of `rows` rows.
@@ -47,10 +47,12 @@ class Few {
         float sums[own][quarters][Unit::sums] = {};
         RF_NO_UNROLL
         for (int round = 0; round < walk_.rounds(); ++round) {
-          if (without_unit) load(at, share.matrix);
-          put(next_.taken(own_block()));
+          if (without_unit)
+            put(Weights::template read<4>(tile_at(at, share.matrix), own_block()));
+          else
+            put(next_.taken(own_block()));
           at = walk_.after(at);
-          if (!without_unit && walk_.has(at.turn)) load(at, share.matrix);
+          if (!without_unit && walk_.has(at.turn)) next_.load(tile_at(at, share.matrix), own_block());
           lane::wave_barrier();
           RF_UNROLL
           for (int s = 0; s < own; ++s) {
@@ -85,14 +87,14 @@ class Few {
   static RF_DEVICE int own_row() { return lane::thread() % 4 * 4; }
   static RF_DEVICE int word_of(int row, int quad) { return 16 * quad + (row ^ (4 * quad & 8)); }
 
-  RF_DEVICE void load(const typename Walk::At& at, int number_of_matrix) {
+  RF_DEVICE Tile tile_at(const typename Walk::At& at, int number_of_matrix) const {
     const Target target = walk_.target(at.turn);
     const Matrix& m = p_.matrix[target.which + at.pass];
     // A block that is not there is another one: that of this thread in the tile's first round, if there is
     // one.
     int block = round_blocks * at.round + own_block();
     if (32 * block >= m.columns) block = 32 * own_block() < m.columns ? own_block() : 0;
-    next_.load(Weights::at(m, walk_.base(target, at.pass, number_of_matrix), block, own_row()), own_block());
+    return Weights::at(m, walk_.base(target, at.pass, number_of_matrix), block, own_row());
   }
 
   // The strand's share of LDS.

@@ -85,6 +85,14 @@ struct Quantised {
     Words<N> codes[8];
     Floats<N> scale[groups], min[groups];
   };
+  template <int N>
+  static RF_DEVICE Block<N> read(const auto& tile, int block) {
+    Block<N> b;
+    codes(tile, block, b.codes);
+    RF_UNROLL
+    for (int g = 0; g < groups; ++g) scale(tile, block, g, b.scale[g], b.min[g]);
+    return b;
+  }
   // A block on its way from memory: nothing waits for it before it is taken. Codes in two parts are put
   // together as they come where there are more rows, for want of registers.
   template <int N>
@@ -115,14 +123,6 @@ struct Quantised {
   struct ReadTile {
     Reader<loads> field[max_fields];
   };
-  template <int N>
-  static RF_DEVICE Block<N> read(const auto& tile, int block) {
-    Block<N> b;
-    codes(tile, block, b.codes);
-    RF_UNROLL
-    for (int g = 0; g < groups; ++g) scale(tile, block, g, b.scale[g], b.min[g]);
-    return b;
-  }
   template <int N, bool loads>
   static RF_DEVICE Block<N> read(const Tile& t, int block, std::uint32_t* words) {
     Kept kept{words, 0};
