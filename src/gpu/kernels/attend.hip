@@ -2,22 +2,12 @@
 //
 // Block 256. LDS 21 to 43 KB. Reads each K and V of a block's chunks once.
 #include "gpu/kernels/attend_half.h"
-#include "gpu/kernels/attend_plain.h"
 
 namespace rf::gpu {
 
-template <bool halves, KvKind kv, int size>
-struct RowsOf {
-  using Work = PlainAttend<kv, size, attend_heads(size)>;
-};
-template <KvKind kv, int size>
-struct RowsOf<true, kv, size> {
-  using Work = HalfAttend<lane::HalfUnit, kv, size, attend_queries(size)>;
-};
-
 template <KvKind kv, int size>
 RF_DEVICE void attend(const AttendParams& p) {
-  using Work = typename RowsOf<takes_halves(kv, size), kv, size>::Work;
+  using Work = AttendWork<kv, size, attend_queries(size), attend_heads(size)>;
   RF_SHARED(Four, lds, (Work::lds_floats + 3) / 4);
   const AttentionView& a = p.attention;
   lane::wait_for_previous();

@@ -8,6 +8,9 @@
 // tile is shared: each wave then scores 16 positions, turns all scores into weights, and weighs every so
 // many-th 16 dims of the values. What a query gets is the same to the bit.
 #pragma once
+#include <type_traits>
+
+#include "gpu/kernels/attend_plain.h"
 #include "gpu/kernels/attend_stage.h"
 
 namespace rf::gpu {
@@ -195,11 +198,9 @@ class HalfAttend {
     RF_UNROLL
     for (int t = 0; t < 2; ++t) RF_UNROLL
     for (int j = 0; j < Unit::sums / 2; ++j) {
-      const float a = t == 0 ? first[2 * j] : second[2 * j],
-                  b = t == 0 ? first[2 * j + 1] : second[2 * j + 1];
-      const std::uint32_t both = upper[t][j] = lane::pack_halves(a, b);
-      rest[t][j] = lane::pack_halves(a - lane::half_to_float(static_cast<std::uint16_t>(both)),
-                                     b - lane::half_to_float(static_cast<std::uint16_t>(both >> 16)));
+      const SplitPair pair =
+          t == 0 ? split_pair(first[2 * j], first[2 * j + 1]) : split_pair(second[2 * j], second[2 * j + 1]);
+      upper[t][j] = pair.high, rest[t][j] = pair.low;
     }
     high = Unit::turn(upper[0], upper[1]);
     low = Unit::turn(rest[0], rest[1]);
@@ -467,5 +468,10 @@ class HalfAttend {
   Values values_;
   int thread_ = lane::thread();  // afresh for each chunk
 };
+
+// Who attends over a cache and SIZE: so many queries at once by halves, or so many plainly.
+template <KvKind kv, int size, int by_halves, int plainly>
+using AttendWork = std::conditional_t<takes_halves(kv, size), HalfAttend<lane::HalfUnit, kv, size, by_halves>,
+                                      PlainAttend<kv, size, plainly>>;
 
 }  // namespace rf::gpu

@@ -5,24 +5,14 @@
 // position also prepares and stores its key and value. Each block has some chunks; the last of those that
 // share queries to be done adds up what all found.
 #include "gpu/kernels/attend_half.h"
-#include "gpu/kernels/attend_plain.h"
 #include "gpu/kernels/prepare.h"
 
 namespace rf::gpu {
 
-template <bool halves, KvKind kv, int size>
-struct RowOf {
-  using Work = PlainAttend<kv, size, attend_row_heads>;
-};
-template <KvKind kv, int size>
-struct RowOf<true, kv, size> {
-  using Work = HalfAttend<lane::HalfUnit, kv, size, attend_row_heads>;
-};
-
 template <KvKind kv, int size>
 class AttendRow {
  public:
-  using Work = typename RowOf<takes_halves(kv, size), kv, size>::Work;
+  using Work = AttendWork<kv, size, attend_row_heads, attend_row_heads>;
   // What adds up the chunks' results has in LDS, in place of heads.
   struct Merge {
     Partial partials[256], totals[attend_row_heads];

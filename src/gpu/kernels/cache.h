@@ -19,6 +19,16 @@ constexpr bool takes_halves(KvKind kv, int size) {
   return kv != KvKind::f32 && size <= 256 && !lane::without_half_unit;
 }
 
+// Two f32 as halves, and what these leave of them: together nearly f32's precision.
+struct SplitPair {
+  std::uint32_t high, low;
+};
+RF_DEVICE SplitPair split_pair(float a, float b) {
+  const std::uint32_t high = lane::pack_halves(a, b);
+  return {high, lane::pack_halves(a - lane::half_to_float(static_cast<std::uint16_t>(high)),
+                                  b - lane::half_to_float(static_cast<std::uint16_t>(high >> 16)))};
+}
+
 // A position's place in the cache of one KV head.
 struct Place {
   const std::uint8_t* head;

@@ -48,7 +48,7 @@
 //     low_rows_first               the first half of the sums is of activation rows 0 to 7
 //     multiply(sums, weights, activations)     sums += the products, over all 32 bytes
 //     multiply_half<h>(...)        over bytes 16 h .. 16 h + 15 alone
-//   without_half_unit              no matrix unit multiplies halves, and there is no HalfUnit
+//   without_half_unit              no matrix unit multiplies halves: HalfUnit is not defined
 //   HalfUnit                       products of 16 query rows and 16 other rows over 32 halves each, added up in f32; a
 //                                  row's sums do not depend on the other rows
 //     Operand                      a lane's part of 16 rows x 32 halves: `parts` units of 8 neighbours
@@ -76,10 +76,9 @@ struct alignas(8) Two {
 };
 
 // Operands of the matrix unit lie in LDS as rows of 32 bytes, of which every four have their halves
-// exchanged, so that lanes meet in no bank: the word at a place of a row, which has the bytes 4 quad .. 4
-// quad
-// + 3 of quad MatrixUnit::quad_at(place). Operands of 16 rows begin on 16 bytes, at a row whose number is a
-// multiple of 8.
+// exchanged, so that lanes meet in no bank: the word at a place of a row, where quad
+// MatrixUnit::quad_at(place) of its bytes is. Operands of 16 rows begin on 16 bytes, at a row whose number is
+// a multiple of 8.
 constexpr int operand_word(int row, int place) {
   return 8 * row + (place ^ (row & 4));
 }

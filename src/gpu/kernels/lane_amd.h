@@ -443,6 +443,7 @@ struct HalfUnit {
 #else
 inline constexpr bool without_half_unit = true;
 struct HalfUnit;
+struct HalfUnit;
 #endif
 
 }  // namespace rf::gpu::lane

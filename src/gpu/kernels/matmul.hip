@@ -2,7 +2,7 @@
 //
 // Block 256: 64 weight rows (with gate and up 32 of each) times 64 activation rows. Weights are unpacked to
 // bytes in LDS, 128 columns at a time, and multiplied by the matrix unit while the next are on their way;
-// each block of 32 columns (or half of it) then goes through its scales. LDS: 18 to 22 KB. Reads weights once
+// each block of 32 columns (or half of it) then goes through its scales. LDS: 18 to 24 KB. Reads weights once
 // for every 64 rows, activations once for every 64 weight rows, mostly from the second-level cache, since
 // blocks of all rows with the same weights follow each other.
 #include "gpu/kernels/activation.h"

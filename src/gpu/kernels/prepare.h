@@ -141,10 +141,9 @@ RF_DEVICE void store_query(bool halves, const float* head, int dim, float* to) {
   for (int m = in_32; 2 * m < dims; m += 32) {
     const float a = 2 * m < dim ? head[2 * m] * factor : 0.0f,
                 b = 2 * m + 1 < dim ? head[2 * m + 1] * factor : 0.0f;
-    const std::uint32_t high = lane::pack_halves(a, b);
-    words[m] = high;
-    words[dims / 2 + m] = lane::pack_halves(a - lane::half_to_float(static_cast<std::uint16_t>(high)),
-                                            b - lane::half_to_float(static_cast<std::uint16_t>(high >> 16)));
+    const SplitPair split = split_pair(a, b);
+    words[m] = split.high;
+    words[dims / 2 + m] = split.low;
   }
   if (in_32 == 0) to[dims] = __builtin_bit_cast(float, (kept - 14) << 23);
 }

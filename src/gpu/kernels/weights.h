@@ -80,11 +80,13 @@ struct Quantised {
     }
   }
 
+  // 32 columns of N rows.
   template <int N>
   struct Block {
     Words<N> codes[8];
     Floats<N> scale[groups], min[groups];
   };
+  // Those of block `block`, from memory where `tile` is a Tile.
   template <int N>
   static RF_DEVICE Block<N> read(const auto& tile, int block) {
     Block<N> b;
