@@ -139,7 +139,9 @@ function(rf_gpu_objects library wanted)
     string(APPEND table "  return {};\n}\n")
   endif()
   file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/embedded.cpp CONTENT "${table}" @ONLY)
-  set_source_files_properties(${CMAKE_CURRENT_BINARY_DIR}/embedded.cpp PROPERTIES OBJECT_DEPENDS "${packed}")
+  # A joined file would not depend on what this one includes.
+  set_source_files_properties(${CMAKE_CURRENT_BINARY_DIR}/embedded.cpp PROPERTIES
+    OBJECT_DEPENDS "${packed}" SKIP_UNITY_BUILD_INCLUSION ON)
   target_sources(${library} PRIVATE ${CMAKE_CURRENT_BINARY_DIR}/embedded.cpp)
 
   if(objects)
