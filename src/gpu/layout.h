@@ -64,7 +64,7 @@ class Layout {
   const float* slopes(const Attention& attention) const;
 
   // Scratch that every step uses anew.
-  // few: as rf_matmul_few_FORMAT takes rows.
+  // few: as rf_matmul_32_FORMAT takes rows.
   Packed packed(std::int64_t columns, bool quantised, bool kept, bool few = false) const;
   float* temporary(int which) const { return at<float>(activations + temporary_at_[which]); }
   float* queries() const { return at<float>(activations + queries_at_); }

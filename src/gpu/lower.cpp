@@ -378,7 +378,7 @@ void Lowering::multiply(Product product) {
                                 : pack(product);
   if (!all_alone || types.size() > 1) product.packs = none;
   packed_ = product.packs;
-  if (product.experts > 0 && product.count.rows > matvec_rows) group(product);
+  if (product.experts > 0 && !by_row(product)) group(product);
   for (const Type type : types) multiply_type(product, type, in, type != types.front());
 }
 
@@ -412,22 +412,21 @@ void Lowering::multiply_type(const Product& product, Type type, const Packed& in
   p.out_stride = product.out_stride;
   p.part_stride = product.part_stride;
   if (product.packs != none) p.packed = layout_.packed(layout_.width(product.packs), true, false);
-  p.blocks = static_cast<std::int32_t>(std::min<std::int64_t>(tiles, std::int64_t{2} * device_.processors));
   const int rows = product.count.rows;
-  const std::uint32_t lds = matvec_lds(p.matrix[0].columns);
-  const bool by_row = !is_float(type) && p.matrix[0].columns <= matvec_columns;
-  const std::string_view few = kernel_of(is_float(type) ? "matvec_rows" : "matmul_few", type);
-  if (by_part(product) && rows <= matvec_rows) {
-    if (by_row) return add(kernel_of("matvec", type), p, p.blocks, std::int64_t{rows} * p.parts, 1, lds);
-    return add(few, p, p.blocks, std::int64_t{rows} * p.parts);
-  }
-  if (rows == 1 && by_row) return add(kernel_of("matvec", type), p, p.blocks, 1, 1, lds);
-  if (is_float(type) && !by_part(product) && rows <= matvec_rows) return add(few, p, p.blocks);
-  if (!is_float(type) && by_few(product)) {
-    // One block of it fits a multiprocessor.
-    p.blocks = static_cast<std::int32_t>(std::min<std::int64_t>(tiles, device_.processors));
-    return add(few, p, p.blocks);
-  }
+  const auto blocks = [&](int of_multiprocessor) {
+    p.blocks = static_cast<std::int32_t>(
+        std::min<std::int64_t>(tiles, std::int64_t{of_multiprocessor} * device_.processors));
+    return p.blocks;
+  };
+  if (is_float(type) && rows <= matvec_rows)
+    return add(kernel_of("matvec_rows", type), p, blocks(2),
+               by_part(product) ? std::int64_t{rows} * p.parts : 1);
+  if (!is_float(type) && by_row(product))
+    return add(kernel_of("matvec", type), p, blocks(2), std::int64_t{rows} * p.parts, 1,
+               matvec_lds(p.matrix[0].columns));
+  if (!is_float(type) && by_few(product))
+    return rows <= 16 ? add(kernel_of("matmul_16", type), p, blocks(2))
+                      : add(kernel_of("matmul_32", type), p, blocks(1));
   MatmulParams m{};
   std::ranges::copy(p.matrix, m.matrix);
   m.matrices = p.matrices;

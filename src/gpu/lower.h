@@ -87,10 +87,15 @@ class Lowering {
 
   // Rows go through matrices of their own.
   static bool by_part(const Product& product) { return product.parts > 1 || product.routes != nullptr; }
-  // Its quantised matrices go through rf_matmul_few_FORMAT, which reads rows laid out for it.
+  // Its quantised matrices go through rf_matvec_FORMAT, row by row.
+  static bool by_row(const Product& product) {
+    return product.matrices[0].columns <= matvec_columns &&
+           product.count.rows <= (by_part(product) ? matvec_rows : 1);
+  }
+  // Its quantised matrices go through rf_matmul_16_FORMAT or rf_matmul_32_FORMAT, which read rows laid out
+  // for them.
   static bool by_few(const Product& product) {
-    return !by_part(product) && product.count.rows <= matmul_few_rows &&
-           (product.count.rows > 1 || product.matrices[0].columns > matvec_columns);
+    return !by_part(product) && product.count.rows <= matmul_few_rows && !by_row(product);
   }
   Product product(const Step& step, std::initializer_list<int> linears) const;
   void multiply(Product product);

@@ -54,6 +54,13 @@ inline void wave_barrier() {
   const int nothing = 0;
   sim::exchange(&nothing, 1);
 }
+template <int threads>
+inline void group_barrier(int) {
+  if constexpr (threads <= wave)
+    wave_barrier();
+  else
+    barrier();
+}
 
 // A lane number beyond the wave wraps around, as on the hardware.
 inline int shuffle(int v, int lane) {

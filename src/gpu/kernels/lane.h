@@ -17,6 +17,8 @@
 //   std::uint8_t* dynamic_shared() the LDS that the launch asked for, 16-byte aligned
 //   barrier()                      of the block; what was written to LDS and memory before it is seen after it
 //   wave_barrier()                 of the wave: likewise for what its lanes wrote to LDS
+//   group_barrier<threads>(group)  likewise of that many neighbouring threads (a power of two, from 32 on), of which the
+//                                  block's group'th are; all groups take part equally often
 //   device_fence()                 what was written before it is seen by other blocks before what is written after it
 //   shuffle(v, lane), shuffle_xor(v, mask)   float or int of another lane of the wave; all lanes take part
 //   uniform(v)                     v, which is the same in all lanes of a wave

@@ -53,6 +53,13 @@ RF_DEVICE void wave_barrier() {
   __builtin_amdgcn_wave_barrier();
   __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, "wavefront");
 }
+template <int threads>
+RF_DEVICE void group_barrier(int) {
+  if constexpr (threads <= wave)
+    wave_barrier();
+  else
+    barrier();
+}
 
 RF_DEVICE int uniform(int v) {
   return __builtin_amdgcn_readfirstlane(v);

@@ -46,6 +46,13 @@ RF_DEVICE void barrier() {
 RF_DEVICE void wave_barrier() {
   __nvvm_bar_warp_sync(~0u);
 }
+template <int threads>
+RF_DEVICE void group_barrier(int group) {
+  if constexpr (threads <= wave)
+    wave_barrier();
+  else
+    asm volatile("bar.sync %0, %1;" ::"r"(1 + group), "n"(threads) : "memory");
+}
 RF_DEVICE void device_fence() {
   __nvvm_membar_gl();
 }

@@ -8,10 +8,11 @@
   RF_GPU_KERNEL(rf_embed_##Fmt, EmbedParams, 64)         \
   RF_GPU_KERNEL(rf_matvec_rows_##Fmt, MatvecParams, 256) \
   RF_GPU_KERNEL(rf_matmul_##Fmt, MatmulParams, 256)
-#define RF_GPU_KERNELS_OF_FORMAT(Fmt)                   \
-  RF_GPU_KERNEL(rf_embed_##Fmt, EmbedParams, 64)        \
-  RF_GPU_KERNEL(rf_matvec_##Fmt, MatvecParams, 256)     \
-  RF_GPU_KERNEL(rf_matmul_few_##Fmt, MatvecParams, 256) \
+#define RF_GPU_KERNELS_OF_FORMAT(Fmt)                  \
+  RF_GPU_KERNEL(rf_embed_##Fmt, EmbedParams, 64)       \
+  RF_GPU_KERNEL(rf_matvec_##Fmt, MatvecParams, 256)    \
+  RF_GPU_KERNEL(rf_matmul_16_##Fmt, MatvecParams, 256) \
+  RF_GPU_KERNEL(rf_matmul_32_##Fmt, MatvecParams, 512) \
   RF_GPU_KERNEL(rf_matmul_##Fmt, MatmulParams, 256)
 #define RF_GPU_KERNELS_OF_KV(kv)                             \
   RF_GPU_KERNEL(rf_attend_##kv##_64, AttendParams, 256)      \
@@ -31,7 +32,7 @@
   RF_GPU_KERNELS_OF_KV(f16)                            \
   RF_GPU_KERNELS_OF_KV(q8_0)                           \
   RF_GPU_KERNELS_OF_KV(q4_0)                           \
-  RF_GPU_KERNEL(rf_pack, PackParams, 256)              \
+  RF_GPU_KERNEL(rf_pack, PackParams, 512)              \
   RF_GPU_KERNEL(rf_finish, FinishParams, 256)          \
   RF_GPU_KERNEL(rf_best_of_part, BestParams, 256)      \
   RF_GPU_KERNEL(rf_best, BestParams, 256)              \

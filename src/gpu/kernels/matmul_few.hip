@@ -1,19 +1,29 @@
-// rf_matmul_few_FORMAT: products of 2 to 32 rows with quantised weights, in the canonical order of weights.h.
+// rf_matmul_16_FORMAT and rf_matmul_32_FORMAT: products of up to as many rows with quantised weights, in the
+// canonical order of weights.h.
 //
-// Grid (any, ceil(rows / 32) or rows * parts), block 256, LDS 45 to 48 KB. The block works on one tile of 16
-// weight rows at a time and has 32 threads for each strand, so that small matrices too fill the device.
-// Weights are read once for each 32 rows, in 16-byte pieces, the next run of blocks while this one is
-// multiplied; activations once for each tile, from the caches.
+// Grid (any), block 256 or 512, LDS 45 to 48 KB. The block works on one tile of 16 weight rows at a time and
+// has 32 or 64 threads for each strand, so that small matrices too fill the device. Weights are read once, in
+// 16- or 8-byte pieces, the next run of blocks while this one is multiplied; activations once for each tile,
+// from the caches.
+#include <type_traits>
+
 #include "gpu/kernels/norm.h"
 #include "gpu/kernels/products.h"
 
 namespace rf::gpu {
 
-template <class Weights>
+template <class Weights, int most>  // activation rows
 class Few {
   using Unit = lane::MatrixUnit;
-  static constexpr int groups = Weights::groups, own = lane::wave / 32;  // strands of a wave
-  static constexpr int quarters = matmul_few_rows / 16;                  // of 16 activation rows
+  static constexpr int groups = Weights::groups;
+  static constexpr int strand_threads = 2 * most;
+  static constexpr int own =
+      lane::wave > strand_threads ? lane::wave / strand_threads : 1;  // strands of a wave
+  static constexpr int sharing =
+      lane::wave < strand_threads ? strand_threads / lane::wave : 1;  // waves of a strand
+  static constexpr int quarters = most / 16 / sharing;  // of 16 activation rows, that a wave has
+  static constexpr int weight_rows = 128 / strand_threads,
+                       row_threads = 16 / weight_rows;  // of a block's 16 rows
   // Activations are read a block ahead, but where a lane of the matrix unit has whole rows: registers do not
   // reach.
   static constexpr bool ahead = Unit::words < 8;
@@ -26,75 +36,83 @@ class Few {
   static constexpr int block_floats = scale_words * (Weights::has_min ? 2 : 1);
 
  public:
+  static constexpr int threads = strands * strand_threads;
   static constexpr int strand_words = run * (block_words + block_floats);
+  static_assert(strand_words >= 16 * most);
 
-  RF_DEVICE Few(const MatvecParams& p, std::uint32_t* lds) : p_(p), walk_(p, 1), lds_(lds) {}
+  RF_DEVICE Few(const MatvecParams& p, std::uint32_t* lds)
+      : p_(p), walk_(p, 1), lds_(lds) {}
 
-  RF_DEVICE void start(int number_of_matrix) {
-    if (!without_unit && walk_.has(0)) next_.load(tile_at({0, 0, 0}, number_of_matrix), own_block());
+  RF_DEVICE void start() {
+    if (!without_unit && walk_.has(0)) next_.load(tile_at({0, 0, 0}), own_block());
   }
 
-  // `in`: of the first of `rows` rows.
-  RF_DEVICE void run_all(const Share& share, const Packed& in, int rows) {
+  RF_DEVICE void run_all(int rows) {
     if (!walk_.has(0)) return;
+    const Share all{0, 0, 0, 1.0f};
+    // Each thread adds up one product of a tile.
+    const int row = lane::thread() & 15, n = lane::thread() / 16;
     typename Walk::At at{0, 0, 0};
     RF_NO_UNROLL
     for (int turn = 0; walk_.has(turn); ++turn) {
       const Target target = walk_.target(turn);
-      float v[quarters] = {};
+      const int column = 16 * target.tile + row;
+      const bool mine = n < rows && column < p_.matrix[target.which].rows;
+      float v = 0;
       RF_NO_UNROLL
       for (int pass = 0; pass < walk_.passes(); ++pass) {
         float sums[own][quarters][Unit::sums] = {};
         RF_NO_UNROLL
         for (int round = 0; round < walk_.rounds(); ++round) {
           if (without_unit)
-            put(Weights::template read<4>(tile_at(at, share.matrix), own_block()));
+            put(Weights::template read<weight_rows>(tile_at(at), own_block()));
           else
             put(next_.taken(own_block()));
           at = walk_.after(at);
-          if (!without_unit && walk_.has(at.turn)) next_.load(tile_at(at, share.matrix), own_block());
-          lane::wave_barrier();
+          if (!without_unit && walk_.has(at.turn)) next_.load(tile_at(at), own_block());
+          strand_barrier();
           RF_UNROLL
           for (int s = 0; s < own; ++s) {
-            if (Unit::low_rows_first && rows <= 8)
-              multiply<1, Unit::low_rows_first ? Unit::sums / 2 : Unit::sums>(s, round, in, rows, sums[s]);
+            if (most == 16 && Unit::low_rows_first && rows <= 8)
+              multiply<Unit::low_rows_first ? Unit::sums / 2 : Unit::sums>(s, round, rows, sums[s]);
             else
-              multiply<quarters, Unit::sums>(s, round, in, rows, sums[s]);
+              multiply<Unit::sums>(s, round, rows, sums[s]);
           }
-          lane::wave_barrier();
+          strand_barrier();
         }
         store_strands(sums);
         lane::barrier();
-        // Each thread adds up one product of each 16 rows.
-        const int row = lane::thread() & 15, n = lane::thread() / 16, column = 16 * target.tile + row;
-        const Matrix& m = p_.matrix[target.which + pass];
-        RF_UNROLL
-        for (int q = 0; q < quarters; ++q) {
-          if (16 * q + n >= rows || column >= m.rows) continue;
-          const float product = with_bias(m, share, column, sum_of_strands(16 * (16 * q + n) + row));
-          v[q] = pass == 0 ? product : gated(p_.epilogue.activation, v[q], product);
-          if (pass + 1 == walk_.passes())
-            store(p_, share, target.which, share.row + 16 * q + n, column, v[q]);
+        if (mine) {
+          const float product =
+              with_bias(p_.matrix[target.which + pass], all, column, sum_of_strands(16 * n + row));
+          v = pass == 0 ? product : gated(p_.epilogue.activation, v, product);
         }
         lane::barrier();  // LDS is the next tile's
       }
+      if (mine) store(p_, all, target.which, n, column, v);
     }
   }
 
  private:
-  using Loaded = typename Weights::template Block<4>;
-  static RF_DEVICE int own_block() { return lane::thread() / 4; }
-  static RF_DEVICE int own_row() { return lane::thread() % 4 * 4; }
+  using Loaded = typename Weights::template Block<weight_rows>;
+  static RF_DEVICE int own_block() { return lane::thread() / row_threads; }
+  static RF_DEVICE int own_row() { return lane::thread() % row_threads * weight_rows; }
   static RF_DEVICE int word_of(int row, int quad) { return 16 * quad + (row ^ (4 * quad & 8)); }
+  static RF_DEVICE void strand_barrier() {
+    lane::group_barrier<strand_threads>(lane::thread() / strand_threads);
+  }
+  // The wave's strands and quarters.
+  static RF_DEVICE int own_strand(int s) { return lane::thread() / lane::wave / sharing * own + s; }
+  static RF_DEVICE int first_row() { return 16 * quarters * (lane::thread() / lane::wave % sharing); }
 
-  RF_DEVICE Tile tile_at(const typename Walk::At& at, int number_of_matrix) const {
+  RF_DEVICE Tile tile_at(const typename Walk::At& at) const {
     const Target target = walk_.target(at.turn);
     const Matrix& m = p_.matrix[target.which + at.pass];
     // A block that is not there is another one: that of this thread in the tile's first round, if there is
     // one.
     int block = round_blocks * at.round + own_block();
     if (32 * block >= m.columns) block = 32 * own_block() < m.columns ? own_block() : 0;
-    return Weights::at(m, walk_.base(target, at.pass, number_of_matrix), block, own_row());
+    return Weights::at(m, walk_.base(target, at.pass, 0), block, own_row());
   }
 
   // The strand's share of LDS.
@@ -105,23 +123,24 @@ class Few {
     std::uint32_t* codes = strand(own_block() / run) + block * block_words;
     std::uint32_t* scales = strand(own_block() / run) + run * block_words + block * block_floats;
     RF_UNROLL
-    for (int q = 0; q < 8; ++q) {
-      Four four;
-      RF_UNROLL
-      for (int i = 0; i < 4; ++i) four.w[i] = Weights::centred(w.codes[q].v[i]);
-      *reinterpret_cast<Four*>(codes + word_of(row, q)) = four;
-    }
+    for (int q = 0; q < 8; ++q)
+      put_rows(codes + word_of(row, q), [&](int i) { return Weights::centred(w.codes[q].v[i]); });
+    const auto put_floats = [&](std::uint32_t* to, const Floats<weight_rows>& f) RF_INLINE {
+      put_rows(to, [&](int i) { return __builtin_bit_cast(std::uint32_t, f.v[i]); });
+    };
     RF_UNROLL
     for (int g = 0; g < groups; ++g) {
-      put_four(scales + 16 * g + row, w.scale[g]);
-      if constexpr (Weights::has_min) put_four(scales + scale_words + 16 * g + row, w.min[g]);
+      put_floats(scales + 16 * g + row, w.scale[g]);
+      if constexpr (Weights::has_min) put_floats(scales + scale_words + 16 * g + row, w.min[g]);
     }
   }
-  static RF_DEVICE void put_four(std::uint32_t* to, const Floats<4>& f) {
-    Four four;
+  template <class Each>
+  static RF_DEVICE void put_rows(std::uint32_t* to, Each each) {
+    using Together = std::conditional_t<weight_rows == 4, Four, Two>;
+    Together words;
     RF_UNROLL
-    for (int i = 0; i < 4; ++i) four.w[i] = __builtin_bit_cast(std::uint32_t, f.v[i]);
-    *reinterpret_cast<Four*>(to) = four;
+    for (int i = 0; i < weight_rows; ++i) words.w[i] = each(i);
+    *reinterpret_cast<Together*>(to) = words;
   }
 
   // 32 columns of the activation rows.
@@ -130,50 +149,50 @@ class Few {
     float scales[quarters][Unit::sums];
     std::int32_t totals[quarters][Unit::sums];
   };
+  // They lie as [blocks][matmul_few_rows][32].
   template <int used>
-  static RF_DEVICE void read_quarter(const Packed& in, int block, int q, In& to) {
+  RF_DEVICE void read_quarter(int block, int q, In& to) const {
     const int lane = lane::thread() % lane::wave;
-    const std::int64_t at = std::int64_t{block} * in.block_stride + 16 * q * in.row_stride;
-    to.rows[q] = Unit::read(in.codes + at, in.row_stride, lane);
+    const std::int64_t at = std::int64_t{block} * matmul_few_rows + first_row() + 16 * q;
+    to.rows[q] = Unit::read(p_.in.codes + 32 * at, 32, lane);
+    const auto* scales = static_cast<const float*>(__builtin_assume_aligned(p_.in.scales, 16)) + at;
+    const auto* totals = static_cast<const std::int32_t*>(__builtin_assume_aligned(p_.in.sums, 16)) + at;
     RF_UNROLL
     for (int i = 0; i < used; ++i) {
-      const int n = Unit::sum_activation(lane, i) * in.row_stride / 32;
-      to.scales[q][i] = in.scales[at / 32 + n];
-      if constexpr (Weights::has_min) to.totals[q][i] = in.sums[at / 32 + n];
+      to.scales[q][i] = scales[Unit::sum_activation(lane, i)];
+      if constexpr (Weights::has_min) to.totals[q][i] = totals[Unit::sum_activation(lane, i)];
     }
   }
-  template <int used_quarters, int used>
-  static RF_DEVICE void read(const Packed& in, int block, int rows, In& to) {
+  template <int used>
+  RF_DEVICE void read(int block, int rows, In& to) const {
     RF_UNROLL
-    for (int q = 0; q < used_quarters; ++q)
-      if (16 * q < rows) read_quarter<used>(in, block, q, to);
+    for (int q = 0; q < quarters; ++q)
+      if (first_row() + 16 * q < rows) read_quarter<used>(block, q, to);
   }
 
-  // sums += what the strand's run of this round gives: the first `used` sums of so many quarters, which have
-  // all rows.
-  template <int used_quarters, int used>
-  RF_DEVICE void multiply(int s, int round, const Packed& in, int rows,
-                          float (&sums)[quarters][Unit::sums]) const {
-    const int lane = lane::thread() % lane::wave, number = lane::thread() / lane::wave * own + s;
+  // sums += what the strand's run of this round gives: the first `used` sums of each quarter.
+  template <int used>
+  RF_DEVICE void multiply(int s, int round, int rows, float (&sums)[quarters][Unit::sums]) const {
+    const int lane = lane::thread() % lane::wave, number = own_strand(s);
     const int first = round_blocks * round + run * number, blocks = p_.matrix[0].columns / 32;
     const int live = blocks - first < run ? blocks - first : run;
     const std::uint32_t* codes = strand(number);
     const auto* scales = reinterpret_cast<const float*>(codes + run * block_words);
-    if (live <= 0) return;
+    if (live <= 0 || first_row() >= rows) return;
     In next{};
-    if (ahead) read<used_quarters, used>(in, first, rows, next);
+    if (ahead) read<used>(first, rows, next);
     RF_NO_UNROLL
     for (int b = 0; b < live; ++b, codes += block_words, scales += block_floats) {
       In now = next;
-      if (ahead && b + 1 < live) read<used_quarters, used>(in, first + b + 1, rows, next);
+      if (ahead && b + 1 < live) read<used>(first + b + 1, rows, next);
       std::uint32_t words[Unit::words];
       RF_UNROLL
       for (int w = 0; w < Unit::words; ++w)
         words[w] = codes[word_of(Unit::weight_row(lane, w), Unit::weight_quad(lane, w))];
       RF_UNROLL
-      for (int q = 0; q < used_quarters; ++q)
-        if (16 * q < rows) {
-          if (!ahead) read_quarter<used>(in, first + b, q, now);
+      for (int q = 0; q < quarters; ++q)
+        if (first_row() + 16 * q < rows) {
+          if (!ahead) read_quarter<used>(first + b, q, now);
           add_block<used>(now, q, words, scales, sums[q]);
         }
     }
@@ -213,12 +232,12 @@ class Few {
     for (int i = 0; i < used; ++i) sums[i] += given[i];
   }
 
-  // To LDS, strand by strand: [32 activation rows][16 weight rows].
+  // To LDS, strand by strand: [activation rows][16 weight rows].
   RF_DEVICE void store_strands(const float (&sums)[own][quarters][Unit::sums]) const {
     const int lane = lane::thread() % lane::wave;
     RF_UNROLL
     for (int s = 0; s < own; ++s) {
-      auto* to = reinterpret_cast<float*>(strand(lane::thread() / lane::wave * own + s));
+      auto* to = reinterpret_cast<float*>(strand(own_strand(s))) + 16 * first_row();
       RF_UNROLL
       for (int q = 0; q < quarters; ++q) RF_UNROLL
       for (int i = 0; i < Unit::sums; ++i)
@@ -235,35 +254,27 @@ class Few {
   const MatvecParams& p_;
   Walk walk_;
   std::uint32_t* lds_;
-  typename Weights::template Coming<4> next_;
+  typename Weights::template Coming<weight_rows> next_;
 };
 
-template <class Fmt>
+template <class Fmt, int most>
 RF_DEVICE void matmul_few(const MatvecParams& p) {
-  using Work = Few<Quantised<Fmt>>;
+  using Work = Few<Quantised<Fmt>, most>;
   RF_SHARED(Four, lds, strands * Work::strand_words / 4);
   Work work(p, reinterpret_cast<std::uint32_t*>(lds));
   const Turn turn(p.beside != 0);
-  // Weights that no route chooses are asked for before the launch before has ended.
-  const bool by_part = p.parts > 1 || p.routes != nullptr;
-  if (by_part) turn.begin();
-  const Share share = share_of(p, by_part ? lane::block_y() : matmul_few_rows * lane::block_y());
-  work.start(share.matrix);
-  if (!by_part) turn.begin();
-  const int live = rows_of(p.count) - share.row;
-  if (live <= 0) return;
-  const std::int64_t first = p.in_parts == 1 ? share.row : share.row * p.parts + share.part;
-  Packed in = p.in;
-  in.codes += first * in.row_stride;
-  in.scales += first * (in.row_stride / 32);
-  in.sums += first * (in.row_stride / 32);
-  if (by_part) in.row_stride = 0;  // all rows are the same one
-  work.run_all(share, in, by_part ? 1 : live < matmul_few_rows ? live : matmul_few_rows);
+  work.start();  // weights are asked for before the launch before has ended
+  turn.begin();
+  const int rows = rows_of(p.count);
+  if (rows > 0) work.run_all(rows);
 }
 
-#define RF_MATMUL_FEW(Fmt)                               \
-  RF_KERNEL(rf_matmul_few_##Fmt, MatvecParams, 256, 1) { \
-    matmul_few<Fmt>(p);                                  \
+#define RF_MATMUL_FEW(Fmt)                              \
+  RF_KERNEL(rf_matmul_16_##Fmt, MatvecParams, 256, 2) { \
+    matmul_few<Fmt, 16>(p);                             \
+  }                                                     \
+  RF_KERNEL(rf_matmul_32_##Fmt, MatvecParams, 512, 1) { \
+    matmul_few<Fmt, 32>(p);                             \
   }
 RF_FORMATS(RF_MATMUL_FEW)
 

@@ -236,7 +236,7 @@ template <class Weights>
 RF_DEVICE void matvec(const MatvecParams& p) {
   RF_SHARED(float, sums, 4 * strands * 16);
   RF_SHARED(Four, exchange, strands * Strand<1>::exchange_floats / 4);
-  RF_SHARED(float, scratch, 8);
+  RF_SHARED(float, scratch, row_strands / 32);
   Matvec<Weights> work(p);
   const Turn turn(p.beside != 0);
   // Weights that no route chooses are asked for before the launch before has ended.
@@ -261,9 +261,13 @@ RF_DEVICE void matvec(const MatvecParams& p) {
     }
   } else {
     const float* x = p.x + (p.from != nullptr ? p.from[share.row] : share.row) * p.x_stride;
-    NormedRow row(p.norm, p.matrix[0].columns, x, 1.0f);
-    row.find_moments(scratch);
-    quantise(row, padded, 32, codes, scales, block_sums);
+    NormedRow<256> row(p.norm, p.matrix[0].columns, x, 1.0f);
+    if (!row.is_factor()) row.find_moments(scratch);
+    const auto squares = quantise<1>(row, padded, 32, 1.0f, codes, scales, block_sums);
+    if (row.is_factor() && p.norm.kind != NormKind::off) {
+      row.take(squares, scratch);
+      for (int b = lane::thread(); b < padded / 32; b += 256) scales[b] *= row.factor();
+    }
   }
   lane::barrier();
   work.run(share, {codes, scales, block_sums}, sums, reinterpret_cast<float*>(exchange));

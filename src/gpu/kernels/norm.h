@@ -1,4 +1,4 @@
-// Rows of activations: norms and quantisation, by a block of 256 threads. Whoever does it, a row's result is
+// Rows of activations: norms and quantisation, by the threads of a block. Whoever does it, a row's result is
 // the same to the bit.
 #pragma once
 #include "gpu/kernels/lane.h"
@@ -51,14 +51,29 @@ RF_DEVICE Moments moments(NormKind kind, float eps, int n, Value value, float* s
   return m;
 }
 
-// A row of x and its norm, by 256 threads, of which one has the four columns at 4 thread + 1024 i. The row is
-// read again when it is used, out of the first-level cache, rather than kept: kernels that run once are short
+// A row of x and its norm, by 256 or 512 threads. Sums over it are made in row_strands strands, of which one
+// has the four columns at 4 strand + 2048 i, so that they do not depend on the number of threads. An RMS norm
+// without bias is a factor of all that is made of the row, known when the row has been read once. What has to
+// be read again comes out of the first-level cache, rather than being kept: kernels that run once are short
 // of code, which comes from memory too.
+inline constexpr int row_strands = 512;
+template <int threads>
 class NormedRow {
+  static constexpr int own = row_strands / threads, step = 4 * threads;
+
  public:
   struct Quad {
     float v[4];
   };
+  // The strand whose turn it is comes first.
+  struct Sums {
+    float of_strand[own];
+    RF_DEVICE void turn() {
+      const float first = of_strand[0];
+      of_strand[0] = of_strand[own - 1], of_strand[own - 1] = first;
+    }
+  };
+  static_assert(own <= 2);
 
   RF_DEVICE NormedRow(const NormView& norm, int columns, const float* x, float weight)
       : norm_(norm),
@@ -67,45 +82,49 @@ class NormedRow {
         weight_(weight),
         aligned_(is_aligned(x) && (columns & 3) == 0) {}
 
-  // Before all else. Also normed values are multiplied by `weight`.
+  // Values do not wait for their moments.
+  RF_DEVICE bool is_factor() const {
+    return norm_.kind == NormKind::off || (norm_.kind == NormKind::rms && norm_.bias == nullptr);
+  }
+  // Before all else, unless that. `scratch`: row_strands / 32 floats of LDS.
   RF_DEVICE void find_moments(float* scratch) {
     if (norm_.kind == NormKind::off) return;
     if (norm_.kind == NormKind::layer) {
-      float sum = 0;
-      RF_NO_UNROLL
-      for (int k = 4 * lane::thread(); k < columns_; k += 1024) {
-        const Quad v = four(x_, k);
-        sum += ((v.v[0] + v.v[1]) + v.v[2]) + v.v[3];
-      }
-      moments_.mean = block_sum<256>(sum, scratch) / static_cast<float>(columns_);
+      const Sums sums = over_columns([&](const Quad& v, int, float& sum)
+                                         RF_INLINE { sum += ((v.v[0] + v.v[1]) + v.v[2]) + v.v[3]; });
+      mean_ = total(sums, scratch) / static_cast<float>(columns_);
     }
-    float squares = 0;
-    RF_UNROLL_BY(2)
-    for (int k = 4 * lane::thread(); k < columns_; k += 1024) {
-      const Quad v = four(x_, k);
-      RF_UNROLL
-      for (int i = 0; i < 4; ++i) {
-        const float apart = k + i < columns_ ? v.v[i] - moments_.mean : 0.0f;
-        squares = __builtin_fmaf(apart, apart, squares);
-      }
-    }
-    moments_.inverse =
-        1.0f / __builtin_sqrtf(block_sum<256>(squares, scratch) / static_cast<float>(columns_) + norm_.eps);
+    take(over_columns([&](const Quad& v, int k, float& sum) RF_INLINE { add_squares(v, k, sum); }), scratch);
   }
-  // each(four normed values, first column) over all columns, zeros beyond the last, up to `end` of which
-  // every lane sees as many; `together` of them are loaded before the first is used.
-  template <int together = 1, class Each>
-  RF_DEVICE void each_four(int end, Each each) const {
+  // The squares that each_four() gave, instead.
+  RF_DEVICE void take(const Sums& squares, float* scratch) {
+    if (norm_.kind == NormKind::off) return;
+    inverse_ = 1.0f / __builtin_sqrtf(total(squares, scratch) / static_cast<float>(columns_) + norm_.eps);
+  }
+  // Of what each_four() gives, once moments are known.
+  RF_DEVICE float factor() const { return is_factor() ? inverse_ * weight_ : weight_; }
+
+  // each(four values, first column) over all columns, zeros beyond the last, up to `end` of which every lane
+  // sees as many; `together` of them are loaded before the first is used. Returns the sums of squares.
+  template <int together, class Each>
+  RF_DEVICE Sums each_four(int end, Each each) const {
+    Sums squares{};
     RF_NO_UNROLL
-    for (int first = 4 * lane::thread(); first < end + 4 * lane::thread(); first += 1024 * together) {
+    for (int begin = 0; begin < whole_turns(end); begin += step * together) {
+      const int first = begin + 4 * lane::thread();
       Loaded loaded[together];
       RF_UNROLL
-      for (int n = 0; n < together; ++n) loaded[n] = load(first + 1024 * n);
+      for (int n = 0; n < together; ++n) loaded[n] = load(first + step * n);
       RF_UNROLL
-      for (int n = 0; n < together; ++n)
-        if (first + 1024 * n - 4 * lane::thread() < end)
-          each(normed_four(loaded[n], first + 1024 * n), first + 1024 * n);
+      for (int n = 0; n < together; ++n) {
+        if (begin + step * n < end) {
+          add_squares(loaded[n].x, first + step * n, squares.of_strand[0]);
+          each(value(loaded[n], first + step * n), first + step * n);
+        }
+        squares.turn();
+      }
     }
+    return squares;
   }
 
  private:
@@ -124,6 +143,42 @@ class NormedRow {
     }
     return q;
   }
+  template <class Add>
+  RF_DEVICE Sums over_columns(Add add) const {
+    Sums sums{};
+    RF_NO_UNROLL
+    for (int k = 4 * lane::thread(); k < whole_turns(columns_) + 4 * lane::thread(); k += step) {
+      add(four(x_, k), k, sums.of_strand[0]);
+      sums.turn();
+    }
+    return sums;
+  }
+  // Up to where every strand has had as many columns.
+  static RF_DEVICE int whole_turns(int end) {
+    return (end + 4 * row_strands - 1) / (4 * row_strands) * (4 * row_strands);
+  }
+  RF_DEVICE void add_squares(const Quad& x, int k, float& squares) const {
+    RF_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      const float apart = k + i < columns_ ? x.v[i] - mean_ : 0.0f;
+      squares = __builtin_fmaf(apart, apart, squares);
+    }
+  }
+  // For all threads.
+  static RF_DEVICE float total(const Sums& sums, float* scratch) {
+    float v[own];
+    RF_UNROLL
+    for (int n = 0; n < own; ++n) v[n] = lane::sum_of_lanes(sums.of_strand[n], 32);
+    lane::barrier();
+    RF_UNROLL
+    for (int n = 0; n < own; ++n)
+      if (lane::thread() % 32 == 0) scratch[(lane::thread() + threads * n) / 32] = v[n];
+    lane::barrier();
+    float sum = 0;
+    RF_UNROLL
+    for (int i = 0; i < row_strands / 32; ++i) sum += scratch[i];
+    return sum;
+  }
   struct Loaded {
     Quad x, weights{{1, 1, 1, 1}}, bias{};
   };
@@ -134,16 +189,12 @@ class NormedRow {
     if (norm_.bias != nullptr) l.bias = four(norm_.bias, k);
     return l;
   }
-  RF_DEVICE Quad normed_four(const Loaded& l, int k) const {
+  RF_DEVICE Quad value(const Loaded& l, int k) const {
     Quad q{};
     RF_UNROLL
     for (int i = 0; i < 4; ++i) {
-      float x = l.x.v[i];
-      if (norm_.kind != NormKind::off) {
-        x = (x - moments_.mean) * moments_.inverse;
-        x = x * l.weights.v[i] + l.bias.v[i];
-      }
-      q.v[i] = k + i < columns_ ? x * weight_ : 0.0f;
+      const float x = is_factor() ? l.x.v[i] : (l.x.v[i] - mean_) * inverse_;
+      q.v[i] = k + i < columns_ ? x * l.weights.v[i] + l.bias.v[i] : 0.0f;
     }
     return q;
   }
@@ -153,7 +204,7 @@ class NormedRow {
   const float* x_;
   float weight_;
   bool aligned_;
-  Moments moments_{0, 1};
+  float mean_ = 0, inverse_ = 1;
 };
 
 // What a block of 32 is quantised by.
@@ -177,12 +228,13 @@ RF_DEVICE int high_sum(std::int32_t sums) {
   return sums >> 16;
 }
 
-// Quantises a row to codes, scales and sums (Packed), up to `padded` columns. Eight lanes share a block
+// Quantises a row to codes, scales and sums (Packed), up to `padded` columns, and returns the sums of
+// squares. Scales are those of the values that each_four() gives, times `factor`. Eight lanes share a block
 // of 32. `together`: as each_four.
-template <int together = 1>
-RF_DEVICE void quantise(const NormedRow& row, int padded, int block_stride, std::int8_t* codes, float* scales,
-                        std::int32_t* sums) {
-  row.each_four<together>(padded, [&](const NormedRow::Quad& v, int k) {
+template <int together, int threads>
+RF_DEVICE auto quantise(const NormedRow<threads>& row, int padded, int block_stride, float factor,
+                        std::int8_t* codes, float* scales, std::int32_t* sums) {
+  return row.template each_four<together>(padded, [&](const auto& v, int k) RF_INLINE {
     float top = 0;
     RF_UNROLL
     for (int i = 0; i < 4; ++i) {
@@ -206,7 +258,7 @@ RF_DEVICE void quantise(const NormedRow& row, int padded, int block_stride, std:
     const int at = k / 32 * block_stride;
     *reinterpret_cast<std::uint32_t*>(codes + at + k % 32) = word;
     if ((lane::thread() & 7) != 0) return;
-    scales[at / 32] = scale_of(top);
+    scales[at / 32] = scale_of(top) * factor;
     sums[at / 32] = sums_of(sum, other);
   });
 }

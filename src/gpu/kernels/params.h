@@ -54,8 +54,8 @@ struct Packed {
   std::int32_t* sums;
   float* values;  // [rows][padded], or null: for float weights, not quantised
   std::int32_t padded;
-  // Between the codes of rows, and of blocks: padded and 32, [rows][padded], or for the few rows of
-  // rf_matmul_few_FORMAT 32 and 32 * 32, [padded / 32][32 rows][32].
+  // Between the codes of rows, and of blocks: padded and 32, [rows][padded], or for rf_matmul_16_FORMAT and
+  // rf_matmul_32_FORMAT 32 and 32 * 32, [padded / 32][matmul_few_rows][32].
   std::int32_t row_stride, block_stride;
 };
 
@@ -94,7 +94,7 @@ struct EmbedParams {
 };
 
 // A row without a norm may be packed in several parts of whole blocks of 32 columns, as if each were a row.
-// rf_pack, grid (parts, rows), block 256: norms rows of x and fills what `out` has; with `normed`, stores
+// rf_pack, grid (parts, rows), block 512: norms rows of x and fills what `out` has; with `normed`, stores
 // them. Row r, part p is read at x + from(r) * x_stride + p * part_stride and becomes row r * parts + p of
 // `out`.
 struct PackParams {
@@ -113,7 +113,8 @@ struct PackParams {
 // rf_matvec_FORMAT: one row for each grid.y, block 256, grid.x any (tiles are shared out), dynamic LDS
 // matvec_lds(columns): in.codes null: x is normed and quantised by every block.
 // rf_matvec_rows_FORMAT, of float formats: 8 rows for each grid.y (with routes or parts: one row and part),
-// block 256, from in.values. rf_matmul_few_FORMAT, of quantised formats: likewise, 32 rows, from `in`.
+// block 256, from in.values. rf_matmul_16_FORMAT, block 256, and rf_matmul_32_FORMAT, block 512, of quantised
+// formats: up to so many rows, from `in`, without routes or parts.
 //
 // gated: matrix[0] and matrix[1] are gate and up: out = activation(gate) * up. Otherwise `matrices` of them
 // side by side in the output.
@@ -137,7 +138,7 @@ struct MatvecParams {
   std::int64_t out_stride, part_stride;  // from row to row, from part to part
   Packed packed;                         // rf_matvec_FORMAT, one matrix (or gate and up): with packed.codes
                                          // the output's rows are also quantised there, as rf_pack does it
-  std::int32_t blocks;                   // grid.x; twice the multiprocessors is good
+  std::int32_t blocks;                   // grid.x
   std::int32_t beside;  // needs nothing of the launch before it, which does not write what it reads
 };
 
@@ -145,10 +146,11 @@ struct MatvecParams {
 constexpr std::uint32_t matvec_lds(std::int32_t columns) {
   return static_cast<std::uint32_t>((columns + 31) / 32 * 40);
 }
-// The widest row that it takes within 48 KB of LDS; wider ones go through rf_pack and rf_matvec_rows_FORMAT.
-inline constexpr std::int32_t matvec_columns = 32768;
+// The widest row that it takes within 48 KB of LDS; wider ones go through rf_pack and products of several
+// rows.
+inline constexpr std::int32_t matvec_columns = 30720;
 inline constexpr std::int32_t matvec_rows = 8;       // that a block of rf_matvec_rows_FORMAT takes
-inline constexpr std::int32_t matmul_few_rows = 32;  // likewise of rf_matmul_few_FORMAT
+inline constexpr std::int32_t matmul_few_rows = 32;  // the most of rf_matmul_32_FORMAT
 
 // rf_matmul_FORMAT, block 256, grid (ceil(rows / matmul_rows), sum over matrices of ceil(tiles /
 // matmul_tiles), or float_matmul_tiles; gated: of the first's ceil(tiles / half as many), groups): rows of

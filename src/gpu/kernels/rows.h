@@ -72,6 +72,8 @@ struct Floats {
     if constexpr (N == 4) {
       const Two two = lane::load2_once(p);
       words[0] = two.w[0], words[1] = two.w[1];
+    } else if constexpr (N == 2) {
+      words[0] = lane::load1_once(p);
     } else {
       const auto* from = reinterpret_cast<const std::uint16_t*>(p);
       RF_UNROLL
@@ -140,6 +142,7 @@ struct Bytes {
 
   static RF_DEVICE Bytes load(const std::uint8_t* p) {
     if constexpr (N == 4) return {{lane::load1_once(p)}};
+    if constexpr (N == 2) return {{*reinterpret_cast<const std::uint16_t*>(p)}};
     return of_rows([=](int i) { return std::uint32_t{p[i]}; });
   }
   template <bool loads>
@@ -212,6 +215,9 @@ struct Words {
     if constexpr (N == 4) {
       const Four four = lane::load4_once(p);
       return made([=](int i) { return four.w[i]; });
+    } else if constexpr (N == 2) {
+      const Two two = lane::load2_once(p);
+      return made([=](int i) { return two.w[i]; });
     } else {
       return made([=](int i) { return lane::load1_once(p + 4 * i); });
     }

@@ -99,25 +99,25 @@ struct Quantised {
   // together as they come where there are more rows, for want of registers.
   template <int N>
   class Coming {
-    static constexpr bool early = N > 1 && sizeof Fmt::fields / sizeof(Field) > (Fmt::sub_scales ? 3 : 2) &&
+    static constexpr bool early = N > 2 && sizeof Fmt::fields / sizeof(Field) > (Fmt::sub_scales ? 3 : 2) &&
                                   requires(const Tile& t) { Fmt::template codes<Words<N>>(t, 0, 0); };
     static constexpr int most = early ? 1 : 16 * N + groups * (4 * N + 8);
 
    public:
     RF_DEVICE void load(const Tile& t, int block) {
       if constexpr (early)
-        block_ = read<N>(t, block);
+        tile_ = t;
       else
         read<N, true>(t, block, words_);
     }
     RF_DEVICE Block<N> taken(int block) {
-      if constexpr (early) return block_;
+      if constexpr (early) return read<N>(tile_, block);
       return read<N, false>(Tile{}, block, words_);
     }
 
    private:
     std::uint32_t words_[most];
-    Block<N> block_;
+    Tile tile_;
   };
 
  private:
