@@ -40,8 +40,7 @@ class Few {
   static constexpr int strand_words = run * (block_words + block_floats);
   static_assert(strand_words >= 16 * most);
 
-  RF_DEVICE Few(const MatvecParams& p, std::uint32_t* lds)
-      : p_(p), walk_(p, 1), lds_(lds) {}
+  RF_DEVICE Few(const MatvecParams& p, std::uint32_t* lds) : p_(p), walk_(p, 1), lds_(lds) {}
 
   RF_DEVICE void start() {
     if (!without_unit && walk_.has(0)) next_.load(tile_at({0, 0, 0}), own_block());

@@ -95,23 +95,23 @@ struct Quantised {
     for (int g = 0; g < groups; ++g) scale(tile, block, g, b.scale[g], b.min[g]);
     return b;
   }
-  // A block on its way from memory: nothing waits for it before it is taken. Codes in two parts are put
-  // together as they come where there are more rows, for want of registers.
+  // A block on its way from memory: nothing waits for it before it is taken. Registers do not reach for codes
+  // in two parts of more than two rows: these set out when they are taken.
   template <int N>
   class Coming {
-    static constexpr bool early = N > 2 && sizeof Fmt::fields / sizeof(Field) > (Fmt::sub_scales ? 3 : 2) &&
-                                  requires(const Tile& t) { Fmt::template codes<Words<N>>(t, 0, 0); };
-    static constexpr int most = early ? 1 : 16 * N + groups * (4 * N + 8);
+    static constexpr bool late = N > 2 && sizeof Fmt::fields / sizeof(Field) > (Fmt::sub_scales ? 3 : 2) &&
+                                 requires(const Tile& t) { Fmt::template codes<Words<N>>(t, 0, 0); };
+    static constexpr int most = late ? 1 : 16 * N + groups * (4 * N + 8);
 
    public:
     RF_DEVICE void load(const Tile& t, int block) {
-      if constexpr (early)
+      if constexpr (late)
         tile_ = t;
       else
         read<N, true>(t, block, words_);
     }
     RF_DEVICE Block<N> taken(int block) {
-      if constexpr (early) return read<N>(tile_, block);
+      if constexpr (late) return read<N>(tile_, block);
       return read<N, false>(Tile{}, block, words_);
     }
 
