@@ -5,6 +5,7 @@
 #include "engine/engine.h"
 #include "golden.h"
 #include "golden_arch.h"
+#include "gpu/device.h"
 #include "simulated.h"
 
 namespace rf::test {
@@ -106,6 +107,25 @@ TEST(GpuFault, ADeviceThatFailsWhileLoadingIsLeft) {
     for (const char* part : {"gpu/gfxsim32", "ModuleLoadData", "InvalidImage", "no backend can run embed"})
       EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
   }
+}
+
+// What a plan says is what a device is asked for, and nothing more while it runs.
+TEST(GpuMemory, ThePlanIsExact) {
+  if (model_path().empty()) GTEST_SKIP() << "no golden models";
+  const GoldenModel model(std::filesystem::path(model_path()).parent_path().filename().string());
+  const Simulated simulated(32);
+  const std::size_t before = simulated.allocated();
+  const auto make = [&] {
+    Backends backends;
+    backends.push_back(simulated.device());
+    return backends;
+  };
+  Feeder feeder(model.program, make, 16);
+  // Three blocks, each moved up to begin on a unit.
+  const std::size_t planned = feeder.plan().memory().total() + 3 * gpu::Device::unit;
+  EXPECT_EQ(simulated.allocated() - before, planned);
+  feeder.feed_in_pieces(model.ids(0), 5);
+  EXPECT_EQ(simulated.allocated() - before, planned);
 }
 
 // With less memory than all layers need, some go to the CPU; the tokens are those of all on the CPU or
