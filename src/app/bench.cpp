@@ -14,13 +14,19 @@
 namespace rf {
 namespace {
 
+// Where steps run, and the bytes/s that it reads.
+struct Place {
+  std::string name;
+  double bandwidth = 0;
+};
+
 struct Report {
   BenchShape shape;
   std::vector<double> prefill, decode;  // tokens/s of each repetition, all streams together
   PhaseSteps prefill_steps, decode_steps;
   double decode_step_bytes = 0;  // weights and cache that one decode step reads
-  std::string device;            // that most steps run on
-  double bandwidth = 0;          // bytes/s that it reads
+  Place device;                  // that most steps run on
+  std::vector<Place> places;     // as the plan numbers them; empty names: unused
   double load_seconds = 0;
   std::uint64_t peak_memory = 0;  // bytes
   int threads = 0;
@@ -35,6 +41,18 @@ double median(std::vector<double> values) {
 
 double decode_bandwidth(const Report& report) {
   return median(report.decode) / report.shape.batch * report.decode_step_bytes;
+}
+
+std::vector<Place> places_of(const Plan& plan) {
+  std::vector<Place> places;
+  for (std::size_t i = 0; i < plan.program().steps.size(); ++i) {
+    const auto place = static_cast<std::size_t>(plan.place(static_cast<int>(i)));
+    if (place >= places.size()) places.resize(place + 1);
+    if (!places[place].name.empty()) continue;
+    Backend& backend = plan.backend(static_cast<int>(place));
+    places[place] = {backend.name(), backend.measure_bandwidth()};
+  }
+  return places;
 }
 
 Report measure(const BenchOptions& options) {
@@ -63,31 +81,34 @@ Report measure(const BenchOptions& options) {
                                  (static_cast<double>(report.decode_steps.total.calls) / program_steps);
   }
   report.peak_memory = peak_memory();  // before the measurement of bandwidth takes its own
-  report.device = engine->plan().main_backend().name();
-  report.bandwidth = engine->plan().main_backend().measure_bandwidth();
+  report.places = places_of(engine->plan());
+  report.device = *std::ranges::find(report.places, engine->plan().main_backend().name(), &Place::name);
   return report;
 }
 
-std::vector<std::vector<std::string>> step_rows(const PhaseSteps& phase, double bandwidth) {
+std::vector<std::vector<std::string>> step_rows(const PhaseSteps& phase, const std::vector<Place>& places) {
   std::vector<std::vector<std::string>> rows{
-      {"OP", "CALLS", "MS", "TIME %", "GB/s", "GFLOP/s", "OF BANDWIDTH %"}};
-  for (const auto& [op, stat] : phase.steps) {
+      {"OP", "PLACE", "CALLS", "MS", "TIME %", "GB/s", "GFLOP/s", "OF BANDWIDTH %"}};
+  for (const auto& [op, place, stat] : phase.steps) {
+    const Place& on = places[static_cast<std::size_t>(place)];
     const double seconds = std::max(static_cast<double>(stat.ns) * 1e-9, 1e-12);
-    rows.push_back({op_name(op), std::to_string(stat.calls), fmt::format("{:.2f}", seconds * 1e3),
+    rows.push_back({op_name(op), on.name, std::to_string(stat.calls), fmt::format("{:.2f}", seconds * 1e3),
                     fmt::format("{:.1f}", 100.0 * static_cast<double>(stat.ns) /
                                               static_cast<double>(std::max<std::int64_t>(phase.total.ns, 1))),
                     fmt::format("{:.2f}", stat.bytes / seconds * 1e-9),
                     fmt::format("{:.1f}", stat.flops / seconds * 1e-9),
-                    fmt::format("{:.1f}", 100 * stat.bytes / seconds / bandwidth)});
+                    fmt::format("{:.1f}", 100 * stat.bytes / seconds / on.bandwidth)});
   }
   return rows;
 }
 
-nlohmann::ordered_json step_json(const PhaseSteps& phase, double bandwidth) {
+nlohmann::ordered_json step_json(const PhaseSteps& phase, const std::vector<Place>& places) {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  for (const auto& [op, stat] : phase.steps) {
+  for (const auto& [op, place, stat] : phase.steps) {
+    const Place& on = places[static_cast<std::size_t>(place)];
     const double seconds = std::max(static_cast<double>(stat.ns) * 1e-9, 1e-12);
     list.push_back({{"op", op_name(op)},
+                    {"place", on.name},
                     {"calls", stat.calls},
                     {"ms", seconds * 1e3},
                     {"time_fraction", static_cast<double>(stat.ns) /
@@ -96,7 +117,7 @@ nlohmann::ordered_json step_json(const PhaseSteps& phase, double bandwidth) {
                     {"flops", stat.flops},
                     {"gb_per_second", stat.bytes / seconds * 1e-9},
                     {"gflop_per_second", stat.flops / seconds * 1e-9},
-                    {"bandwidth_fraction", stat.bytes / seconds / bandwidth}});
+                    {"bandwidth_fraction", stat.bytes / seconds / on.bandwidth}});
   }
   return list;
 }
@@ -116,15 +137,15 @@ void print_json(const BenchOptions& options, const Report& report) {
       {"decode_repetitions", report.decode},
       {"decode_bytes_per_step", report.decode_step_bytes},
       {"decode_gb_per_second", decode_bandwidth(report) * 1e-9},
-      {"device", report.device},
-      {"read_bandwidth_gb_per_second", report.bandwidth * 1e-9},
-      {"decode_bandwidth_fraction", decode_bandwidth(report) / report.bandwidth},
+      {"device", report.device.name},
+      {"read_bandwidth_gb_per_second", report.device.bandwidth * 1e-9},
+      {"decode_bandwidth_fraction", decode_bandwidth(report) / report.device.bandwidth},
       {"load_seconds", report.load_seconds},
       {"peak_memory_bytes", report.peak_memory},
   };
   if (options.steps) {
-    result["prefill_steps"] = step_json(report.prefill_steps, report.bandwidth);
-    result["decode_steps"] = step_json(report.decode_steps, report.bandwidth);
+    result["prefill_steps"] = step_json(report.prefill_steps, report.places);
+    result["decode_steps"] = step_json(report.decode_steps, report.places);
   }
   std::puts(result.dump(1).c_str());
 }
@@ -145,19 +166,19 @@ void print_tables(const BenchOptions& options, const Report& report) {
                      report.shape.batch, report.shape.batch == 1 ? "stream" : "streams"),
          fmt::format("{:.1f}", median(report.decode)), spread(report.decode),
          fmt::format("{:.2f}", decode_bandwidth(report) * 1e-9),
-         fmt::format("{:.0f}%", 100 * decode_bandwidth(report) / report.bandwidth)});
+         fmt::format("{:.0f}%", 100 * decode_bandwidth(report) / report.device.bandwidth)});
   std::fputs(table(rows).c_str(), stdout);
   std::puts(fmt::format("\nmedians of {}; {} threads, {} cache; loaded in {:.2f} s; peak memory {}; {} reads "
                         "{:.1f} GB/s",
                         options.repetitions, report.threads, options.load.kv, report.load_seconds,
-                        size_text(static_cast<double>(report.peak_memory)), report.device,
-                        report.bandwidth * 1e-9)
+                        size_text(static_cast<double>(report.peak_memory)), report.device.name,
+                        report.device.bandwidth * 1e-9)
                 .c_str());
   if (!options.steps) return;
   if (!report.prefill.empty())
-    std::printf("\nsteps of prefill\n%s", table(step_rows(report.prefill_steps, report.bandwidth)).c_str());
+    std::printf("\nsteps of prefill\n%s", table(step_rows(report.prefill_steps, report.places)).c_str());
   if (!report.decode.empty())
-    std::printf("\nsteps of decode\n%s", table(step_rows(report.decode_steps, report.bandwidth)).c_str());
+    std::printf("\nsteps of decode\n%s", table(step_rows(report.decode_steps, report.places)).c_str());
 }
 
 }  // namespace

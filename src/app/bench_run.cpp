@@ -97,7 +97,7 @@ double BenchRun::decode() {
 
 PhaseSteps BenchRun::steps_since(const std::vector<Stat>& before) const {
   const Program& program = engine_.plan().program();
-  std::map<Op, Stat> by_op;
+  std::map<std::pair<Op, int>, Stat> by_op_and_place;
   PhaseSteps phase;
   for (std::size_t i = 0; i < program.steps.size(); ++i) {
     Stat stat = engine_.plan().stats()[i];
@@ -105,10 +105,10 @@ PhaseSteps BenchRun::steps_since(const std::vector<Stat>& before) const {
     stat.ns -= before[i].ns;
     stat.bytes -= before[i].bytes;
     stat.flops -= before[i].flops;
-    add(by_op[program.steps[i].op], stat);
+    add(by_op_and_place[{program.steps[i].op, engine_.plan().place(static_cast<int>(i))}], stat);
     add(phase.total, stat);
   }
-  for (const auto& [op, stat] : by_op) phase.steps.push_back({op, stat});
+  for (const auto& [key, stat] : by_op_and_place) phase.steps.push_back({key.first, key.second, stat});
   std::sort(phase.steps.begin(), phase.steps.end(),
             [](const StepTime& a, const StepTime& b) { return a.stat.ns > b.stat.ns; });
   return phase;

@@ -12,9 +12,10 @@ struct BenchShape {
   int prompt = 512, decode = 128, depth = 0, batch = 1;
 };
 
-// Steps of one operation over all layers.
+// Steps of one operation on one place, over all layers.
 struct StepTime {
   Op op;
+  int place;  // of the plan's
   Stat stat;
 };
 struct PhaseSteps {

@@ -41,7 +41,7 @@ std::vector<GpuReport> test_gpus(std::string* why) {
       continue;
     }
     try {
-      report.difference = self_test(make_gpu({.library = "", .index = static_cast<int>(reports.size()) - 1}));
+      report.difference = self_test(make_gpu({.library = "", .index = gpu.index}));
       report.verdict = report.difference <= self_test_tolerance ? "passed" : "FAILED";
     } catch (const Error& error) {
       report.verdict = fmt::format("FAILED: {}", error.what());
@@ -53,7 +53,8 @@ std::vector<GpuReport> test_gpus(std::string* why) {
 nlohmann::ordered_json gpus_json(const std::vector<GpuReport>& reports) {
   nlohmann::ordered_json all = nlohmann::ordered_json::array();
   for (const GpuReport& r : reports)
-    all.push_back({{"name", r.gpu.name},
+    all.push_back({{"index", r.gpu.index},
+                   {"name", r.gpu.name},
                    {"arch", r.gpu.arch},
                    {"code_object", r.gpu.target},
                    {"driver", r.gpu.library},
@@ -66,6 +67,7 @@ nlohmann::ordered_json gpus_json(const std::vector<GpuReport>& reports) {
                    {"memory_free_bytes", r.gpu.free},
                    {"carve_out_bytes", r.gpu.carve_out},
                    {"gtt_bytes", r.gpu.gtt},
+                   {"peers", r.gpu.peers},
                    {"self_test", r.verdict},
                    {"self_test_difference", r.difference}});
   return all;
@@ -82,11 +84,12 @@ std::string gpus_text(const std::vector<GpuReport>& reports, const std::string& 
         "  kernels    {}\n"
         "  processors {}, waves of {}\n"
         "  memory     {}, {} free\n",
-        i > 0 ? "\n" : "", i, g.name, g.arch, g.integrated ? ", integrated" : "",
+        i > 0 ? "\n" : "", g.index, g.name, g.arch, g.integrated ? ", integrated" : "",
         g.target.empty() ? "none" : g.target, g.processors, g.wave, size(g.memory), size(g.free));
     if (g.gtt > 0)
       text += fmt::format("  kernel     carve-out {}, GTT {}, {} free\n", size(g.carve_out), size(g.gtt),
                           size(g.gtt_free));
+    if (!g.peers.empty()) text += fmt::format("  peers      GPU {}\n", fmt::join(g.peers, ", "));
     text += fmt::format("  driver     {} ({}){}\n  self-test  {}", g.library, g.driver_version,
                         g.bounces ? ", reads back in whole pages" : "", reports[i].verdict);
     if (reports[i].difference > 0)

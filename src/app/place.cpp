@@ -22,10 +22,10 @@ std::unique_ptr<Backend> wanted_gpu(const LoadOptions& options) {
   if (options.device == "gpu") return make_gpu({.library = "", .index = 0});
   std::string why;
   const std::vector<GpuDescription> found = find_gpus("", &why);
-  for (std::size_t i = 0; i < found.size(); ++i) {
+  for (const GpuDescription& each : found) {
     // An integrated GPU shares the CPU's memory and is taken when it is asked for.
-    if (found[i].target.empty() || found[i].integrated) continue;
-    return make_gpu({.library = "", .index = static_cast<int>(i)});
+    if (each.target.empty() || each.integrated) continue;
+    return make_gpu({.library = "", .index = each.index});
   }
   if (options.gpu_layers != "auto")
     fail("--gpu-layers {}: no GPU driver found{}{}", options.gpu_layers, why.empty() ? "" : ": ", why);

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/mapped_file.h"
 #include "gpu/capture.h"
 #include "gpu/device.h"
@@ -411,16 +412,30 @@ void Gpu::write_state(int slot, const std::byte* in) {
   device_->copy_in(layout_.state_slot(slot), in, state_bytes());
 }
 
+std::vector<int> peers_of(std::span<const FoundDevice> devices, int index) {
+  std::vector<int> peers;
+  const FoundDevice& one = devices[static_cast<std::size_t>(index)];
+  for (int i = 0; i < static_cast<int>(devices.size()); ++i) {
+    const FoundDevice& other = devices[static_cast<std::size_t>(i)];
+    if (i != index && other.driver == one.driver && one.driver->reaches(one.index, other.index))
+      peers.push_back(i);
+  }
+  return peers;
+}
+
 }  // namespace
 }  // namespace gpu
 
 std::vector<GpuDescription> find_gpus(const std::string& library, std::string* why) {
   std::vector<GpuDescription> all;
-  for (const gpu::FoundDevice& found : gpu::find_devices(library, why)) {
+  const std::vector<gpu::FoundDevice> devices = gpu::find_devices(library, why);
+  for (int i = 0; i < static_cast<int>(devices.size()); ++i) {
+    const gpu::FoundDevice& found = devices[static_cast<std::size_t>(i)];
     try {
       const gpu::Device device(found.driver, found.index);
       const gpu::DeviceInfo& info = device.info();
-      all.push_back({.name = info.name,
+      all.push_back({.index = i,
+                     .name = info.name,
                      .arch = info.arch,
                      .target = gpu::target_for(info.arch),
                      .library = info.library,
@@ -432,10 +447,12 @@ std::vector<GpuDescription> find_gpus(const std::string& library, std::string* w
                      .bounces = device.bounces(),
                      .memory = info.memory,
                      .free = info.free,
-                     .carve_out = info.carve_out,
-                     .gtt = info.gtt,
-                     .gtt_free = info.gtt_free});
+                     .carve_out = info.kernel.carve_out,
+                     .gtt = info.kernel.gtt,
+                     .gtt_free = info.kernel.gtt_free,
+                     .peers = gpu::peers_of(devices, i)});
     } catch (const DeviceError& error) {
+      spdlog::warn("gpu:{} is left out: {}", i, error.what());
       if (why != nullptr) *why += (why->empty() ? "" : "; ") + std::string(error.what());
     }
   }

@@ -24,21 +24,6 @@ std::size_t number_in(const std::filesystem::path& file) {
   return number;
 }
 
-// What the amdgpu kernel driver counts: the carve-out is memory set aside for the device, the GTT is main
-// memory that it may use, which an APU's hipMalloc does not count.
-void add_kernel_memory(DeviceInfo& info) {
-  std::error_code error;
-  for (const auto& card : std::filesystem::directory_iterator("/sys/class/drm", error)) {
-    const std::filesystem::path device = card.path() / "device";
-    const std::filesystem::path target = std::filesystem::canonical(device, error);
-    if (error || info.pci_id.empty() || target.filename() != info.pci_id) continue;
-    info.carve_out = number_in(device / "mem_info_vram_total");
-    info.gtt = number_in(device / "mem_info_gtt_total");
-    info.gtt_free = info.gtt - std::min(info.gtt, number_in(device / "mem_info_gtt_used"));
-    return;
-  }
-}
-
 std::int64_t watchdog_ns() {
   const char* seconds = std::getenv("ROCMFORGE_GPU_TIMEOUT");
   const double given = seconds != nullptr ? std::strtod(seconds, nullptr) : 0;
@@ -46,6 +31,30 @@ std::int64_t watchdog_ns() {
 }
 
 }  // namespace
+
+KernelMemory KernelMemory::of(const std::string& pci_id, const std::filesystem::path& cards) {
+  KernelMemory memory;
+  std::error_code error;
+  for (const auto& card : std::filesystem::directory_iterator(cards, error)) {
+    const std::filesystem::path device = card.path() / "device";
+    const std::filesystem::path target = std::filesystem::canonical(device, error);
+    if (error || pci_id.empty() || target.filename() != pci_id) continue;
+    const auto free_of = [&](const char* used, std::size_t total) {
+      return total - std::min(total, number_in(device / used));
+    };
+    memory.carve_out = number_in(device / "mem_info_vram_total");
+    memory.carve_out_free = free_of("mem_info_vram_used", memory.carve_out);
+    memory.gtt = number_in(device / "mem_info_gtt_total");
+    memory.gtt_free = free_of("mem_info_gtt_used", memory.gtt);
+    break;
+  }
+  return memory;
+}
+
+std::size_t KernelMemory::bounded(std::size_t free, bool integrated) const {
+  if (carve_out == 0) return free;
+  return std::min(free, carve_out_free + (integrated ? gtt_free : 0));
+}
 
 std::vector<FoundDevice> find_devices(const std::string& library, std::string* why) {
   std::vector<FoundDevice> found;
@@ -68,7 +77,7 @@ DeviceInfo describe(Driver& driver, int index) {
   info.lds = static_cast<std::size_t>(std::max(driver.attribute(Attribute::lds, index), 32 << 10));
   info.integrated = driver.attribute(Attribute::integrated, index) != 0;
   driver.check(driver.calls().mem_get_info(&info.free, &info.memory), "MemGetInfo");
-  if (driver.platform() == Driver::Platform::hip) add_kernel_memory(info);
+  if (driver.platform() == Driver::Platform::hip) info.kernel = KernelMemory::of(info.pci_id);
   return info;
 }
 
@@ -148,14 +157,18 @@ std::size_t Device::free_memory() {
   std::size_t free = 0, total = 0;
   use();
   check(driver_->calls().mem_get_info(&free, &total), "MemGetInfo");
-  return free;
+  if (driver_->platform() != Driver::Platform::hip) return free;
+  return KernelMemory::of(info_.pci_id).bounded(free, info_.integrated);
 }
 
 void Device::copy_in(Address to, const void* from, std::size_t bytes) {
   const auto* source = static_cast<const std::byte*>(from);
   for (int i = 0; bytes > 0; i ^= 1) {
     const std::size_t piece = std::min(bytes, staging_bytes);
-    if (driver_->is_not_ready(driver_->calls().event_query(staged_[i]))) wait();
+    if (const int code = driver_->calls().event_query(staged_[i]); driver_->is_not_ready(code))
+      wait();
+    else
+      check(code, "EventQuery");
     std::memcpy(staging_[i].data(), source, piece);
     copy_in_later(to, staging_[i], piece);
     check(driver_->calls().event_record(staged_[i], stream_), "EventRecord");

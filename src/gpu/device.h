@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
@@ -13,6 +14,19 @@
 
 namespace rf::gpu {
 
+// Memory as the amdgpu kernel driver counts it, bytes; 0 where it does not. The carve-out is a card's own
+// memory, or what is set aside of main memory for an APU; the GTT is main memory that the device may use.
+struct KernelMemory {
+  std::size_t carve_out = 0, carve_out_free = 0, gtt = 0, gtt_free = 0;
+
+  // Of the device in the slot `pci_id`, from the files that the kernel keeps under `cards`.
+  static KernelMemory of(const std::string& pci_id, const std::filesystem::path& cards = "/sys/class/drm");
+
+  // How much of the `free` bytes that the driver promises there are. Of a card what goes beyond its own
+  // memory ends up in the GTT, silently, and is read over the bus; an APU may have both.
+  std::size_t bounded(std::size_t free, bool integrated) const;
+};
+
 struct DeviceInfo {
   std::string name, arch, pci_id, library;
   int version = 0;     // of the driver, as it counts them
@@ -21,8 +35,7 @@ struct DeviceInfo {
   std::size_t lds = 0;  // of a block, bytes
   bool integrated = false;
   std::size_t memory = 0, free = 0;  // as the driver says
-  std::size_t carve_out = 0, gtt = 0,
-              gtt_free = 0;  // of an AMD device, as the kernel says; 0 where it does not
+  KernelMemory kernel;               // of an AMD device
 };
 
 class Device;

@@ -233,6 +233,13 @@ std::string Driver::pci_id(int device) const {
   return id;
 }
 
+bool Driver::reaches(int device, int other) const {
+  auto* ask = as<int(int*, int, int)>(
+      find(platform_ == Platform::hip ? "hipDeviceCanAccessPeer" : "cuDeviceCanAccessPeer"));
+  int can = 0;
+  return ask != nullptr && ask(&can, device, other) == 0 && can != 0;
+}
+
 void Driver::use(int device) {
   if (platform_ == Platform::hip) {
     check(as<int(int)>(find("hipSetDevice"))(device), "hipSetDevice");

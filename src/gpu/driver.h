@@ -46,6 +46,8 @@ class Driver {
   // "gfx1100", "sm_90": without features after a colon; "" when the driver does not say.
   std::string arch(int device) const;
   std::string pci_id(int device) const;  // "0000:03:00.0", or ""
+  // Whether `device` reads and writes the memory of another one by itself, without the host between.
+  bool reaches(int device, int other) const;
 
   // Makes `device` the calling thread's.
   void use(int device);

@@ -9,15 +9,17 @@
 namespace rf {
 
 struct GpuDescription {
+  int index = 0;  // N of --device gpu:N
   std::string name, arch, target, library, pci_id;
   int driver_version = 0, processors = 0, wave = 0;
   bool integrated = false, bounces = false;
   std::size_t memory = 0, free = 0;                  // bytes, as the driver says
   std::size_t carve_out = 0, gtt = 0, gtt_free = 0;  // as the kernel says; 0 where it does not
+  std::vector<int> peers;  // GPUs whose memory it reaches without the host, by their index
 };
 
-// Every GPU that a driver finds, in the order of --device gpu:N. `library`: the driver to ask ("": the usual
-// ones). *why says what was wrong where there is none.
+// Every GPU that a driver finds and that answers; the log names those that do not. `library`: the driver to
+// ask ("": the usual ones). *why says what was wrong where there is none.
 std::vector<GpuDescription> find_gpus(const std::string& library, std::string* why);
 
 struct GpuOptions {

@@ -41,8 +41,12 @@ Plan::Plan(const Program& program, std::vector<std::unique_ptr<Backend>> backend
       limits_(limits),
       placement_(program, backends_, prefer),
       stats_(program.steps.size()) {
-  load(progress);
-  cut();
+  try {
+    load(progress);
+    cut();
+  } catch (const DeviceError& error) {
+    recover(error);
+  }
 }
 
 Plan::~Plan() = default;
@@ -72,6 +76,7 @@ void Plan::load(const Progress& progress) {
     Share share{&progress, 0, memory_.weights};
     for (int each = 0; each < place; ++each) share.before += placement_.need(each, limits_).weights;
     const std::vector<int> steps = placement_.steps_on(place);
+    busy_ = place;
     try {
       if (!steps.empty()) at(place).load(program_, steps, limits_, Share::report, &share);
       ++place;
@@ -85,7 +90,11 @@ void Plan::load(const Progress& progress) {
 
 void Plan::recover(const DeviceError& error) {
   const std::string name = at(busy_).name();
-  placement_.drop(busy_);
+  try {
+    placement_.drop(busy_);
+  } catch (const Error& nobody) {
+    fail("{} is given up ({}): {}", name, error.what(), nobody.what());
+  }
   load({});
   cut();
   spdlog::error("{} is given up ({}); going on without it", name, error.what());
@@ -119,6 +128,7 @@ void Plan::cut() {
       current[out].assign(backends_.size(), false);
       current[out][here] = true;
     }
+    busy_ = part.place;
     part.run = at(part.place).prepare(first, last);
     parts_.push_back(std::move(part));
   }

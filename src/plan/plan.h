@@ -16,8 +16,9 @@ class Plan {
  public:
   // Places every step on the first of `backends` that can run it (a `prefer` gives a step's index of choice,
   // or -1), then loads the weights. Slots that one backend writes and another reads are copied once per
-  // border. Layers that a backend's memory has no room for go to the next one, and the log says so. Throws
-  // Error when no backend can run a step, naming the step, its tensors and the reasons.
+  // border. Layers that a backend's memory has no room for go to the next one, and so do all of a device that
+  // fails meanwhile; the log says so. Throws Error when no backend can run a step, naming the step, its
+  // tensors and the reasons.
   Plan(const Program& program, std::vector<std::unique_ptr<Backend>> backends, const RunLimits& limits,
        const std::function<int(const Step&)>& prefer = {},
        const std::function<void(std::size_t done, std::size_t total)>& progress = {});
@@ -38,7 +39,7 @@ class Plan {
   const RunLimits& limits() const { return limits_; }
   MemoryNeed memory() const { return memory_; }
   int place(int step) const { return placement_.at(step); }
-  const Backend& backend(int place) const { return *backends_[static_cast<std::size_t>(place)]; }
+  Backend& backend(int place) const { return *backends_[static_cast<std::size_t>(place)]; }
   // The backend that most steps run on.
   Backend& main_backend();
 

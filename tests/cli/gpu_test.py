@@ -40,6 +40,35 @@ class Gpu(CliTest):
         self.assertIn("memory on gpu/gfxsim32", plan)
         self.assertIn("memory on cpu/", plan)
 
+    def test_several_devices_know_each_other(self):
+        two = {"ROCMFORGE_GPU_LIBRARY": SIM, "ROCMFORGE_SIM_DEVICES": "2"}
+        found = self.json("devices", "--json", "-t", 1, **two)["gpus"]
+        self.assertEqual([(g["index"], g["peers"], g["self_test"]) for g in found], [(0, [1], "passed"), (1, [0], "passed")])
+        self.assertIn("peers      GPU 1", self.output("devices", **two))
+        self.assertEqual(self.generate("--device", "gpu:1", **two), self.generate("--device", "cpu"))
+
+    def test_a_device_that_cannot_be_trusted_is_left_out(self):
+        broken = {"ROCMFORGE_GPU_LIBRARY": SIM, "ROCMFORGE_SIM_FAULT": "garble"}
+        self.assertEqual(self.json("devices", "--json", "-t", 1, **broken)["gpus"], [])
+        self.assertIn("copies to the host bring wrong bytes", self.output("devices", **broken))
+        self.assertEqual(self.generate(**broken), self.generate("--device", "cpu"))
+        line = self.failure("generate", "-m", golden("arch/llama/model.gguf"), "-p", "a", "--device", "gpu", **broken)
+        self.assertIn("copies to the host bring wrong bytes", line)
+        self.assertIn("reads back in whole pages", self.output("devices", **{**broken, "ROCMFORGE_SIM_FAULT": "copy"}))
+
+    def test_steps_are_timed_where_they_run(self):
+        result = self.json("bench", "-m", golden("arch/llama/model.gguf"), "-p", 8, "-n", 3, "-r", 1, "--steps", "--json",
+                           "--device", "sim", "--place", "blk.0.ffn*=cpu")
+        self.assertEqual(result["device"], "gpu/gfxsim32")
+        for phase in ("prefill_steps", "decode_steps"):
+            places = {}
+            for step in result[phase]:
+                places.setdefault(step["op"], set()).add(step["place"].split("/")[0])
+                self.assertGreater(step["gb_per_second"], 0)
+                self.assertGreater(step["bandwidth_fraction"], 0)
+            self.assertEqual(places, {"embed": {"gpu"}, "qkv": {"gpu"}, "attend": {"gpu"}, "matmul": {"cpu", "gpu"},
+                                      "gate_up": {"cpu", "gpu"}, "logits": {"gpu"}})
+
     def test_without_a_gpu(self):
         self.assertEqual(self.json("devices", "--json", "-t", 1, ROCMFORGE_GPU_LIBRARY=NOWHERE)["gpus"], [])
         self.assertIn("no GPU driver found", self.output("devices", ROCMFORGE_GPU_LIBRARY=NOWHERE))

@@ -24,8 +24,14 @@ void set(Faults& faults, const char* words) {
       faults.lost_launch = number;
     else if (name == "oom")
       faults.memory = number;
+    else if (name == "promise")
+      faults.promised = number;
     else if (name == "copy")
-      faults.copies = true;
+      faults.odd_copies = true;
+    else if (name == "garble")
+      faults.all_copies = true;
+    else if (name == "image")
+      faults.images = true;
     else if (name != "none")
       std::fprintf(stderr, "simulated device: unknown fault '%s'\n", word.c_str());
   }

@@ -4,7 +4,10 @@
 //   hang:N     the N-th launch never ends
 //   lost:N     from the N-th launch on, every call fails
 //   oom:BYTES  allocations fail once more than BYTES are taken
+//   promise:B  the device says that it has B bytes, however many oom leaves it
 //   copy       copies to the host that do not begin on 4 KiB, or are no multiple of it, bring wrong bytes
+//   garble     all copies to the host bring wrong bytes
+//   image      code objects are refused
 //   none       no faults, and a lost or hung device is back
 #pragma once
 #include <cstddef>
@@ -14,8 +17,8 @@ namespace rf::gpu::sim {
 
 struct Faults {
   std::uint64_t fail_launch = 0, hang_launch = 0, lost_launch = 0;  // 0: never
-  std::size_t memory = std::size_t{8} << 30;                        // of the device
-  bool copies = false;
+  std::size_t memory = std::size_t{8} << 30, promised = 0;          // of the device; 0: what there is
+  bool odd_copies = false, all_copies = false, images = false;
   std::uint64_t launches = 0;
   bool hung = false, lost = false;
 };

@@ -123,6 +123,10 @@ RF_ENTRY(hipDeviceGetPCIBusId, char* name, int length, int device) {
   std::snprintf(name, static_cast<std::size_t>(length), "ffff:%02x:00.0", device);
   return success;
 }
+RF_ENTRY(hipDeviceCanAccessPeer, int* can, int device, int other) {
+  *can = device != other;
+  return success;
+}
 // Writes the arch's name somewhere into the properties, as every version of the real struct has it somewhere.
 RF_ENTRY(hipGetDevicePropertiesR0600, void* properties, int) {
   std::snprintf(static_cast<char*>(properties) + 1160, 256, "gfxsim%d:sramecc-:xnack-", RF_SIM_WAVE);
@@ -149,7 +153,7 @@ RF_ENTRY(hipDeviceGetAttribute, int* value, int attribute, int) {
 }
 RF_ENTRY(hipMemGetInfo, std::size_t* free, std::size_t* total) {
   RF_ALIVE;
-  *total = faults().memory;
+  *total = faults().promised != 0 ? faults().promised : faults().memory;
   *free = *total > allocated ? *total - allocated : 0;
   return success;
 }
@@ -219,7 +223,9 @@ RF_ENTRY(hipMemcpyDtoHAsync, void* to, std::uintptr_t from, std::size_t bytes, S
   stream->add([=] {
     std::memcpy(to, reinterpret_cast<const void*>(from), bytes);
     const bool even = from % 4096 == 0 && bytes % 4096 == 0;
-    if (faults().copies && !even && bytes > 0) static_cast<std::uint8_t*>(to)[bytes - 1] ^= 0xff;
+    auto* copied = static_cast<std::uint8_t*>(to);
+    if (faults().odd_copies && !even && bytes > 0) copied[bytes - 1] ^= 0xff;
+    if (faults().all_copies && bytes > 0) copied[0] ^= 0xff;
   });
   return success;
 }
@@ -237,7 +243,7 @@ RF_ENTRY(hipMemsetD8Async, std::uintptr_t to, unsigned char value, std::size_t b
 // The image is a line of text: kernels are in this library.
 RF_ENTRY(hipModuleLoadData, void** module, const void* image) {
   RF_ALIVE;
-  if (std::strncmp(static_cast<const char*>(image), "rocmforge simulated device", 26) != 0)
+  if (faults().images || std::strncmp(static_cast<const char*>(image), "rocmforge simulated device", 26) != 0)
     return invalid_image;
   static int loaded;
   *module = &loaded;

@@ -2,8 +2,11 @@
 #include "gpu/device.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <array>
+#include <filesystem>
+#include <fstream>
 
 #include "simulated.h"
 
@@ -60,6 +63,52 @@ TEST(GpuDevice, BytesComeBackFromAnywhere) {
             << fault << " " << offset << " " << count;
       }
   }
+}
+
+// A device that no way of reading brings right bytes from is refused, and others are numbered as before.
+TEST(GpuDevice, ThatReadsBackWronglyIsRefused) {
+  const Simulated simulated(32);
+  simulated.fault("garble");
+  EXPECT_THROW(simulated.device(), DeviceError);
+  std::string why;
+  EXPECT_TRUE(find_gpus(simulated.library(), &why).empty());
+  EXPECT_NE(why.find("wrong bytes"), std::string::npos) << why;
+}
+
+// Files as the amdgpu kernel driver keeps them, of an APU and of a card.
+TEST(GpuDevice, KernelFilesTellItsMemory) {
+  namespace fs = std::filesystem;
+  const fs::path root = fs::temp_directory_path() / fmt::format("rf_drm_{}", ::getpid());
+  const auto make = [&](const char* card, const char* pci_id, std::array<std::size_t, 4> numbers) {
+    const fs::path device = root / "devices" / pci_id;
+    fs::create_directories(device);
+    fs::create_directories(root / "drm" / card);
+    fs::create_directory_symlink(device, root / "drm" / card / "device");
+    const char* files[] = {"vram_total", "vram_used", "gtt_total", "gtt_used"};
+    for (std::size_t i = 0; i < 4; ++i)
+      std::ofstream(device / (std::string("mem_info_") + files[i])) << numbers[i] << "\n";
+  };
+  make("card0", "0000:c5:00.0", {512, 112, 16000, 1000});
+  make("card1", "0000:03:00.0", {24000, 4000, 32000, 10});
+  fs::create_directories(root / "drm" / "card1-HDMI-A-1");  // a connector, which is no device
+  std::ofstream(root / "drm" / "version") << "drm 1.1.0\n";
+
+  const auto apu = gpu::KernelMemory::of("0000:c5:00.0", root / "drm");
+  EXPECT_EQ(apu.carve_out, 512u);
+  EXPECT_EQ(apu.carve_out_free, 400u);
+  EXPECT_EQ(apu.gtt, 16000u);
+  EXPECT_EQ(apu.gtt_free, 15000u);
+  EXPECT_EQ(apu.bounded(400, true), 400u);      // a driver that hands out the carve-out alone
+  EXPECT_EQ(apu.bounded(99999, true), 15400u);  // one that hands out both
+  const auto card = gpu::KernelMemory::of("0000:03:00.0", root / "drm");
+  EXPECT_EQ(card.bounded(24000, false), 20000u);  // what others hold, and never the GTT
+  EXPECT_EQ(card.bounded(100, false), 100u);
+  const auto none = gpu::KernelMemory::of("0000:04:00.0", root / "drm");
+  EXPECT_EQ(none.carve_out, 0u);
+  EXPECT_EQ(none.bounded(777, false), 777u);
+  EXPECT_EQ(gpu::KernelMemory::of("", root / "drm").gtt, 0u);
+  EXPECT_EQ(gpu::KernelMemory::of("0000:03:00.0", root / "nowhere").gtt, 0u);
+  fs::remove_all(root);
 }
 
 TEST(GpuDevice, MemoryIsGivenBackAndItsEndIsAnError) {

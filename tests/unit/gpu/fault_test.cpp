@@ -5,6 +5,7 @@
 #include "engine/engine.h"
 #include "golden.h"
 #include "golden_arch.h"
+#include "gpu/device.h"
 #include "simulated.h"
 
 namespace rf::test {
@@ -84,6 +85,49 @@ INSTANTIATE_TEST_SUITE_P(Faults, GpuFault,
                            return name;
                          });
 
+// A driver that refuses the kernels, or an older one that cannot read them, costs no more than the device.
+TEST(GpuFault, ADeviceThatFailsWhileLoadingIsLeft) {
+  if (model_path().empty()) GTEST_SKIP() << "no golden models";
+  const Simulated simulated(32);
+  const auto expected = tokens(device_and_cpu(simulated), 2);
+  EXPECT_GT(simulated.launches(), 0u);
+  Backends backends = device_and_cpu(simulated);
+  simulated.fault("image");
+  EXPECT_EQ(tokens(std::move(backends), 2), expected);
+  EXPECT_EQ(simulated.launches(), 0u);
+  // Alone it is an error that tells all.
+  simulated.fault("none");
+  backends.clear();
+  backends.push_back(simulated.device());
+  simulated.fault("image");
+  try {
+    tokens(std::move(backends), 1);
+    FAIL() << "ran without kernels";
+  } catch (const Error& error) {
+    for (const char* part : {"gpu/gfxsim32", "ModuleLoadData", "InvalidImage", "no backend can run embed"})
+      EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+  }
+}
+
+// What a plan says is what a device is asked for, and nothing more while it runs.
+TEST(GpuMemory, ThePlanIsExact) {
+  if (model_path().empty()) GTEST_SKIP() << "no golden models";
+  const GoldenModel model(std::filesystem::path(model_path()).parent_path().filename().string());
+  const Simulated simulated(32);
+  const std::size_t before = simulated.allocated();
+  const auto make = [&] {
+    Backends backends;
+    backends.push_back(simulated.device());
+    return backends;
+  };
+  Feeder feeder(model.program, make, 16);
+  // Three blocks, each moved up to begin on a unit.
+  const std::size_t planned = feeder.plan().memory().total() + 3 * gpu::Device::unit;
+  EXPECT_EQ(simulated.allocated() - before, planned);
+  feeder.feed_in_pieces(model.ids(0), 5);
+  EXPECT_EQ(simulated.allocated() - before, planned);
+}
+
 // With less memory than all layers need, some go to the CPU; the tokens are those of all on the CPU or
 // device.
 TEST(GpuMemory, LayersThatDoNotFitRunElsewhere) {
@@ -96,6 +140,26 @@ TEST(GpuMemory, LayersThatDoNotFitRunElsewhere) {
     EXPECT_EQ(tokens(device_and_cpu(simulated), 2), expected) << megabytes;
     EXPECT_EQ(simulated.allocated(), before);
   }
+}
+
+// The same where the driver promises more than there is, as drivers do: allocations fail one after another.
+TEST(GpuMemory, LayersThatWerePromisedRoomInVainRunElsewhere) {
+  if (model_path().empty()) GTEST_SKIP() << "no golden models";
+  const Simulated simulated(32);
+  const auto expected = tokens(device_and_cpu(simulated), 2);
+  const std::uint64_t all = simulated.launches();
+  std::uint64_t fewest = all, most = 0;
+  for (const std::size_t kilobytes : {1u, 200u, 400u, 600u, 800u, 1200u}) {
+    Backends backends = device_and_cpu(simulated);
+    const std::size_t before = simulated.allocated();
+    simulated.fault(fmt::format("oom:{},promise:{}", before + (kilobytes << 10), std::size_t{8} << 30));
+    EXPECT_EQ(tokens(std::move(backends), 2), expected) << kilobytes;
+    fewest = std::min(fewest, simulated.launches());
+    if (simulated.launches() < all) most = std::max(most, simulated.launches());
+    simulated.fault("none");
+  }
+  EXPECT_EQ(fewest, 0u);
+  EXPECT_GT(most, 0u) << "all or nothing ran on the device";
 }
 
 // One layer on each place in turn: copies at every border.

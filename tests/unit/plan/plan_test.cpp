@@ -1,14 +1,25 @@
 // A program split over backends computes what one backend computes, and says where it runs and what it cost.
+#include <spdlog/sinks/ostream_sink.h>
+
+#include <array>
+#include <sstream>
+
 #include "base/error.h"
+#include "base/log.h"
 #include "golden_arch.h"
 
 namespace rf {
 namespace {
 
+struct Copies {
+  int in = 0, out = 0;
+};
+
 // A reference backend that cannot run some ops and keeps its slots out of reach, as a GPU does.
 class Remote : public Backend {
  public:
-  explicit Remote(std::vector<Op> refused) : refused_(std::move(refused)) {}
+  explicit Remote(std::vector<Op> refused, Copies* copies = nullptr)
+      : refused_(std::move(refused)), copies_(copies) {}
   std::string name() const override { return "remote"; }
   bool can(const Program&, const Step& step, std::string* why) const override {
     if (std::ranges::find(refused_, step.op) == refused_.end()) return true;
@@ -28,8 +39,14 @@ class Remote : public Backend {
   }
   std::unique_ptr<Run> prepare(int first, int last) override { return inner_->prepare(first, last); }
   void run(Run& run, const Batch& batch, std::span<Stat> stats) override { inner_->run(run, batch, stats); }
-  void read(SlotId slot, int rows, float* out) override { inner_->read(slot, rows, out); }
-  void write(SlotId slot, int rows, const float* in) override { inner_->write(slot, rows, in); }
+  void read(SlotId slot, int rows, float* out) override {
+    if (copies_ != nullptr) ++copies_->out;
+    inner_->read(slot, rows, out);
+  }
+  void write(SlotId slot, int rows, const float* in) override {
+    if (copies_ != nullptr) ++copies_->in;
+    inner_->write(slot, rows, in);
+  }
   const float* host(SlotId) const override { return nullptr; }
   std::size_t page_bytes() const override { return inner_->page_bytes(); }
   void read_page(int page, std::byte* out) override { inner_->read_page(page, out); }
@@ -37,6 +54,7 @@ class Remote : public Backend {
 
  private:
   std::vector<Op> refused_;
+  Copies* copies_;
   std::unique_ptr<Backend> inner_ = make_reference();
 };
 
@@ -91,6 +109,50 @@ TEST(Plan, FallsBackToABackendThatCan) {
   }
   EXPECT_LE(test::max_difference(feeder.feed_in_pieces(model().ids(0), 64), model().expected(0)),
             model().facts["tolerance"]["exact_max_abs"].get<float>());
+}
+
+// Each kind of step that a device cannot do is told of once, by name and reason.
+TEST(Plan, TellsOnceWhatADeviceCannotDo) {
+  std::ostringstream lines;
+  const auto before = spdlog::default_logger();
+  spdlog::set_default_logger(
+      std::make_shared<spdlog::logger>("lines", std::make_shared<spdlog::sinks::ostream_sink_mt>(lines)));
+  {
+    const Plan plan(model().program, two({Op::attend, Op::embed}), {});
+  }
+  spdlog::set_default_logger(before);
+  const std::string text = lines.str();
+  for (const char* op : {"attend", "embed"}) {
+    const std::string line =
+        fmt::format("{0} steps run on reference instead of remote (remote: has no kernel for {0})", op);
+    const std::size_t at = text.find(line);
+    EXPECT_NE(at, std::string::npos) << text;
+    EXPECT_EQ(text.find(line, at + 1), std::string::npos) << text;
+  }
+}
+
+// What several steps of a run read crosses the border once.
+TEST(Plan, CopiesOncePerBorder) {
+  Copies copies;
+  // Attention on the other place: what it reads goes over, and its result back, in each layer.
+  test::Backends backends;
+  backends.push_back(std::make_unique<Remote>(std::vector<Op>{}, &copies));
+  backends.push_back(make_reference());
+  const test::GoldenModel& golden = model();
+  RunLimits limits{
+      .batch = {.rows = 8, .wanted = 1, .sequences = 1, .pages = 4}, .page_tokens = 4, .cache_pages = 4};
+  Plan plan(golden.program, std::move(backends), limits,
+            [](const Step& step) { return step.op == Op::attend ? 1 : 0; });
+  Batch batch(limits.batch);
+  const std::array<std::int32_t, 2> pages{0, 1};
+  batch.add_sequence(pages);
+  for (int i = 0; i < 5; ++i) batch.add_row(i + 3, i, i == 4);
+  plan.run(batch);
+  const auto layers = static_cast<int>(
+      std::ranges::count_if(golden.program.steps, [](const Step& step) { return step.op == Op::attend; }));
+  ASSERT_GT(layers, 1);
+  EXPECT_EQ(copies.out, layers);
+  EXPECT_EQ(copies.in, layers);
 }
 
 TEST(Plan, NamesTheStepNobodyCanRun) {
