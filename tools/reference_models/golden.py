@@ -35,7 +35,7 @@ def make(root, name, architecture, keys, tensors, compute, reference, pooling=No
          avoid=-1):
     """Writes root/name.
 
-    keys: those under the architecture's prefix, and whole ones, which begin with a dot; tensors: name -> array; compute(ids) -> float64 [n, vocabulary] logits
+    keys: those under the architecture's prefix; tensors: name -> array; compute(ids) -> float64 [n, vocabulary] logits
     or, with `pooling`, hidden states [n, hidden]; reference: what computes them, in words; scores(ids): what a classifier
     makes of the text; avoid: a token that texts do not have.
     """
@@ -44,7 +44,7 @@ def make(root, name, architecture, keys, tensors, compute, reference, pooling=No
     generator = random(name + " tokens")
     head = {"general.architecture": architecture, "general.name": f"golden-{name}", "general.file_type": 0,
             "tokenizer.ggml.model": "no_vocab"}
-    gguf.write(folder / "model.gguf", head | {key[1:] if key[0] == "." else f"{architecture}.{key}": value for key, value in keys.items()}, tensors)
+    gguf.write(folder / "model.gguf", head | {f"{architecture}.{key}": value for key, value in keys.items()}, tensors)
 
     allowed = [t for t in range(VOCABULARY) if t != avoid]
     texts = [[int(t) for t in generator.choice(allowed, n)] for n in SEQUENCES]
