@@ -63,6 +63,7 @@ inline constexpr int max_queries = 64;       // rows * heads of a HeadTile
 struct Epilogue {
   const float* bias = nullptr;  // [count], or null
   Activation activation = Activation::identity;
+  Xielu xielu{};
   float clamp = 0, scale = 1, softcap = 0;
   const float* mul = nullptr;  // with out's stride, or null; so is add
   const float* add = nullptr;

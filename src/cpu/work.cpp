@@ -256,7 +256,8 @@ void Work::store_tile(const Step& step, int linear, int tile, int rows, const Me
     return whole != nullptr ? whole + first : nullptr;
   };
   const int count = static_cast<int>(std::min<std::int64_t>(16, rows_of(linear) - first));
-  Epilogue epilogue{.bias = bias(linear), .activation = step.activation, .clamp = step.clamp};
+  Epilogue epilogue{
+      .bias = bias(linear), .activation = step.activation, .xielu = step.xielu, .clamp = step.clamp};
   // Rows that need another look as a whole wait for it.
   if (step.op == Op::route || step.post.kind != Norm::Kind::off)
     return kernels->store(member.tiles[0], rows, count, epilogue, temporary_ + first, rows_of(0));

@@ -46,6 +46,7 @@ ActivationKind kind_of(Activation activation) {
     case Activation::swiglu_clamped:
       return ActivationKind::swiglu_clamped;
     case Activation::identity:
+    case Activation::xielu:
       break;
   }
   return ActivationKind::identity;

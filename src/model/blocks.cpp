@@ -8,6 +8,7 @@ SlotId attention_block(Builder& b, SlotId x, const Layer& w, const Attention& at
   return b.matmul(b.attend(qkv, w, attention), w, "attn_output",
                   {.add = x,
                    .out = out,
+                   .norm = options.attention_sub_norm,
                    .post = options.attention_post,
                    .post_last = options.post_last,
                    .scale = options.residual_scale});
@@ -15,9 +16,11 @@ SlotId attention_block(Builder& b, SlotId x, const Layer& w, const Attention& at
 
 SlotId feed_forward(Builder& b, SlotId x, const Layer& w, const LayerOptions& options, SlotId add) {
   const SlotId out = b.slot("residual", b.spec().hidden);
-  const Builder::GateUpOptions up{.norm = options.ffn_norm, .activation = options.activation};
+  const Builder::GateUpOptions up{
+      .norm = options.ffn_norm, .activation = options.activation, .xielu = options.xielu};
   const Builder::MatmulOptions down{.add = add,
                                     .out = out,
+                                    .norm = options.ffn_sub_norm,
                                     .post = options.ffn_post,
                                     .post_last = options.post_last,
                                     .scale = options.residual_scale};
@@ -28,6 +31,8 @@ SlotId feed_forward(Builder& b, SlotId x, const Layer& w, const LayerOptions& op
   shared_up.suffix = "_shexp";
   Builder::MatmulOptions shared_down = down;
   shared_down.out = b.slot("shared", b.spec().hidden);
+  const bool normed_together = !options.ffn_post.empty();
+  if (normed_together) shared_down.add = none, shared_down.post = "";
   SlotId sum;
   if (b.has(w["ffn_gate_inp_shexp"]))  // one expert that every row uses, to the degree that its gate says
     sum = b.experts(x, w, {.experts = 1, .used = 1, .gating = Routing::Gating::sigmoid}, shared_up,
@@ -36,7 +41,12 @@ SlotId feed_forward(Builder& b, SlotId x, const Layer& w, const LayerOptions& op
     sum = b.matmul(b.gate_up(x, w, shared_up), w, "ffn_down_shexp", shared_down);
   Builder::MatmulOptions last = down;
   last.add = sum;
-  return b.experts(x, w, options.routing, up, last);
+  if (!normed_together) return b.experts(x, w, options.routing, up, last);
+  last.post = "";
+  last.out = b.slot("all experts", b.spec().hidden);
+  const SlotId both = b.experts(x, w, options.routing, up, last);
+  const Norm post = b.norm(w[options.ffn_post], b.spec().hidden);
+  return b.row(Row::Kind::norm, {.x = both, .add = add, .out = out, .norm = post}, w);
 }
 
 SlotId transformer_layer(Builder& b, SlotId x, const Layer& w, const Attention& attention,

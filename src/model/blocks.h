@@ -10,11 +10,13 @@ struct LayerOptions {
   std::string_view attention_norm = "attn_norm", attention_post = "";
   std::string_view ffn_norm = "ffn_norm", ffn_post = "";
   Activation activation = Activation::silu;
-  bool parallel = false;     // both read the same x
-  bool post_last = false;    // the norms after follow the addition
-  float residual_scale = 1;  // of what is added to x
-  float clamp = 0;           // of queries, keys and values
-  Routing routing{};         // where the layer has experts
+  Xielu xielu{};                                                // of that activation
+  bool parallel = false;                                        // both read the same x
+  bool post_last = false;                                       // the norms after follow the addition
+  float residual_scale = 1;                                     // of what is added to x
+  float clamp = 0;                                              // of queries, keys and values
+  Routing routing{};                                            // where the layer has experts
+  std::string_view attention_sub_norm = "", ffn_sub_norm = "";  // before attn_output and ffn_down
 };
 
 // Attention with `attention` between qkv and attn_output.

@@ -120,6 +120,7 @@ SlotId Builder::gate_up(SlotId x, const Layer& layer, const GateUpOptions& optio
   Step& step = record(separate || joined ? Op::gate_up : Op::matmul, &layer, x, slot("ffn", ffn));
   if (!options.norm.empty()) step.norm = norm(layer[options.norm], width(x));
   step.activation = options.activation;
+  step.xielu = options.xielu;
   step.linear[0] = linear(separate ? gate : up, width(x), rows, {0, joined ? ffn : 0});
   if (separate) step.linear[1] = linear(up, width(x), rows);
   if (joined) step.linear[1] = linear(up, width(x), rows, {ffn, ffn});
@@ -197,13 +198,21 @@ Routing Builder::routing() const {
   return routing;
 }
 
+SlotId Builder::route(SlotId x, const Layer& layer, Routing& routing, std::string_view suffix,
+                      const Norm& norm) {
+  for (const char* bias : {"exp_probs_b.bias", "exp_probs_b"})
+    if (suffix.empty() && file_.find(layer[bias]) != nullptr)
+      routing.bias = vector(layer[bias], routing.experts);
+  Step& step = record(Op::route, &layer, x, slot("routes", 2 * std::int64_t{routing.used}));
+  step.norm = norm;
+  step.linear[0] = linear(layer["ffn_gate_inp" + std::string(suffix)], width(x), routing.experts);
+  step.routing = routing;
+  return step.out;
+}
+
 SlotId Builder::experts(SlotId x, const Layer& layer, Routing routing, const GateUpOptions& up,
                         const MatmulOptions& down) {
   const std::string suffix = up.suffix.empty() ? "_exps" : std::string(up.suffix);
-  const std::string router = up.suffix.empty() ? "ffn_gate_inp" : "ffn_gate_inp" + suffix;
-  if (up.suffix.empty() && file_.find(layer["exp_probs_b.bias"]) != nullptr)
-    routing.bias = vector(layer["exp_probs_b.bias"], routing.experts);
-  const SlotId routes = slot("routes", 2 * std::int64_t{routing.used});
   const Norm input_norm = up.norm.empty() ? Norm{} : norm(layer[up.norm], width(x));
   const std::string downs = layer["ffn_down" + suffix];
   if (file_.find(downs + ".scale") != nullptr) {
@@ -211,10 +220,10 @@ SlotId Builder::experts(SlotId x, const Layer& layer, Routing routing, const Gat
       fail("{}: tensor '{}.scale': not supported where inputs are weighed", file_.path(), downs);
     routing.factors = vector(downs + ".scale", routing.experts);
   }
-  Step& route = record(Op::route, &layer, x, routes);
-  route.norm = up.router_norm.kind != Norm::Kind::off ? up.router_norm : input_norm;
-  route.linear[0] = linear(layer[router], width(x), routing.experts);
-  route.routing = routing;
+  const bool own_norm = up.router_norm.kind != Norm::Kind::off;
+  const SlotId routes = up.routes != none
+                            ? up.routes
+                            : route(x, layer, routing, up.suffix, own_norm ? up.router_norm : input_norm);
 
   const std::string gates = layer["ffn_gate" + suffix], ups = layer["ffn_up" + suffix],
                     both = layer["ffn_gate_up" + suffix];

@@ -45,6 +45,8 @@ class Builder {
   bool flag(std::string_view key, bool fallback) const;
   std::string text(std::string_view key, const std::string& fallback) const;
   std::vector<float> numbers_of(std::string_view key) const;  // empty where it is absent
+  // One for each layer, from a list or one number for all; the key is a whole one.
+  std::vector<float> layer_numbers(const std::string& key) const;
   const std::string& path() const { return file_.path(); }
   [[noreturn]] void bad_key(std::string_view key, const std::string& expected) const;
 
@@ -78,7 +80,9 @@ class Builder {
     std::string_view norm = "ffn_norm";
     Activation activation = Activation::silu;
     std::string_view suffix = "";  // of the tensors' names, for shared experts
+    Xielu xielu{};                 // of that activation
     Norm router_norm{};            // of experts, where the router has one of its own
+    SlotId routes = none;          // of experts that are chosen already
   };
   // ffn_gate and ffn_up; ffn_up that holds both one after the other; or ffn_up alone: activation(W x),
   // ungated.
@@ -107,7 +111,9 @@ class Builder {
   // Of the file's keys: expert_count, expert_used_count, expert_group_count, expert_group_used_count,
   // expert_gating_func, expert_weights_norm, expert_weights_scale.
   Routing routing() const;
-  // ffn_gate_inp, with exp_probs_b where the file has it; ffn_gate_exps where the file has it, ffn_up_exps
+  // The choice alone, by ffn_gate_inp with exp_probs_b where the file has it, which goes to `routing`.
+  SlotId route(SlotId x, const Layer& layer, Routing& routing, std::string_view suffix, const Norm& norm);
+  // The choice, unless it is made; ffn_gate_exps where the file has it, ffn_up_exps
   // (or ffn_gate_up_exps, each matrix of which holds both); ffn_down_exps, with factors (ffn_down_exps.scale)
   // where the file has them.
   SlotId experts(SlotId x, const Layer& layer, Routing routing, const GateUpOptions& up,

@@ -41,6 +41,20 @@ std::vector<float> Builder::numbers_of(std::string_view key) const {
   return has_key(key) ? file_.get<std::vector<float>>(full(key)) : std::vector<float>();
 }
 
+std::vector<float> Builder::layer_numbers(const std::string& key) const {
+  const auto found = file_.metadata().find(key);
+  const bool list = found != file_.metadata().end() && found->second.type == ValueType::array;
+  std::vector<float> numbers =
+      list ? file_.get<std::vector<float>>(key) : std::vector(spec_.layers.size(), file_.get<float>(key));
+  if (numbers.size() < spec_.layers.size())
+    fail("{}: key '{}' has {} numbers, expected one for each of {} layers", file_.path(), key, numbers.size(),
+         spec_.layers.size());
+  for (const float value : numbers)
+    if (!std::isfinite(value))
+      fail("{}: key '{}': expected finite numbers, found {}", file_.path(), key, value);
+  return numbers;
+}
+
 std::string Builder::text(std::string_view key, const std::string& fallback) const {
   return file_.get<std::string>(full(key), fallback);
 }

@@ -52,6 +52,8 @@ class Checker {
 
   void run(std::vector<bool>& written) const {
     slots(written);
+    if (step_.activation == Activation::xielu && step_.op != Op::matmul)
+      fail("{}: its activation is xIELU, which follows a product alone", where_);
     switch (step_.op) {
       case Op::embed:
         embed();

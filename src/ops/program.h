@@ -69,6 +69,12 @@ enum class Activation : std::uint8_t {
   // gate and up are cut to at most 7 (up to at least -7 too): gate sigmoid(1.702 gate) (up + 1), as gpt-oss
   // has it
   swiglu_clamped,
+  xielu,  // see Xielu; not of a gate
+};
+
+// xIELU (arXiv:2411.13010): linear x + (x > 0 ? positive x^2 : negative (e^x - 1 - x)).
+struct Xielu {
+  float positive = 0, negative = 0, linear = 0;
 };
 
 // Rotary position embedding of `dims` elements of every query and key head, from `offset` on.
@@ -254,6 +260,7 @@ struct Step {
   bool post_last = false;  // post is applied after the addition
   Linear linear[3];
   Activation activation = Activation::identity;
+  Xielu xielu;
   Attention attention;
   Routing routing;  // of route, experts_up and experts_down
   Row row;

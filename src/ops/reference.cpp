@@ -268,7 +268,7 @@ void Reference::qkv(const Step& step, const Batch& batch) {
 
 void Reference::matmul(const Step& step, const Batch& batch) {
   Matrix out = oracle::product(*program_, step.linear[0], input(step, batch));
-  for (double& x : out.values) x = oracle::activate(step.activation, x);
+  for (double& x : out.values) x = oracle::activate(step.activation, x, step.xielu);
   put_sum(step, out);
 }
 

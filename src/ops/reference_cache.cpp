@@ -22,9 +22,9 @@ void round_q8_0(float* x, int n) {
 }
 
 void round_q4_0(float* x, int n) {
-  float largest = 0;  // in magnitude, with its sign
+  float largest = 0, magnitude = 0;  // the first of the largest magnitude
   for (int i = 0; i < n; ++i)
-    if (std::abs(x[i]) > std::abs(largest)) largest = x[i];
+    if (const float size = std::abs(x[i]); size > magnitude) magnitude = size, largest = x[i];
   const float d = largest / -8, scale = as_f16(d), inverse = scale == 0 ? 0 : 1 / d;
   for (int i = 0; i < n; ++i) {
     const float code = std::clamp(std::floor(x[i] * inverse + 8.5f), 0.f, 15.f);

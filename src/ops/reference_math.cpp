@@ -46,7 +46,7 @@ Matrix product(const Program& program, const Linear& linear, const Matrix& in, s
   return out;
 }
 
-double activate(Activation activation, double x) {
+double activate(Activation activation, double x, const Xielu& xielu) {
   switch (activation) {
     case Activation::silu:
       return x / (1 + std::exp(-x));
@@ -62,6 +62,8 @@ double activate(Activation activation, double x) {
       return 1 / (1 + std::exp(-x));
     case Activation::tanh:
       return std::tanh(x);
+    case Activation::xielu:
+      return xielu.linear * x + (x > 0 ? xielu.positive * x * x : xielu.negative * (std::expm1(x) - x));
     case Activation::identity:
     case Activation::swiglu_clamped:
       break;

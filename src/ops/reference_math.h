@@ -30,7 +30,7 @@ void normalise(const Program& program, const Norm& norm, double* x, std::size_t 
 Matrix product(const Program& program, const Linear& linear, const Matrix& in, std::int64_t which = 0,
                std::int64_t count = 1);
 
-double activate(Activation activation, double x);
+double activate(Activation activation, double x, const Xielu& xielu = {});
 double gated(Activation activation, double gate, double up);
 
 // Turns one head in place; `frequencies` are rope_frequencies().

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace rf {
@@ -20,21 +21,25 @@ class StringTable {
  public:
   static constexpr std::int32_t absent = -1;
 
-  explicit StringTable(std::size_t expected = 0) { slots_.resize(capacity_for(expected)); }
+  explicit StringTable(std::size_t expected = 0) : slots_(capacity_for(expected)), marks_(slots_.size()) {}
 
   std::size_t size() const { return size_; }
 
   // Keeps the value that is there; says whether `key` was new. value >= 0, key shorter than 4 GiB.
   bool insert(std::string_view key, std::int32_t value) {
     if (2 * (size_ + 1) > slots_.size()) grow();
-    Slot& slot = slots_[place_of(key)];
-    if (slot.value != absent) return false;
-    slot = {head_of(key), key.data(), static_cast<std::uint32_t>(key.size()), value};
+    const std::uint64_t hashed = hash(key);
+    const std::size_t at = place_of(key, hashed);
+    if (marks_[at] != free) return false;
+    put(at, hashed, {head_of(key), key.data(), static_cast<std::uint32_t>(key.size()), value});
     ++size_;
     return true;
   }
 
-  std::int32_t find(std::string_view key) const { return slots_[place_of(key)].value; }
+  std::int32_t find(std::string_view key) const {
+    const std::size_t at = place_of(key, hash(key));
+    return marks_[at] == free ? absent : slots_[at].value;
+  }
 
  private:
   static std::uint64_t hash(std::string_view key) {
@@ -82,22 +87,39 @@ class StringTable {
     return value;
   }
 
+  // Of a hash, by other bits than the place; never that of a free slot.
+  static std::uint8_t mark_of(std::uint64_t hashed) { return static_cast<std::uint8_t>(hashed >> 56 | 1); }
+
   // Where `key` is, or the free slot where it would go.
-  std::size_t place_of(std::string_view key) const {
+  std::size_t place_of(std::string_view key, std::uint64_t hashed) const {
     const std::size_t mask = slots_.size() - 1;
     const std::uint64_t head = head_of(key);
-    for (std::size_t at = hash(key) & mask;; at = (at + 1) & mask)
-      if (slots_[at].value == absent || slots_[at].holds(key, head)) return at;
+    const std::uint8_t mark = mark_of(hashed);
+    for (std::size_t at = hashed & mask;; at = (at + 1) & mask)
+      if (marks_[at] == free || (marks_[at] == mark && slots_[at].holds(key, head))) return at;
+  }
+
+  void put(std::size_t at, std::uint64_t hashed, const Slot& slot) {
+    slots_[at] = slot;
+    marks_[at] = mark_of(hashed);
   }
 
   void grow() {
-    std::vector<Slot> old(2 * slots_.size());
-    old.swap(slots_);
-    for (const Slot& slot : old)
-      if (slot.value != absent) slots_[place_of({slot.data, slot.size})] = slot;
+    const std::vector<Slot> old = std::move(slots_);
+    slots_ = std::vector<Slot>(2 * old.size());
+    marks_.assign(slots_.size(), free);
+    for (const Slot& slot : old) {
+      if (slot.value == absent) continue;
+      const std::string_view key(slot.data, slot.size);
+      const std::uint64_t hashed = hash(key);
+      put(place_of(key, hashed), hashed, slot);
+    }
   }
 
+  static constexpr std::uint8_t free = 0;
   std::vector<Slot> slots_;  // a power of two
+  // A byte for each slot: what is not there, as most texts that are asked for, is found out in the cache.
+  std::vector<std::uint8_t> marks_;
   std::size_t size_ = 0;
 };
 

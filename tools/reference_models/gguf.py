@@ -30,11 +30,14 @@ def _value(value):
 
 
 def write(path, keys, tensors):
-    """keys: name -> bool, int, float, str or a list of one of them; tensors: name -> array, whose last axis is GGUF's first."""
+    """keys: name -> bool, int, float, str or a list of one of them; tensors: name -> array, whose last axis is GGUF's first.
+
+    Of a key with two dots in a row, as "apertus..xielu.beta", the part after them is the key: one without a prefix.
+    """
     head, data = b"", b""
     for name, value in keys.items():
         kind, stored = _value(value)
-        head += _string(name) + struct.pack("<I", kind) + stored
+        head += _string(name.rpartition("..")[2]) + struct.pack("<I", kind) + stored
     for name, array in tensors.items():
         array = numpy.ascontiguousarray(array, dtype="<f4")
         shape = array.shape[::-1]

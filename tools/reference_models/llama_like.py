@@ -1,7 +1,7 @@
 """Families whose layers are Llama's with a difference or two."""
 import numpy
 
-from hf import make
+from hf import interleaved, make
 
 SMALL = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
              max_position_embeddings=128, tie_word_embeddings=False, pad_token_id=None, bos_token_id=None, eos_token_id=None)
@@ -128,6 +128,41 @@ def others(root):
                "expert_weights_norm": True, "expert_gating_func": 2}, change=ernie_bias)
 
 
+def apertus(root):
+    """The numbers of the activation are keys of the file, after the class's functions of its parameters."""
+    keys = {"rope.freq_base": 10000.0, ".xielu.beta": [0.5, 0.5], ".xielu.eps": [-1e-6, -1e-6]}
+
+    def activation(tensors, _config):
+        for part, floor in (("p", 0.0), ("n", 0.5)):
+            found = [tensors.pop(f"blk.{i}.alpha_{part}.weight").astype("f8") for i in range(2)]
+            keys[f".xielu.alpha_{part}"] = [float(floor + numpy.log1p(numpy.exp(alpha)).item()) for alpha in found]
+    make(root, "apertus", "apertus", "Apertus",
+         SMALL | dict(rope_parameters={"rope_type": "default", "rope_theta": 10000.0}),
+         names={"model.layers.%d.attention_layernorm": "blk.%d.attn_norm",
+                "model.layers.%d.feedforward_layernorm": "blk.%d.ffn_norm",
+                "model.layers.%d.mlp.act_fn.alpha_p": "blk.%d.alpha_p",
+                "model.layers.%d.mlp.act_fn.alpha_n": "blk.%d.alpha_n"}, keys=keys, change=activation)
+
+
+def bitnet(root):
+    make(root, "bitnet", "bitnet", "BitNet", SMALL | dict(hidden_act="silu", tie_word_embeddings=True),
+         names={"model.layers.%d.self_attn.attn_sub_norm": "blk.%d.attn_sub_norm",
+                "model.layers.%d.mlp.ffn_sub_norm": "blk.%d.ffn_sub_norm"})
+
+
+def same_layers(root):
+    make(root, "jais2", "jais2", "Jais2", SMALL | dict(head_dim=8), keys={"attention.layer_norm_epsilon": 1e-5})
+    # Pangu is Llama with biases; Maincoder has Hunyuan's layer, its rotary pairs side by side.
+    make(root, "pangu-embedded", "pangu-embedded", "Llama", SMALL | dict(head_dim=8, attention_bias=True))
+
+    def pairs(tensors, _config):
+        for name in [n for n in tensors if "attn_q_norm" in n or "attn_k_norm" in n]:
+            tensors[name] = interleaved(tensors[name], 1)
+    make(root, "maincoder", "maincoder", "HunYuanDenseV1", SMALL | dict(head_dim=16), interleave=True, change=pairs,
+         names={"model.layers.%d.self_attn.query_layernorm": "blk.%d.attn_q_norm",
+                "model.layers.%d.self_attn.key_layernorm": "blk.%d.attn_k_norm"})
+
+
 def minimax(root):
     make(root, "minimax-m2", "minimax-m2", "MiniMaxM2",
          SPARSE | dict(head_dim=16, num_local_experts=6, num_experts_per_tok=2,
@@ -142,4 +177,4 @@ def phimoe(root):
          names={"model.layers.%d.mlp.router": "blk.%d.ffn_gate_inp"}, keys={"rope.dimension_count": 8})
 
 
-FAMILIES = [olmo, granite, nemotron, ernie, hunyuan, mistral3, others, minimax, phimoe]
+FAMILIES = [olmo, granite, nemotron, ernie, hunyuan, mistral3, others, apertus, bitnet, same_layers, minimax, phimoe]

@@ -11,11 +11,13 @@ import llama_like
 import plain
 import plain_gemma
 import plain_llama
+import plain_sparse
+import sparse
 
 
 def main():
     root, wanted = sys.argv[1], sys.argv[2:]
-    for family in llama_like.FAMILIES + gpt.FAMILIES + gemma.FAMILIES + encoders.FAMILIES + plain.FAMILIES + plain_gemma.FAMILIES + plain_llama.FAMILIES:
+    for family in llama_like.FAMILIES + gpt.FAMILIES + gemma.FAMILIES + encoders.FAMILIES + plain.FAMILIES + plain_gemma.FAMILIES + plain_llama.FAMILIES + plain_sparse.FAMILIES + sparse.FAMILIES:
         if not wanted or any(part in family.__name__ for part in wanted):
             family(root)
 

@@ -30,25 +30,32 @@ struct GroupScale {
   F scale, min;
 };
 
-// acc[h] += one group's dot; `at` is the activation row's place in block `b` of its PackedRows, `zero` what
-// is to be taken from every code. Several parts of a tile share what the activations need.
-template <class D, int H, class Codes>
-static inline void add_group(F (&acc)[H], Codes codes, const GroupScale (&s)[H], int zero,
-                             const PackedRows& in, std::int64_t at, std::int64_t sum_at, int g) {
-  const std::int8_t* a = in.codes + 32 * at + 4 * D::quads * g;
-  // In vectors throughout: numbers that go there from general registers are slow to arrive.
-  const I total = D::groups == 2 ? I::set1(in.sums[sum_at + g * in.rows])
-                                 : I::set1(in.sums[sum_at]) + I::set1(in.sums[sum_at + in.rows]);
-  const I shortfall = zero == 0 ? I::zero() : total * I::set1(-zero);
-  I sum[H];
-  for (int h = 0; h < H; ++h) sum[h] = shortfall;
-  dot<D::fits, D::quads>(sum, codes, a);
+// acc[h] += what a group's integers come to; `at` is the activation row's place in block `b` of its
+// PackedRows.
+template <class D, int H>
+static inline void add_sums(F (&acc)[H], const I (&sum)[H], const GroupScale (&s)[H], I total,
+                            const PackedRows& in, std::int64_t at) {
   const float d = in.scale[at];
   RF_UNROLL(2)
   for (int h = 0; h < H; ++h) {
     acc[h] = fma(to_float(sum[h]), s[h].scale * F::set1(d), acc[h]);
     if constexpr (D::has_min) acc[h] = fma(s[h].min, F::set1(d) * to_float(total), acc[h]);
   }
+}
+
+// acc[h] += one group's dot; `zero` is what is to be taken from every code. Several parts of a tile share
+// what the activations need.
+template <class D, int H, class Codes>
+static inline void add_group(F (&acc)[H], Codes codes, const GroupScale (&s)[H], int zero,
+                             const PackedRows& in, std::int64_t at, std::int64_t sum_at, int g) {
+  // In vectors throughout: numbers that go there from general registers are slow to arrive.
+  const I total = D::groups == 2 ? I::set1(in.sums[sum_at + g * in.rows])
+                                 : I::set1(in.sums[sum_at]) + I::set1(in.sums[sum_at + in.rows]);
+  const I shortfall = zero == 0 ? I::zero() : total * I::set1(-zero);
+  I sum[H];
+  for (int h = 0; h < H; ++h) sum[h] = shortfall;
+  dot<D::fits, D::quads>(sum, codes, in.codes + 32 * at + 4 * D::quads * g);
+  add_sums<D>(acc, sum, s, total, in, at);
 }
 
 // Likewise for one part, whose codes are there.

@@ -107,7 +107,7 @@ F error_function(F x) {
   return y * (x / max(z, F::set1(0x1p-120f)));  // with the sign of x
 }
 
-F activate(Activation kind, F x) {
+F activate(Activation kind, F x, const Xielu& xielu) {
   const F one = F::set1(1);
   switch (kind) {
     case Activation::silu:
@@ -128,6 +128,11 @@ F activate(Activation kind, F x) {
       return sigmoid(x);
     case Activation::tanh:
       return tanh(x);
+    case Activation::xielu: {
+      const F above = max(x, F::zero()), below = min(x, F::zero());
+      const F negative = F::set1(xielu.negative) * (exp(below) - one - below);
+      return fma(F::set1(xielu.positive) * above, above, fma(F::set1(xielu.linear), x, negative));
+    }
     case Activation::identity:
     case Activation::swiglu_clamped:
       break;
@@ -136,13 +141,13 @@ F activate(Activation kind, F x) {
 }
 
 F gated(Activation kind, F gate, F up) {
-  if (kind != Activation::swiglu_clamped) return activate(kind, gate) * up;
+  if (kind != Activation::swiglu_clamped) return activate(kind, gate, {}) * up;
   const F seven = F::set1(7), cut = min(gate, seven);
   return cut * sigmoid(cut * F::set1(1.702f)) * (max(min(up, seven), F::zero() - seven) + F::set1(1));
 }
 
 F finished(const Epilogue& epilogue, F v) {
-  if (epilogue.activation != Activation::identity) v = activate(epilogue.activation, v);
+  if (epilogue.activation != Activation::identity) v = activate(epilogue.activation, v, epilogue.xielu);
   if (epilogue.clamp > 0) v = max(min(v, F::set1(epilogue.clamp)), F::set1(-epilogue.clamp));
   if (epilogue.scale != 1) v = v * F::set1(epilogue.scale);
   if (epilogue.softcap > 0) v = capped(v, epilogue.softcap);

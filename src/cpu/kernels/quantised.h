@@ -49,12 +49,19 @@ template <class Fmt>
 [[gnu::always_inline]] inline GroupScale group_scale(const Tile& t, GroupScale s, int g) {
   if constexpr (OwnScale<Fmt>) {
     s.scale = Fmt::template scale<F, B>(t, g);
+  } else if constexpr (requires { Fmt::template signed_scale_codes<B>(t, g); }) {
+    const F code = to_float(Fmt::template signed_scale_codes<B>(t, g));
+    s = {s.scale * abs(code), s.min * code};
   } else if constexpr (Fmt::sub_scales) {
     s.scale = s.scale * to_float(Fmt::template scale_codes<B>(t, g));
     if constexpr (Fmt::has_min) s.min = s.min * to_float(Fmt::template min_codes<B>(t, g));
   }
   return s;
 }
+
+// Codes in two parts, of which the smaller goes with eight elements at once.
+template <class Fmt>
+concept InParts = requires { Fmt::plus_code; };
 
 template <class Fmt>
 concept Gathered = requires(Tile t, V (&out)[8]) { Fmt::codes_of_32(t, 0, out); };
@@ -114,12 +121,35 @@ void one_row(const TiledWeight& w, const std::uint8_t* base, const PackedRows& i
     RF_UNROLL(RF_UNROLLED_BLOCKS)
     for (int s = 0; s < subs; ++s) {
       next.fetch_piece();
-      RF_UNROLL(2)
-      for (int g = 0; g < D::groups; ++g) {
-        for (int h = 0; h < halves; ++h) scale[h] = group_scale<Fmt>(t[h], whole[h], s * D::groups + g);
-        add_group<D>(
-            acc, [&](int h, int i) { return Fmt::template codes<V>(t[h], s, g * D::quads + i); }, scale,
-            zero_of<Fmt>, in, at, sum_at, g);
+      if constexpr (InParts<Fmt>) {
+        const std::int8_t* a = in.codes + 32 * at;
+        const EightSums eights(a, -Fmt::zero, Fmt::plus_code - Fmt::zero);
+        RF_UNROLL(2)
+        for (int g = 0; g < D::groups; ++g) {
+          I sum[halves];
+          for (int h = 0; h < halves; ++h) {
+            scale[h] = group_scale<Fmt>(t[h], whole[h], s * D::groups + g);
+            sum[h] = eights.of(g, Fmt::template plus_bits<V>(t[h], s * D::groups + g));
+          }
+          const auto add_half = [&]<int half>() {
+            constexpr int quads = D::quads / 2;
+            const int first = g * D::quads + half * quads;
+            dot<quads_that_fit(Fmt::coarse_top), quads, Fmt::coarse_times[half]>(
+                sum, [&](int h, int i) { return Fmt::template coarse_codes<V>(t[h], s, first + i); },
+                a + 4 * first);
+          };
+          add_half.template operator()<0>();
+          add_half.template operator()<1>();
+          add_sums<D>(acc, sum, scale, I::zero(), in, at);
+        }
+      } else {
+        RF_UNROLL(2)
+        for (int g = 0; g < D::groups; ++g) {
+          for (int h = 0; h < halves; ++h) scale[h] = group_scale<Fmt>(t[h], whole[h], s * D::groups + g);
+          add_group<D>(
+              acc, [&](int h, int i) { return Fmt::template codes<V>(t[h], s, g * D::quads + i); }, scale,
+              zero_of<Fmt>, in, at, sum_at, g);
+        }
       }
       at += in.rows;
       sum_at += 2 * std::int64_t{in.rows};

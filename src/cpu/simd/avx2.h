@@ -115,6 +115,12 @@ inline F to_float(B a) {
   return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(a.v))};
 }
 
+// 2^(a - 127); that of 0 has no exponent of its own.
+inline F e8m0(B a) {
+  const __m256i exponent = _mm256_slli_epi32(_mm256_cvtepu8_epi32(a.v), 23);
+  return {_mm256_castsi256_ps(_mm256_max_epi32(exponent, _mm256_set1_epi32(1 << 22)))};
+}
+
 // f16 whose bits are those of `a` shifted left.
 inline F f16_of(B a, int shift) {
   return {_mm256_cvtph_ps(_mm_slli_epi16(_mm_cvtepu8_epi16(a.v), shift))};
@@ -208,12 +214,35 @@ inline F to_float(I a) {
   return {_mm256_cvtepi32_ps(a.v)};
 }
 
-// acc[h] += the products of `quads` quads of unsigned codes a lane, quad i codes(h, i), with the signed bytes
-// at `a`. `fits`: how many quads' products of two pairs add up within 16 bits; 0: codes use 8 bits, and not
-// even one pair's do. Then |code - 128| is multiplied with the activation that has taken its sign, and
-// nothing is left to take from the codes.
+// Of 32 activations, by two bits of a row each half: what the first eight of 16 come to if multiplied with
+// `low`, or with `high` where the first bit is set, plus the same of the others by the second.
+struct EightSums {
+  I half[2];  // by these bits, again and again
+  EightSums(const std::int8_t* a, int low, int high) {
+    const __m256i x =
+        _mm256_xor_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(a)), _mm256_set1_epi8(-128));
+    const __m256i sums = _mm256_sad_epu8(x, _mm256_setzero_si256());  // each plus 1024
+    const __m256i pairs = _mm256_shuffle_epi8(sums, _mm256_set1_epi32(0x09080100));
+    const auto both = [](int first, int second) { return (first & 0xffff) | second * 0x10000; };
+    const __m128i factors =
+        _mm_setr_epi32(both(low, low), both(high, low), both(low, high), both(high, high));
+    const __m128i surplus = _mm_setr_epi32(2 * low, low + high, low + high, 2 * high);
+    const __m256i all = _mm256_sub_epi32(_mm256_madd_epi16(pairs, _mm256_broadcastsi128_si256(factors)),
+                                         _mm256_slli_epi32(_mm256_broadcastsi128_si256(surplus), 10));
+    half[0].v = _mm256_permute2x128_si256(all, all, 0x00);
+    half[1].v = _mm256_permute2x128_si256(all, all, 0x11);
+  }
+  I of(int g, V bits) const {
+    return {_mm256_castps_si256(_mm256_permutevar_ps(_mm256_castsi256_ps(half[g].v), bits.v))};
+  }
+};
+
+// acc[h] += `times` the products of `quads` quads of unsigned codes a lane, quad i codes(h, i), with the
+// signed bytes at `a`. `fits`: how many quads' products of two pairs add up within 16 bits; 0: codes use 8
+// bits, and not even one pair's do. Then |code - 128| is multiplied with the activation that has taken its
+// sign, and nothing is left to take from the codes.
 inline constexpr int wide_zero = 0;
-template <int fits, int quads, int H, class Codes>
+template <int fits, int quads, int times = 1, int H, class Codes>
 inline void dot(I (&acc)[H], Codes codes, const std::int8_t* a) {
   constexpr int chunk = fits == 0 ? 1 : fits < quads ? fits : quads;
   RF_UNROLL(8)
@@ -236,7 +265,7 @@ inline void dot(I (&acc)[H], Codes codes, const std::int8_t* a) {
     }
     RF_UNROLL(2)
     for (int h = 0; h < H; ++h)
-      acc[h].v = _mm256_add_epi32(acc[h].v, _mm256_madd_epi16(sums[h], _mm256_set1_epi16(1)));
+      acc[h].v = _mm256_add_epi32(acc[h].v, _mm256_madd_epi16(sums[h], _mm256_set1_epi16(times)));
   }
 }
 

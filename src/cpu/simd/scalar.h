@@ -136,6 +136,11 @@ inline F to_float(B a) {
   return each([&](int i) { return static_cast<float>(static_cast<std::int8_t>(a.v[i])); });
 }
 
+// 2^(a - 127); that of 0 has no exponent of its own.
+inline F e8m0(B a) {
+  return each([&](int i) { return float_of_bits(a.v[i] == 0 ? 1u << 22 : std::uint32_t{a.v[i]} << 23); });
+}
+
 // f16 whose bits are those of `a` shifted left.
 inline F f16_of(B a, int shift) {
   return each([&](int i) { return f16_to_f32(static_cast<std::uint16_t>(a.v[i] << shift)); });
@@ -172,7 +177,7 @@ struct V {
     return load(table);
   }
   V lookup(V table) const {
-    return map([&](int x) { return table.v[x]; });
+    return map([&](int x) { return table.v[x & 15]; });
   }
   V base3_digit(int n) const {
     return map([=](int x) {
@@ -235,16 +240,31 @@ inline F to_float(I a) {
   return each([&](int i) { return static_cast<float>(a.v[i]); });
 }
 
-// acc[h] += the products of `quads` quads of unsigned codes a lane, quad i codes(h, i), with the signed bytes
-// at `a`.
+// Of 32 activations, by two bits of a row each half: what the first eight of 16 come to if multiplied with
+// `low`, or with `high` where the first bit is set, plus the same of the others by the second.
+struct EightSums {
+  std::int32_t half[2][4] = {};  // by these bits
+  EightSums(const std::int8_t* a, int low, int high) {
+    for (int bits = 0; bits < 4; ++bits)
+      for (int k = 0; k < 32; ++k) half[k >> 4][bits] += (bits >> (k >> 3 & 1) & 1 ? high : low) * a[k];
+  }
+  I of(int g, V bits) const {
+    I r;
+    for (int i = 0; i < lanes; ++i) r.v[i] = half[g][bits.v[4 * i] & 3];
+    return r;
+  }
+};
+
+// acc[h] += `times` the products of `quads` quads of unsigned codes a lane, quad i codes(h, i), with the
+// signed bytes at `a`.
 inline constexpr int wide_zero = 128;
-template <int fits, int quads, int H, class Codes>
+template <int fits, int quads, int times = 1, int H, class Codes>
 inline void dot(I (&acc)[H], Codes codes, const std::int8_t* a) {
   for (int q = 0; q < quads; ++q)
     for (int h = 0; h < H; ++h) {
       const V c = codes(h, q);
       for (int i = 0; i < lanes; ++i)
-        for (int j = 0; j < 4; ++j) acc[h].v[i] += c.v[4 * i + j] * a[4 * q + j];
+        for (int j = 0; j < 4; ++j) acc[h].v[i] += times * c.v[4 * i + j] * a[4 * q + j];
     }
 }
 

@@ -106,16 +106,6 @@ template <int N>
 RF_DEVICE Floats<N> operator*(const Floats<N>& a, const Floats<N>& b) {
   return Floats<N>::made([&](int i) { return a.v[i] * b.v[i]; });
 }
-template <int N>
-RF_DEVICE Floats<N> round(const Floats<N>& a) {  // to even, for |x| < 2^22
-  return Floats<N>::made([&](int i) { return (a.v[i] + 0x1.8p23f) - 0x1.8p23f; });
-}
-template <int N>
-RF_DEVICE Floats<N> exp2_whole(const Floats<N>& n) {  // of whole n in [-126, 127]
-  return Floats<N>::made([&](int i) {
-    return __builtin_bit_cast(float, static_cast<std::uint32_t>(static_cast<int>(n.v[i]) + 127) << 23);
-  });
-}
 
 // A byte a row. Four of them share a word, so that what is done to all is done at once.
 template <int N>
@@ -193,6 +183,14 @@ template <int N>
 RF_DEVICE Floats<N> f16_of(const Bytes<N>& a, int shift) {  // whose bits are those of `a` shifted left
   return Floats<N>::made(
       [&](int i) { return lane::half_to_float(static_cast<std::uint16_t>(a.row(i) << shift)); });
+}
+
+template <int N>
+RF_DEVICE Floats<N> e8m0(const Bytes<N>& a) {  // 2^(a - 127); that of 0 has no exponent of its own
+  return Floats<N>::made([&](int i) {
+    const std::uint32_t e = a.row(i);
+    return __builtin_bit_cast(float, e == 0 ? 1u << 22 : e << 23);
+  });
 }
 
 // Four bytes a row: codes of four neighbouring elements.

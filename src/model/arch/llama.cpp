@@ -43,6 +43,25 @@ void record_routed(Builder& b) {
   llama_layers(b, {.routing = b.routing()});
 }
 
+// Apertus: a network without a gate, whose activation has numbers of its own in every layer.
+void record_apertus(Builder& b) {
+  const std::vector<float> positive = b.layer_numbers("xielu.alpha_p"),
+                           negative = b.layer_numbers("xielu.alpha_n"),
+                           linear = b.layer_numbers("xielu.beta");
+  SlotId x = b.embed({});
+  for (int i = 0; i < b.layers(); ++i) {
+    const auto k = static_cast<std::size_t>(i);
+    x = transformer_layer(b, x, b.layer(i), b.attention(b.layer(i)),
+                          {.activation = Activation::xielu, .xielu = {positive[k], negative[k], linear[k]}});
+  }
+  b.logits(x, {});
+}
+
+// BitNet: what attention and gates give is normed as well.
+void record_bitnet(Builder& b) {
+  llama_layers(b, {.attention_sub_norm = "attn_sub_norm", .ffn_sub_norm = "ffn_sub_norm"});
+}
+
 void record_arcee(Builder& b) {
   llama_layers(b, {.activation = Activation::relu_squared});
 }

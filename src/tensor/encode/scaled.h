@@ -22,11 +22,9 @@ class ScaledBlock {
   ScaledBlock(const float* x, const float* w) : x_(x), w_(w) {}
 
   void encode(typename F::Block& block, const ScaleGrid& grid) {
-    float largest = 0;
-    for (int g = 0; g < groups; ++g) {
+    for (int g = 0; g < groups; ++g)
       wish_[g] = fit_scale<L, F::group>(x_ + F::group * g, w_ + F::group * g, grid).scale;
-      if (std::abs(wish_[g]) > std::abs(largest)) largest = wish_[g];
-    }
+    const float largest = extreme(wish_, groups);
     if (largest != 0) descend(largest / static_cast<float>(F::scale_low));
     write(block);
   }

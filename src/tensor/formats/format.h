@@ -18,6 +18,7 @@
 //   codes<V>(tile, s, i)            codes of elements 32 s + 4 i + (0..3) of 16 rows, byte 4 r + j; or
 //   codes_of_32<V>(tile, s, out)    out[i] for the eight i at once, which suits tables of points
 //   scale_codes<B>(tile, g), min_codes<B>(tile, g)   signed bytes of 16 rows for group g
+//   signed_scale_codes<B>(tile, g)  for both: the min's code, whose magnitude is the scale's
 //   scale<F, B>(tile, g)            if there: the scale of group g, instead of all the above
 //   put(block, k, code)             for formats that can be written: gives element k of a zeroed block its
 //   code put_scale(block, g, scale)      likewise group g's scale code, in scale_low..scale_top, or its scale
@@ -28,12 +29,12 @@
 // unit u, that unit of rows 0 to 15 side by side. The bits are those of the file, only their order differs.
 //
 // V is a vector of four bytes a row, B of one byte a row, F of one f32 a row. V has load, bits (of every
-// byte), shl, flip, |, ^, moved_bit (one bit of every byte to another place, alone), lookup (of a byte under
-// 16 in sixteen(), a table), base3_digit (formats/tq1_0.h), and of its words, the four bytes of a row:
-// word_bits (a shift to the right, to the left if negative, and a mask), if_bit (a constant where a bit is
-// set, else 0), and fours and eights (four or eight bytes a row from the word of a table that an index
-// names). B has load, of_words (bits of words), bits, shl, minus, |, lookup, without (0 in place of one
-// value); F what arithmetic needs.
+// byte), shl, flip, |, ^, moved_bit (one bit of every byte to another place, alone), lookup (of a byte's low
+// four bits, bit 7 being 0, in sixteen(), a table), base3_digit (formats/tq1_0.h), and of its words, the four
+// bytes of a row: word_bits (a shift to the right, to the left if negative, and a mask), if_bit (a constant
+// where a bit is set, else 0), and fours and eights (four or eight bytes a row from the word of a table that
+// an index names). B has load, of_words (bits of words), bits, shl, minus, |, lookup, without (0 in place of
+// one value); to_float, f16_of and e8m0 (2^(byte - 127)) make F of it. F has what arithmetic needs.
 #pragma once
 #include <cstdint>
 

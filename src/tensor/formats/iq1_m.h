@@ -4,8 +4,8 @@
 
 namespace rf {
 
-// The spread layout of IQ1_M: coordinates, a bit for eight of them that is set where 1/8 is added, and a
-// nibble for every scale.
+// The spread layout of IQ1_M: coordinates, a bit for eight of them that is set where 1/8 is added, and
+// scales, a byte each.
 struct SpreadIq1M {
   static constexpr std::uint32_t id = spread_id(29);
   static constexpr int elements = 256, group = 16, zero = 9, top = 18;
@@ -13,31 +13,43 @@ struct SpreadIq1M {
   static constexpr float step = 0.125f;
   struct Block {
     std::uint16_t d;
-    std::uint8_t scales[8];
+    std::uint8_t scales[16];
     std::uint8_t qs[64];
     std::uint8_t plus[4];  // bit e % 8 of byte e / 8: of elements 8 e and on
   };
-  static_assert(sizeof(Block) == 78);
-  static constexpr Field fields[] = {{0, 2, 2}, {2, 8, 1}, {10, 64, 4}, {74, 4, 4}};
+  static_assert(sizeof(Block) == 86);
+  static constexpr Field fields[] = {{0, 2, 2}, {2, 16, 1}, {18, 64, 4}, {82, 4, 4}};
 
   static void decode(const Block& b, float* y) {
     const float d = f16_to_f32(b.d);
     for (int k = 0; k < 256; ++k) {
-      const float scale = d * static_cast<float>(b.scales[k >> 5] >> 4 * (k >> 4 & 1) & 15);
       const float delta = b.plus[k >> 6] >> (k >> 3 & 7) & 1 ? step : -step;
-      y[k] = scale * (static_cast<float>(TwoBits::get(b.qs, k) - 1) + delta);
+      y[k] =
+          d * static_cast<float>(b.scales[k >> 4]) * (static_cast<float>(TwoBits::get(b.qs, k) - 1) + delta);
     }
   }
 
   // In eighths, plus 9: eight times the coordinate, and 2 where 1/8 is added.
   template <class V>
   static V codes(const auto& t, int s, int i) {
-    const V eights = V::load(t.field[2] + 64 * (2 * s + (i >> 2))).word_bits(2 * (i & 3) - 3, 0x18181818);
-    return eights | V::load(t.field[3]).if_bit(4 * s + (i >> 1), 0x02020202);
+    const V eights =
+        V::load(t.field[2] + 64 * (2 * s + (i >> 2))).word_bits(TwoBits::shift(i) - 3, 0x18181818);
+    return eights | V::load(t.field[3]).if_bit(4 * s + (i >> 1), plus_code * 0x01010101u);
+  }
+  // The same in parts: what is to be multiplied with a number for each half of a group; and, in the low two
+  // bits of each row's word, which eights of group g get plus_code as well.
+  static constexpr int coarse_times[2] = {8, 2}, coarse_top = 8, plus_code = 2;
+  template <class V>
+  static V coarse_codes(const auto& t, int s, int i) {
+    return V::load(t.field[2] + 64 * (2 * s + (i >> 2))).bits(4 * (i & 1), 3 << (i & 2));
+  }
+  template <class V>
+  static V plus_bits(const auto& t, int g) {
+    return V::load(t.field[3]).word_bits(2 * g, ~0u);
   }
   template <class B>
   static B scale_codes(const auto& t, int g) {
-    return B::load(t.field[1] + 16 * (g >> 1)).bits(4 * (g & 1), 15);
+    return B::load(t.field[1] + 16 * g);
   }
 };
 
@@ -104,7 +116,7 @@ struct IQ1_M {
   using Spread = SpreadIq1M;
   static void spread(const Block& b, Spread::Block& out) {
     out.d = d_bits(b);
-    for (int g = 0; g < 16; ++g) put_bits(out.scales[g >> 1], 2 * scale_bits(b, g) + 1, 4 * (g & 1));
+    for (int g = 0; g < 16; ++g) out.scales[g] = static_cast<std::uint8_t>(2 * scale_bits(b, g) + 1);
     for (int e = 0; e < 32; ++e) {
       const int high = b.qh[e >> 1] >> 4 * (e & 1) & 15, point = b.qs[e] | (high & 7) << 8;
       put_bits(out.plus[e >> 3], high & 8 ? 0 : 1, e & 7);

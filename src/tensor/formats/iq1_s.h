@@ -16,7 +16,7 @@ struct Iq1Grid {
   static int coordinate(int point, int j) { return (iq1_points[point] >> 2 * j & 3) - 1; }
 };
 
-// The spread layout of IQ1_S: coordinates; for every group a nibble, its scale and the minus before 1/8.
+// The spread layout of IQ1_S: coordinates; for every group a byte, its scale with the sign of the 1/8.
 struct SpreadIq1S {
   static constexpr std::uint32_t id = spread_id(19);
   static constexpr int elements = 256, group = 32, zero = 1, top = 2;
@@ -24,32 +24,29 @@ struct SpreadIq1S {
   static constexpr float min_sign = 1, min_step = 0.125f;
   struct Block {
     std::uint16_t d;
-    std::uint8_t scales[4];
+    std::int8_t scales[8];
     std::uint8_t qs[64];
   };
-  static_assert(sizeof(Block) == 70);
-  static constexpr Field fields[] = {{0, 2, 2}, {2, 4, 1}, {6, 64, 4}};
+  static_assert(sizeof(Block) == 74);
+  static constexpr Field fields[] = {{0, 2, 2}, {2, 8, 1}, {10, 64, 4}};
 
   static void decode(const Block& b, float* y) {
     const float d = f16_to_f32(b.d);
     for (int k = 0; k < 256; ++k) {
-      const int bits = b.scales[k >> 6] >> 4 * (k >> 5 & 1) & 15;
-      const float scale = d * static_cast<float>(2 * (bits & 7) + 1);
-      y[k] = scale * (static_cast<float>(TwoBits::get(b.qs, k) - 1) + (bits & 8 ? -min_step : min_step));
+      const int scale = b.scales[k >> 5];
+      const float coordinate = static_cast<float>(TwoBits::get(b.qs, k) - 1);
+      y[k] = d * static_cast<float>(scale < 0 ? -scale : scale) *
+             (coordinate + (scale < 0 ? -min_step : min_step));
     }
   }
 
   template <class V>
   static V codes(const auto& t, int s, int i) {
-    return V::load(t.field[2] + 64 * (2 * s + (i >> 2))).bits(2 * (i & 3), 3);
+    return V::load(t.field[2] + 64 * (2 * s + (i >> 2))).bits(TwoBits::shift(i), 3);
   }
   template <class B>
-  static B scale_codes(const auto& t, int g) {
-    return B::load(t.field[1] + 16 * (g >> 1)).bits(4 * (g & 1), 7).shl(1).minus(-1);
-  }
-  template <class B>
-  static B min_codes(const auto& t, int g) {
-    return B::load(t.field[1] + 16 * (g >> 1)).bits(4 * (g & 1), 15).lookup(Iq1Grid::signed_scales);
+  static B signed_scale_codes(const auto& t, int g) {
+    return B::load(t.field[1] + 16 * g);
   }
 };
 
@@ -84,7 +81,7 @@ struct IQ1_S {
     out.d = b.d;
     for (int s = 0; s < 8; ++s) {
       const int high = b.qh[2 * s] | b.qh[2 * s + 1] << 8;
-      put_bits(out.scales[s >> 1], high >> 12, 4 * (s & 1));
+      out.scales[s] = static_cast<std::int8_t>(Iq1Grid::signed_scales[high >> 12]);
       for (int k = 0; k < 32; ++k) {
         const int point = b.qs[4 * s + (k >> 3)] | (high >> 3 * (k >> 3) & 7) << 8;
         TwoBits::put(out.qs, 32 * s + k, Iq1Grid::coordinate(point, k & 7) + 1);

@@ -39,7 +39,7 @@ struct IQ2_S {
   using Spread = SpreadIq2<id, group>;
   static void spread(const Block& b, Spread::Block& out) {
     out.d = b.d;
-    for (int s = 0; s < 8; ++s) out.scales[s] = b.scales[s];
+    for (int g = 0; g < 16; ++g) out.scales[g] = static_cast<std::uint8_t>(OddScales::scale(b.scales, g));
     for (int e = 0; e < 32; ++e) {
       const int point = b.qs[e] | (b.qh[e >> 2] >> 2 * (e & 3) & 3) << 8;
       for (int j = 0; j < 8; ++j)

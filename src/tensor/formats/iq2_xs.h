@@ -55,7 +55,7 @@ struct IQ2_XS {
   using Spread = SpreadIq2<id, group>;
   static void spread(const Block& b, Spread::Block& out) {
     out.d = b.d;
-    for (int s = 0; s < 8; ++s) out.scales[s] = b.scales[s];
+    for (int g = 0; g < 16; ++g) out.scales[g] = static_cast<std::uint8_t>(OddScales::scale(b.scales, g));
     for (int e = 0; e < 32; ++e) {
       const int bits = b.qs[2 * e] | b.qs[2 * e + 1] << 8;
       const unsigned signs = EvenSigns::of_eight(static_cast<std::uint32_t>(bits >> 9), 0);

@@ -30,7 +30,8 @@ struct Iq2Values {
   }
 };
 
-// The spread layout of an IQ2 format: the number of a magnitude, plus 4 for a minus.
+// The spread layout of an IQ2 format: the number of a magnitude, plus 4 for a minus; scales, which are odd, a
+// byte each.
 template <std::uint32_t file_id, int group_>
 struct SpreadIq2 {
   static constexpr std::uint32_t id = spread_id(file_id);
@@ -39,12 +40,13 @@ struct SpreadIq2 {
   static constexpr float step = Iq2Values::step;
   struct Block {
     std::uint16_t d;
-    std::uint8_t scales[128 / group];
+    std::uint8_t scales[256 / group];
     std::uint8_t qs[96];
   };
-  static_assert(sizeof(Block) == 98 + 128 / group);
-  static constexpr Field fields[] = {{0, 2, 2}, {2, 128 / group, 1}, {2 + 128 / group, 96, 4}};
-  alignas(16) static constexpr std::uint8_t values[16] = {51, 68, 86, 43, 35, 18, 0, 43};
+  static_assert(sizeof(Block) == 98 + 256 / group);
+  static constexpr Field fields[] = {{0, 2, 2}, {2, 256 / group, 1}, {2 + 256 / group, 96, 4}};
+  static constexpr std::uint8_t values[8] = {51, 68, 86, 43, 35, 18, 0, 43};
+  static constexpr ThreeBits::Tables tables{values};
 
   static void put(Block& b, int k, int magnitude, bool minus) {
     ThreeBits::put(b.qs, k, magnitude | (minus ? 4 : 0));
@@ -52,18 +54,18 @@ struct SpreadIq2 {
   static void decode(const Block& b, float* y) {
     const float d = f16_to_f32(b.d) * step;
     for (int k = 0; k < 256; ++k) {
-      const float scale = d * static_cast<float>(OddScales::scale(b.scales, k / group));
+      const float scale = d * static_cast<float>(b.scales[k / group]);
       y[k] = scale * static_cast<float>(values[ThreeBits::get(b.qs, k)] - zero);
     }
   }
 
   template <class V>
   static V codes(const auto& t, int s, int i) {
-    return ThreeBits::codes<V>(t.field[2] + 192 * s, i).lookup(V::sixteen(values));
+    return ThreeBits::values<V>(t.field[2] + 192 * s, i, tables);
   }
   template <class B>
   static B scale_codes(const auto& t, int g) {
-    return OddScales::codes<B>(t.field[1], g);
+    return B::load(t.field[1] + 16 * g);
   }
 };
 
@@ -104,7 +106,7 @@ struct IQ2_XXS {
     out.d = b.d;
     for (int s = 0; s < 8; ++s) {
       const std::uint32_t word = EvenSigns::word(b.qs + 8 * s + 4);
-      put_bits(out.scales[s >> 1], static_cast<int>(word >> 28), 4 * (s & 1));
+      out.scales[s] = static_cast<std::uint8_t>(2 * (word >> 28) + 1);
       for (int k = 0; k < 32; ++k)
         Spread::put(out, 32 * s + k, iq2_xxs_points[b.qs[8 * s + (k >> 3)]] >> 2 * (k & 7) & 3,
                     EvenSigns::of_eight(word, k >> 3) >> (k & 7) & 1);

@@ -39,8 +39,7 @@ struct MXFP4 {
   }
   template <class F, class B>
   static F scale(const auto& t, int) {
-    const F n = to_float(B::load(t.field[0]).minus(128)), half = round(n * F::set1(0.5f));
-    return exp2_whole(half) * exp2_whole(n - half);  // in two steps: 2^-128 has no exponent of its own
+    return e8m0(B::load(t.field[0])) * F::set1(0.5f);
   }
 };
 

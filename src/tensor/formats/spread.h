@@ -25,37 +25,53 @@ struct OddScales {
   }
 };
 
-// Two bits a code: bits 2 (i % 4) of word i / 4 of 32 elements are quad i's.
+// Two bits a code: bits shift(i) of word i / 4 of 32 elements are quad i's.
 struct TwoBits {
-  static int get(const std::uint8_t* q, int k) { return q[4 * (k >> 4) + (k & 3)] >> 2 * (k >> 2 & 3) & 3; }
+  static constexpr int shift(int i) { return 4 * (i & 1) + (i & 2); }
+  static int get(const std::uint8_t* q, int k) { return q[4 * (k >> 4) + (k & 3)] >> shift(k >> 2) & 3; }
   static void put(std::uint8_t* q, int k, int code) {
-    put_bits(q[4 * (k >> 4) + (k & 3)], code, 2 * (k >> 2 & 3));
+    put_bits(q[4 * (k >> 4) + (k & 3)], code, shift(k >> 2));
   }
 };
 
-// Three bits a code: quads 0 to 5 of 32 elements are the low three bits of the nibbles of three words; bit n
-// of quads 6 and 7 is the top bit of the nibbles of word n.
+// Three bits a code: nibbles 0 to 5 of 32 elements, of three words, are quads 0 to 5 and have, at bit n of
+// those of word n, a bit of quads 6 and 7 among them. A table for each word tells values by such nibbles, so
+// that no bit has to be moved.
 struct ThreeBits {
   static int get(const std::uint8_t* q, int k) {
     const std::uint8_t* of_32 = q + 12 * (k >> 5) + (k & 3);
-    const int i = k >> 2 & 7;
-    if (i < 6) return of_32[4 * (i >> 1)] >> 4 * (i & 1) & 7;
-    const int bit = 3 + 4 * (i & 1);
-    return (of_32[0] >> bit & 1) | (of_32[4] >> bit & 1) << 1 | (of_32[8] >> bit & 1) << 2;
+    const int i = k >> 2 & 7, shift = 4 * (i & 1);
+    if (i < 6) return code(i >> 1, of_32[4 * (i >> 1)] >> shift & 15);
+    int last = 0;
+    for (int n = 0; n < 3; ++n) last |= of_32[4 * n] >> shift & 1 << n;
+    return last;
   }
   static void put(std::uint8_t* q, int k, int code) {
     std::uint8_t* of_32 = q + 12 * (k >> 5) + (k & 3);
-    const int i = k >> 2 & 7;
-    if (i < 6) return put_bits(of_32[4 * (i >> 1)], code, 4 * (i & 1));
-    for (int n = 0; n < 3; ++n) put_bits(of_32[4 * n], code >> n & 1, 3 + 4 * (i & 1));
+    const int i = k >> 2 & 7, shift = 4 * (i & 1);
+    if (i < 6) return put_bits(of_32[4 * (i >> 1)], nibble(i >> 1, code), shift);
+    for (int n = 0; n < 3; ++n) put_bits(of_32[4 * n], code & 1 << n, shift);
   }
+  // values[code] by the nibbles of each word, and of what quads 6 and 7 are put together to.
+  struct Tables {
+    alignas(16) std::uint8_t of_word[4][16];
+    constexpr explicit Tables(const std::uint8_t (&values)[8]) : of_word() {
+      for (int n = 0; n < 4; ++n)
+        for (int bits = 0; bits < 16; ++bits) of_word[n][bits] = values[code(n, bits)];
+    }
+  };
   template <class V>
-  static V codes(const std::uint8_t* words, int i) {
-    if (i < 6) return V::load(words + 64 * (i >> 1)).bits(4 * (i & 1), 7);
+  static V values(const std::uint8_t* words, int i, const Tables& tables) {
+    if (i < 6)
+      return V::load(words + 64 * (i >> 1)).bits(4 * (i & 1), 15).lookup(V::sixteen(tables.of_word[i >> 1]));
     const V last =
-        V::load(words).bits(3, 0x11) | V::load(words + 64).bits(2, 0x22) | V::load(words + 128).bits(1, 0x44);
-    return last.bits(4 * (i & 1), 7);
+        V::load(words).bits(0, 0x11) | V::load(words + 64).bits(0, 0x22) | V::load(words + 128).bits(0, 0x44);
+    return (i == 6 ? last : last.bits(4, 7)).lookup(V::sixteen(tables.of_word[3]));
   }
+
+ private:
+  static constexpr int code(int n, int bits) { return (bits & ((1 << n) - 1)) | (bits >> (n + 1) << n & 7); }
+  static constexpr int nibble(int n, int code) { return (code & ((1 << n) - 1)) | code >> n << (n + 1); }
 };
 
 }  // namespace rf

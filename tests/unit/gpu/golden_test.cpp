@@ -26,8 +26,8 @@ bool quantised(const GoldenModel& model) {
 
 using Folder = testing::TestWithParam<std::string>;
 
-// Each device in turn, which runs every step: one sequence in one batch, one in pieces, down to single rows
-// at its end.
+// Each device in turn, which runs every step but those with xIELU, the CPU's: one sequence in one batch, one
+// in pieces, down to single rows at its end.
 class GpuGolden : public Folder {};
 TEST_P(GpuGolden, GivesTheRecordedLogits) {
   const GoldenModel model(GetParam());
@@ -35,7 +35,8 @@ TEST_P(GpuGolden, GivesTheRecordedLogits) {
   const std::size_t devices = test_devices().size();
   for (const Step& step : model.program.steps) {
     std::string why;
-    EXPECT_TRUE(test_devices()[0]->can(model.program, step, &why)) << op_name(step.op) << ": " << why;
+    EXPECT_EQ(test_devices()[0]->can(model.program, step, &why), step.activation != Activation::xielu)
+        << op_name(step.op) << ": " << why;
   }
   for (std::size_t s = 0; s < std::min<std::size_t>(model.facts["sequences"].size(), 2); ++s) {
     const std::size_t d = (s + std::hash<std::string>()(GetParam())) % devices;

@@ -1,0 +1,124 @@
+// Families with experts whose layers are not quite Llama's: EXAONE with experts, Mellum 2, Hy 3, AFM with
+// experts (Trinity), SmallThinker, Grok.
+#include <cmath>
+
+#include "model/archs.h"
+#include "model/blocks.h"
+
+namespace rf {
+namespace {
+
+bool any_window(const Builder& b) {
+  for (const LayerSpec& layer : b.spec().layers)
+    if (layer.window > 0) return true;
+  return false;
+}
+
+}  // namespace
+
+// Layers without a window have no rotation.
+void record_exaone_moe(Builder& b) {
+  const bool windows = any_window(b);
+  SlotId x = b.embed({});
+  for (int i = 0; i < b.layers(); ++i) {
+    Attention a = b.attention(b.layer(i));
+    if (windows && a.window == 0) a.rope = {};
+    x = transformer_layer(b, x, b.layer(i), a, {.routing = b.routing()});
+  }
+  b.logits(x, {});
+}
+
+// Layers with a window rotate without the file's stretching.
+void record_mellum(Builder& b) {
+  Routing routing = b.routing();
+  routing.normalise = true;
+  SlotId x = b.embed({});
+  for (int i = 0; i < b.layers(); ++i) {
+    Attention a = b.attention(b.layer(i));
+    if (a.window > 0) a.rope = {.pairs = a.rope.pairs, .dims = a.rope.dims, .base = a.rope.base};
+    x = transformer_layer(b, x, b.layer(i), a, {.routing = routing});
+  }
+  b.logits(x, {});
+}
+
+// Scores of experts are sigmoids unless the file says otherwise.
+void record_hy3(Builder& b) {
+  Routing routing = b.routing();
+  if (!b.has_key("expert_gating_func")) routing.gating = Routing::Gating::sigmoid;
+  SlotId x = b.embed({});
+  for (int i = 0; i < b.layers(); ++i)
+    x = transformer_layer(b, x, b.layer(i), b.attention(b.layer(i)), {.routing = routing});
+  b.logits(x, {});
+}
+
+// Norms before and after; what attention gives is multiplied by a gate; layers without a window have no
+// rotation.
+void record_afmoe(Builder& b) {
+  LayerOptions options{.ffn_post = "post_ffw_norm", .routing = b.routing()};
+  if (!b.has_key("expert_gating_func")) options.routing.gating = Routing::Gating::sigmoid;
+  const bool windows = any_window(b);
+  SlotId x = b.embed({.scale = std::sqrt(static_cast<float>(b.spec().hidden))});
+  for (int i = 0; i < b.layers(); ++i) {
+    const Layer w = b.layer(i);
+    Attention a = b.attention(w);
+    if (windows ? a.window == 0 : i % 4 == 3) a.rope = {};
+    const SlotId attended = b.attend(b.qkv(x, w, a, {}), w, a);
+    const SlotId gated = b.matmul(x, w, "attn_gate",
+                                  {.out = b.slot("gated", b.width(attended)),
+                                   .norm = "attn_norm",
+                                   .activation = Activation::sigmoid,
+                                   .mul = attended});
+    x = b.matmul(gated, w, "attn_output", {.add = x, .post = "post_attention_norm"});
+    x = feed_forward(b, x, w, options, x);
+  }
+  b.logits(x, {});
+}
+
+// Experts are chosen by what comes into the layer; where some layers have a window, the others have no
+// rotation.
+void record_smallthinker(Builder& b) {
+  const bool windows = any_window(b);
+  SlotId x = b.embed({});
+  for (int i = 0; i < b.layers(); ++i) {
+    const Layer w = b.layer(i);
+    Attention a = b.attention(w);
+    if (windows && a.window == 0) a.rope = {};
+    Routing routing = b.routing();
+    routing.normalise = true;
+    const SlotId routes = b.route(x, w, routing, "", {});
+    x = attention_block(b, x, w, a, {}, none);
+    x = b.experts(x, w, routing, {.activation = Activation::relu, .routes = routes}, {.add = x});
+  }
+  b.logits(x, {});
+}
+
+// Scores are scaled and capped, norms come before and after. Grok 2 has a dense network beside the experts,
+// half the square of each counting. Factors that old files lack are those of Grok 1.
+void record_grok(Builder& b) {
+  Routing routing = b.routing();
+  routing.normalise = true;
+  SlotId x = b.embed({.scale = b.number("embedding_scale", 78.38367176906169f)});
+  for (int i = 0; i < b.layers(); ++i) {
+    const Layer w = b.layer(i);
+    Attention a = b.attention(w);
+    a.scale = b.number("attention.output_scale", 0.08838834764831845f);
+    a.softcap = b.number("attn_logit_softcapping", 30);
+    x = attention_block(b, x, w, a, {.attention_post = "attn_output_norm"}, none);
+    const std::string_view post = b.has(w["layer_output_norm"]) ? "layer_output_norm" : "post_ffw_norm";
+    const Builder::GateUpOptions up{.activation = Activation::gelu_tanh};
+    if (!b.has(w["ffn_up"])) {
+      x = b.experts(x, w, routing, up, {.add = x, .post = post});
+      continue;
+    }
+    const SlotId dense =
+        b.matmul(b.gate_up(x, w, up), w, "ffn_down", {.out = b.slot("dense", b.spec().hidden)});
+    const SlotId both =
+        b.experts(x, w, routing, up,
+                  {.add = dense, .out = b.slot("both", b.spec().hidden), .out_scale = std::sqrt(0.5f)});
+    x = b.row(Row::Kind::norm, {.x = both, .add = x, .out = x, .norm = b.norm(w[post], b.spec().hidden)}, w);
+  }
+  b.logits(x, {.scale = b.number("logit_scale", 0.5773502691896257f),
+               .softcap = b.number("final_logit_softcapping", 0)});
+}
+
+}  // namespace rf
