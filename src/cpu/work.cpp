@@ -17,8 +17,10 @@ std::size_t BufferSizes::own_pack() const {
 }
 
 std::size_t BufferSizes::partials() const {
-  return aligned(sizeof(float) * static_cast<std::size_t>(chunks) * static_cast<std::size_t>(sequences) *
-                 static_cast<std::size_t>(heads) * static_cast<std::size_t>(value_padded + 2));
+  const auto of_rows = static_cast<std::size_t>(chunks) * static_cast<std::size_t>(sequences) +
+                       static_cast<std::size_t>(Work::shared_cells);
+  return aligned(sizeof(float) * of_rows * static_cast<std::size_t>(heads) *
+                 static_cast<std::size_t>(value_padded + 2));
 }
 
 std::size_t BufferSizes::member() const {

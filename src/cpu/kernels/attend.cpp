@@ -51,24 +51,43 @@ const float* query(const HeadTile& tile, int i) {
   return tile.q + i / tile.heads * tile.q_stride + i % tile.heads * tile.head_stride;
 }
 
-// Raw scores of N queries against one group of 16 positions.
-template <KvType kv, int N>
-void score_group(const CacheLayout& layout, const HeadTile& tile, int first, const std::byte* group,
-                 float* scores, int stride) {
+// Few queries leave multiplications waiting for one another: they take several groups of positions at once,
+// and more of each value, until about eight sums are under way.
+constexpr int groups_at_once(int queries) {
+  return queries <= 2 ? 4 : queries <= 4 ? 2 : 1;
+}
+constexpr int vectors_at_once(int queries) {
+  return queries <= 2 ? 4 : queries <= 4 || lanes == 16 ? 2 : 1;
+}
+
+// Raw scores of N queries against `groups` groups of 16 positions that follow each other.
+template <KvType kv, int N, int groups>
+void score_groups(const CacheLayout& layout, const HeadTile& tile, int first, const std::byte* group,
+                  float* scores, int stride) {
   const float* q[N];
   RF_UNROLL(8)
   for (int i = 0; i < N; ++i) q[i] = query(tile, first + i);
   for (int half = 0; half < halves; ++half) {
-    F acc[N];
+    F acc[groups][N];
     RF_UNROLL(8)
-    for (int i = 0; i < N; ++i) acc[i] = F::zero();
+    for (int i = 0; i < N; ++i)
+      for (int g = 0; g < groups; ++g) acc[g][i] = F::zero();
     for (int d = 0; d < layout.key_dim; ++d) {
-      const F key = load_key<kv>(group, layout, d, half);
+      F key[groups];
+      RF_UNROLL(4)
+      for (int g = 0; g < groups; ++g)
+        key[g] = load_key<kv>(group + static_cast<std::size_t>(g) * layout.group_bytes, layout, d, half);
       RF_UNROLL(8)
-      for (int i = 0; i < N; ++i) acc[i] = fma(key, F::set1(q[i][d]), acc[i]);
+      for (int i = 0; i < N; ++i) {
+        const F element = F::set1(q[i][d]);
+        RF_UNROLL(4)
+        for (int g = 0; g < groups; ++g) acc[g][i] = fma(key[g], element, acc[g][i]);
+      }
     }
     RF_UNROLL(8)
-    for (int i = 0; i < N; ++i) (acc[i] * F::set1(tile.scale)).store(scores + i * stride + half * lanes);
+    for (int i = 0; i < N; ++i)
+      for (int g = 0; g < groups; ++g)
+        (acc[g][i] * F::set1(tile.scale)).store(scores + i * stride + 16 * g + half * lanes);
   }
 }
 
@@ -76,7 +95,7 @@ void score_group(const CacheLayout& layout, const HeadTile& tile, int first, con
 template <KvType kv, int N>
 void weigh_values(const CacheLayout& layout, const HeadTile& tile, int first_position, int last_position,
                   const float* weights, int stride, Partial* partials) {
-  constexpr int wide = 32 / lanes <= 2 ? 2 : 1;
+  constexpr int wide = vectors_at_once(N);
   for (int d = 0; d < layout.value_padded;) {
     const int vectors = d + wide * lanes <= layout.value_padded ? wide : 1;
     F acc[N][wide];
@@ -94,7 +113,7 @@ void weigh_values(const CacheLayout& layout, const HeadTile& tile, int first_pos
         RF_UNROLL(8)
         for (int i = 0; i < N; ++i) {
           const F weight = F::set1(weights[i * stride + p - first_position]);
-          RF_UNROLL(2)
+          RF_UNROLL(4)
           for (int j = 0; j < wide; ++j) acc[i][j] = fma(weight, v[j], acc[i][j]);
         }
       }
@@ -185,7 +204,7 @@ void soften(const HeadTile& tile, int query, int first_position, int count, floa
 template <KvType kv, int N>
 void chunk_of(const CacheLayout& layout, const HeadTile& tile, int first, int first_position,
               int last_position, float* scratch, Partial* partials) {
-  constexpr int stride = attention_chunk + 16;
+  constexpr int stride = attention_chunk + 16, groups = groups_at_once(N);
   // A page that is no multiple of 16 long leaves gaps in its last group: its scores are moved together.
   for (int p = first_position; p < last_position;) {
     const int page = p / layout.page, in_page = p % layout.page;
@@ -196,11 +215,14 @@ void chunk_of(const CacheLayout& layout, const HeadTile& tile, int first, int fi
     const std::byte* keys =
         head_of(layout, tile, page) + static_cast<std::size_t>(group) * layout.group_bytes;
     float* scores = scratch + (p - first_position);
-    if (skip == 0) {
-      score_group<kv, N>(layout, tile, first, keys, scores, stride);
+    if (skip == 0 && in_page + 16 * groups <= layout.page && p + 16 * groups <= last_position) {
+      score_groups<kv, N, groups>(layout, tile, first, keys, scores, stride);
+      count = 16 * groups;
+    } else if (skip == 0) {
+      score_groups<kv, N, 1>(layout, tile, first, keys, scores, stride);
     } else {
       alignas(64) float some[N * 16];
-      score_group<kv, N>(layout, tile, first, keys, some, 16);
+      score_groups<kv, N, 1>(layout, tile, first, keys, some, 16);
       for (int i = 0; i < N; ++i)
         for (int j = 0; j < count; ++j) scores[i * stride + j] = some[16 * i + skip + j];
     }
@@ -235,6 +257,7 @@ void attend(const CacheLayout& layout, const HeadTile& tile, int chunk, float* s
   };
   while (queries - i >= 8) go.template operator()<8>();
   if (queries - i >= 4) go.template operator()<4>();
+  if (queries - i >= 3) go.template operator()<3>();
   if (queries - i >= 2) go.template operator()<2>();
   if (queries - i >= 1) go.template operator()<1>();
 }
