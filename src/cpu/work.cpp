@@ -148,7 +148,9 @@ void Work::embed(const Step& step, Member& member) {
       for (std::int64_t i = 0; i < columns; ++i) row[i] *= step.scale;
     for (int table = 1; table < 3; ++table) {
       if (step.linear[table].weight == none) continue;
-      table_row(step.linear[table], table == 1 ? batch->position(r) : 0, member.embedding);
+      table_row(step.linear[table],
+                table == 1 ? batch->position(r) : batch->comes_after(r, program->separator),
+                member.embedding);
       for (std::int64_t i = 0; i < columns; ++i) row[i] += member.embedding[i];
     }
     if (step.norm.kind != Norm::Kind::off)
