@@ -22,16 +22,16 @@ inline constexpr int none = -1;
 // n stands for norm(x[r]); every W has its bias added where it has one. [ a | b ] stands side by side in a
 // row.
 enum class Op : std::uint8_t {
-  embed,  // out[r] = norm(table[token[r]] * scale + positions[position[r]] + types[type[r]]), W0, W1, W2
-          // being the tables; the last two are optional, and so is the norm; for the type see
-          // Program::separator
-  qkv,      // out[r] = [ W0 n | W1 n | W2 n ], cut off at +-clamp where that is not 0; W1 and W2 are optional
-  attend,   // out[r] = attention of row r's query heads over its sequence's cache (see Attention)
-  matmul,   // out[r] = (post(activation(W0 n)) * mul[r] * scale + add[r]) * out_scale
-  row,      // out[r] = what is to be done with whole rows (see Row)
-  gate_up,  // out[r] = activation(W0 n) * (W1 n)
-  heads,    // out[r][h] = [ W0[h] x[r][h][0 .. columns) | the rest of x[r][h] ] for each head, no norm
-  route,    // out[r] = [ numbers of the experts used | their weights ] (see Routing)
+  embed,   // out[r] = norm(table[token[r]] * scale + positions[position[r]] + types[t]), W0, W1, W2 being the
+           // tables; the last two are optional, and so is the norm; the type t
+           // of a row: see Program::separator
+  qkv,     // out[r] = [ W0 n | W1 n | W2 n ], cut off at +-clamp where that is not 0; W1 and W2 are optional
+  attend,  // out[r] = attention of row r's query heads over its sequence's cache (see Attention)
+  matmul,  // out[r] = (post(activation(W0 n)) * mul[r] * scale + add[r]) * out_scale
+  row,     // out[r] = what is to be done with whole rows (see Row)
+  gate_up,       // out[r] = activation(W0 n) * (W1 n)
+  heads,         // out[r][h] = [ W0[h] x[r][h][0 .. columns) | the rest of x[r][h] ] for each head, no norm
+  route,         // out[r] = [ numbers of the experts used | their weights ] (see Routing)
   experts_up,    // out[r][k] = activation(W0[e] n) * (W1[e] n) for the k-th expert e of routes[r], the second
                  // factor being optional
   experts_down,  // out[r] = (post(sum over k of weight[r][k] * W0[e] x[r][k]) * scale + add[r]) * out_scale
