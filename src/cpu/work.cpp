@@ -17,8 +17,10 @@ std::size_t BufferSizes::own_pack() const {
 }
 
 std::size_t BufferSizes::partials() const {
-  return aligned(sizeof(float) * static_cast<std::size_t>(chunks) * static_cast<std::size_t>(sequences) *
-                 static_cast<std::size_t>(heads) * static_cast<std::size_t>(value_padded + 2));
+  const auto of_rows = static_cast<std::size_t>(chunks) * static_cast<std::size_t>(sequences) +
+                       static_cast<std::size_t>(Work::shared_cells);
+  return aligned(sizeof(float) * of_rows * static_cast<std::size_t>(heads) *
+                 static_cast<std::size_t>(value_padded + 2));
 }
 
 std::size_t BufferSizes::member() const {
@@ -146,7 +148,9 @@ void Work::embed(const Step& step, Member& member) {
       for (std::int64_t i = 0; i < columns; ++i) row[i] *= step.scale;
     for (int table = 1; table < 3; ++table) {
       if (step.linear[table].weight == none) continue;
-      table_row(step.linear[table], table == 1 ? batch->position(r) : 0, member.embedding);
+      table_row(step.linear[table],
+                table == 1 ? batch->position(r) : batch->comes_after(r, program->separator),
+                member.embedding);
       for (std::int64_t i = 0; i < columns; ++i) row[i] += member.embedding[i];
     }
     if (step.norm.kind != Norm::Kind::off)

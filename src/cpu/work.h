@@ -42,6 +42,10 @@ class Work {
  public:
   static constexpr int own_pack_rows =
       4;  // up to here every member packs the rows for itself: cheaper than a barrier
+  // Whole tiles of attention a member from which on they are shared evenly enough.
+  static constexpr int even_pieces = 4;
+  // Rows times chunks of positions of the tiles with several rows that a batch cuts: eight rows after 16k.
+  static constexpr int shared_cells = 512;
 
   const Program* program = nullptr;
   const Kernels* kernels = nullptr;
@@ -65,14 +69,24 @@ class Work {
   void restart() { next_.store(0, std::memory_order_relaxed); }
 
  private:
+  // Rows of one sequence that look at the same chunks of positions, of which their attention is computed in
+  // one piece of work a KV head or, where the batch has few, in one a chunk and KV head.
+  struct RowTile {
+    int row, rows;            // of the batch
+    int first_chunk, chunks;  // that any of them sees
+    int cells = none;         // in the partial results: [chunks][rows] from there; none: not cut
+    int end_part = 0;         // pieces of work of the tiles up to this one
+    int pieces() const { return cells == none ? 1 : chunks; }
+  };
   struct Member {
     std::uint8_t* tile_scratch = nullptr;
     std::byte* pack = nullptr;
     float* tiles[2] = {};      // [rows][16] each
     std::byte* row = nullptr;  // of an embedding table, as it lies in the file
     float* embedding = nullptr;
-    float* scores = nullptr;  // attention_scratch
-    float* values[2] = {};    // [max_queries][value_padded] each
+    float* scores = nullptr;         // attention_scratch
+    float* values[2] = {};           // [max_queries][value_padded] each
+    std::vector<RowTile> row_tiles;  // of the attention step under way
   };
   struct RopeTable {
     Rope rope;
@@ -121,13 +135,13 @@ class Work {
   void prepare_heads(const Attention& attention, int row, float* first, int count, int stride, int number,
                      int normed, const Norm& norm);
   void finish_head(const Heads& heads, const Partial& partial, int row, int head);
-  // `rows` rows of one sequence from the batch's row `row` on, with the query heads of one KV head.
-  HeadTile head_tile(const Heads& heads, int row, int rows, int kv_head) const;
-  void attend_part(const Heads& heads, int part, Member& member);
-  void attend_chunk_of_row(const Heads& heads, int sequence, int chunk, int kv_head, Member& member);
-  void attend_tile(const Heads& heads, int sequence, int first_row, int rows, int kv_head, Member& member);
-  void merge_chunks(const Heads& heads, int sequence, int head);
-  Partial shared_partial(const Heads& heads, int sequence, int chunk, int head) const;
+  void cut_tiles(const Heads& heads, std::vector<RowTile>& tiles) const;
+  // Of the query heads of one KV head.
+  HeadTile head_tile(const Heads& heads, const RowTile& tile, int kv_head) const;
+  void attend_whole(const Heads& heads, const RowTile& tile, int kv_head, Member& member);
+  void attend_one_chunk(const Heads& heads, const RowTile& tile, int chunk, int kv_head, Member& member);
+  void merge_chunks(const Heads& heads, const RowTile& tile, int head);
+  Partial shared_partial(const Heads& heads, const RowTile& tile, int chunk, int row, int head) const;
   const float* vector_of(WeightId id) const;
   // Shares out [0, count) among the members, `piece` at a time.
   template <class Each>

@@ -1,7 +1,9 @@
-// The attention step: heads are normed, rotated and stored, then shared out by sequence, KV head and piece of
-// work: a tile of rows while a prompt is read, a chunk of positions while one token is decoded.
+// The attention step: heads are normed, rotated and stored, then shared out by tile (some rows of a sequence)
+// and KV head, and by chunk of positions too while one token is decoded or only few rows of a prompt are
+// read.
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "cpu/work.h"
 #include "ops/attention.h"
@@ -31,11 +33,6 @@ struct Work::Heads {
 
 namespace {
 
-// A sequence with one row is shared out by chunks of its positions, others by tiles of their rows.
-int chunks_of(const Batch& batch, int sequence) {
-  return batch.position(batch.first_row(sequence)) / attention_chunk + 1;
-}
-
 // Positions that a sequence has with this batch.
 int length_of(const Batch& batch, int sequence) {
   return batch.position(batch.first_row(sequence)) + batch.row_count(sequence);
@@ -46,11 +43,6 @@ std::vector<float> alibi_slopes(const Attention& attention) {
   for (int h = 0; attention.alibi > 0 && h < attention.heads; ++h)
     slopes.push_back(static_cast<float>(alibi_slope(attention, h)));
   return slopes;
-}
-
-int parts_of(const Batch& batch, int sequence, int tile_rows) {
-  const int rows = batch.row_count(sequence);
-  return rows == 1 ? chunks_of(batch, sequence) : (rows + tile_rows - 1) / tile_rows;
 }
 
 }  // namespace
@@ -73,16 +65,52 @@ void Work::attend(const Step& step, Member& member) {
   store_heads(step, heads);
   next_phase();
 
-  int parts = 0;
-  bool split = false;
-  for (int s = 0; s < batch->sequences(); ++s) {
-    parts += parts_of(*batch, s, heads.tile_rows) * a.kv_heads;
-    split = split || (batch->row_count(s) == 1 && chunks_of(*batch, s) > 1);
-  }
-  share(parts, 1, [&](int part) { attend_part(heads, parts - 1 - part, member); });
-  if (!split) return;
+  cut_tiles(heads, member.row_tiles);
+  const std::vector<RowTile>& tiles = member.row_tiles;
+  const int parts = tiles.back().end_part;
+  share(parts, 1, [&](int i) {
+    const int part = parts - 1 - i;
+    const auto tile = std::ranges::upper_bound(tiles, part, {}, &RowTile::end_part);
+    const int piece = part - (tile->end_part - tile->pieces() * a.kv_heads);
+    if (tile->cells == none) return attend_whole(heads, *tile, piece, member);
+    attend_one_chunk(heads, *tile, piece / a.kv_heads, piece % a.kv_heads, member);
+  });
+  if (std::ranges::all_of(tiles, [](const RowTile& tile) { return tile.cells == none; })) return;
   next_phase();
-  share(batch->sequences() * a.heads, 1, [&](int i) { merge_chunks(heads, i / a.heads, i % a.heads); });
+  share(static_cast<int>(tiles.size()) * a.heads, 1, [&](int i) {
+    const RowTile& tile = tiles[static_cast<std::size_t>(i / a.heads)];
+    if (tile.cells != none) merge_chunks(heads, tile, i % a.heads);
+  });
+}
+
+// The same for every member. One row is cut by chunks; more are only where whole tiles would not occupy all
+// members evenly, as far as there is room for the partial results.
+void Work::cut_tiles(const Heads& heads, std::vector<RowTile>& tiles) const {
+  const Attention& a = heads.attention;
+  tiles.clear();
+  int whole = 0;
+  for (int s = 0; s < batch->sequences(); ++s) {
+    const int first = batch->first_row(s), end = first + batch->row_count(s), length = length_of(*batch, s);
+    const auto visible = [&](int row) {
+      return visible_positions(a.sees, a.window, batch->position(row), length);
+    };
+    if (end - first > 1) whole += (end - first + heads.tile_rows - 1) / heads.tile_rows * a.kv_heads;
+    for (int row = first; row < end; row += heads.tile_rows) {
+      const int rows = std::min(heads.tile_rows, end - row), chunk = visible(row).first / attention_chunk;
+      const int last = (visible(row + rows - 1).end - 1) / attention_chunk;
+      tiles.push_back({.row = row, .rows = rows, .first_chunk = chunk, .chunks = last + 1 - chunk});
+    }
+  }
+  const bool few = whole < even_pieces * team->size();
+  int part = 0, cell = 0, of_several = 0;
+  for (RowTile& tile : tiles) {
+    const int cells = tile.rows * tile.chunks;
+    if (tile.chunks > 1 && (tile.rows == 1 || (few && of_several + cells <= shared_cells))) {
+      tile.cells = std::exchange(cell, cell + cells);
+      if (tile.rows > 1) of_several += cells;
+    }
+    tile.end_part = part += tile.pieces() * a.kv_heads;
+  }
 }
 
 void Work::store_heads(const Step& step, const Heads& heads) {
@@ -154,15 +182,15 @@ void Work::finish_head(const Heads& heads, const Partial& partial, int row, int 
                   heads.out + row * heads.out_width + static_cast<std::ptrdiff_t>(head) * a.value_dim);
 }
 
-HeadTile Work::head_tile(const Heads& heads, int row, int rows, int kv_head) const {
+HeadTile Work::head_tile(const Heads& heads, const RowTile& tile, int kv_head) const {
   const Attention& a = heads.attention;
-  const int sequence = batch->sequence(row), first = kv_head * heads.group;
-  return {.q = heads.qkv + row * heads.width + heads.query_at(first),
+  const int sequence = batch->sequence(tile.row), first = kv_head * heads.group;
+  return {.q = heads.qkv + tile.row * heads.width + heads.query_at(first),
           .q_stride = heads.width,
           .head_stride = heads.head_stride(),
-          .rows = rows,
+          .rows = tile.rows,
           .heads = heads.group,
-          .position = batch->position(row),
+          .position = batch->position(tile.row),
           .pages = batch->pages(sequence),
           .cache = heads.cache,
           .kv_head = kv_head,
@@ -174,77 +202,50 @@ HeadTile Work::head_tile(const Heads& heads, int row, int rows, int kv_head) con
           .slopes = heads.slopes.empty() ? nullptr : heads.slopes.data() + first};
 }
 
-void Work::attend_part(const Heads& heads, int part, Member& member) {
-  const int kv_heads = heads.attention.kv_heads;
-  for (int s = 0; s < batch->sequences(); ++s) {
-    const int parts = parts_of(*batch, s, heads.tile_rows) * kv_heads;
-    if (part >= parts) {
-      part -= parts;
-      continue;
-    }
-    const int piece = part / kv_heads, kv_head = part % kv_heads;
-    const int rows = batch->row_count(s);
-    if (rows == 1) return attend_chunk_of_row(heads, s, piece, kv_head, member);
-    const int first = piece * heads.tile_rows;
-    return attend_tile(heads, s, first, std::min(heads.tile_rows, rows - first), kv_head, member);
-  }
-}
-
-Partial Work::shared_partial(const Heads& heads, int sequence, int chunk, int head) const {
-  const std::int64_t cell =
-      (static_cast<std::int64_t>(sequence) * sizes_.chunks + chunk) * heads.attention.heads + head;
-  float* at = partials_ + cell * (sizes_.value_padded + 2);
+Partial Work::shared_partial(const Heads& heads, const RowTile& tile, int chunk, int row, int head) const {
+  const std::int64_t cell = tile.cells + chunk * tile.rows + row;
+  float* at = partials_ + (cell * heads.attention.heads + head) * (sizes_.value_padded + 2);
   return {at[0], at[1], at + 2};
 }
 
-void Work::attend_chunk_of_row(const Heads& heads, int sequence, int chunk, int kv_head, Member& member) {
-  const int row = batch->first_row(sequence), first_head = kv_head * heads.group;
-  const HeadTile tile = head_tile(heads, row, 1, kv_head);
+// `chunk` counts from the tile's first.
+void Work::attend_one_chunk(const Heads& heads, const RowTile& tile, int chunk, int kv_head, Member& member) {
+  const int queries = tile.rows * heads.group, first_head = kv_head * heads.group;
   Partial partials[max_queries];
-  for (int h = 0; h < heads.group; ++h) partials[h] = shared_partial(heads, sequence, chunk, first_head + h);
-  kernels->attend_chunk(heads.layout, tile, chunk, member.scores, partials);
-  const bool whole = chunks_of(*batch, sequence) == 1;
-  for (int h = 0; h < heads.group; ++h) {
-    if (whole) {
-      finish_head(heads, partials[h], row, first_head + h);
-      continue;
-    }
-    partials[h].values[-2] = partials[h].largest;
-    partials[h].values[-1] = partials[h].weight;
+  for (int i = 0; i < queries; ++i)
+    partials[i] = shared_partial(heads, tile, chunk, i / heads.group, first_head + i % heads.group);
+  kernels->attend_chunk(heads.layout, head_tile(heads, tile, kv_head), tile.first_chunk + chunk,
+                        member.scores, partials);
+  for (int i = 0; i < queries; ++i) {
+    partials[i].values[-2] = partials[i].largest;
+    partials[i].values[-1] = partials[i].weight;
   }
 }
 
-void Work::merge_chunks(const Heads& heads, int sequence, int head) {
-  const int chunks = chunks_of(*batch, sequence);
-  if (batch->row_count(sequence) > 1 || chunks == 1) return;
-  Partial all = shared_partial(heads, sequence, 0, head);
-  for (int c = 1; c < chunks; ++c)
-    kernels->merge(all, shared_partial(heads, sequence, c, head), heads.layout.value_padded);
-  finish_head(heads, all, batch->first_row(sequence), head);
+void Work::merge_chunks(const Heads& heads, const RowTile& tile, int head) {
+  for (int r = 0; r < tile.rows; ++r) {
+    Partial all = shared_partial(heads, tile, 0, r, head);
+    for (int c = 1; c < tile.chunks; ++c)
+      kernels->merge(all, shared_partial(heads, tile, c, r, head), heads.layout.value_padded);
+    finish_head(heads, all, tile.row + r, head);
+  }
 }
 
-void Work::attend_tile(const Heads& heads, int sequence, int first, int rows, int kv_head, Member& member) {
-  const Attention& a = heads.attention;
-  const int row = batch->first_row(sequence) + first, first_head = kv_head * heads.group;
-  const HeadTile tile = head_tile(heads, row, rows, kv_head);
-  const int queries = rows * heads.group, padded = heads.layout.value_padded;
+void Work::attend_whole(const Heads& heads, const RowTile& tile, int kv_head, Member& member) {
+  const HeadTile queries_of = head_tile(heads, tile, kv_head);
+  const int queries = tile.rows * heads.group, padded = heads.layout.value_padded;
   Partial all[max_queries], next[max_queries];
   for (int i = 0; i < queries; ++i) {
     all[i] = {0, 0, member.values[0] + i * padded};
     next[i] = {0, 0, member.values[1] + i * padded};
   }
-  const auto visible = [&](int r) {
-    return visible_positions(a.sees, a.window, tile.position + r, tile.length);
-  };
-  const int first_chunk = visible(0).first / attention_chunk,
-            last_chunk = (visible(rows - 1).end - 1) / attention_chunk;
-  for (int c = first_chunk; c <= last_chunk; ++c) {
-    kernels->attend_chunk(heads.layout, tile, c, member.scores, c == first_chunk ? all : next);
-    if (c == first_chunk) continue;
+  for (int c = 0; c < tile.chunks; ++c) {
+    kernels->attend_chunk(heads.layout, queries_of, tile.first_chunk + c, member.scores, c == 0 ? all : next);
+    if (c == 0) continue;
     for (int i = 0; i < queries; ++i) kernels->merge(all[i], next[i], padded);
   }
   for (int i = 0; i < queries; ++i)
-    finish_head(heads, all[i], row + i / heads.group, first_head + i % heads.group);
+    finish_head(heads, all[i], tile.row + i / heads.group, kv_head * heads.group + i % heads.group);
 }
 
 }  // namespace rf

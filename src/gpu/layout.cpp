@@ -202,7 +202,7 @@ void Layout::lay_out_activations() {
   order_at_ = take(all, pairs_ * sizeof(std::int32_t));
   starts_at_ = take(all, experts_ > 0 ? (experts_ + 1) * sizeof(std::int32_t) : 0);
   const auto sequences = static_cast<std::size_t>(limits_.batch.sequences);
-  batch_words_ = 8 + 3 * rows + static_cast<std::size_t>(limits_.batch.wanted) + 2 * sequences + 1 +
+  batch_words_ = 8 + 4 * rows + static_cast<std::size_t>(limits_.batch.wanted) + 2 * sequences + 1 +
                  sequences * static_cast<std::size_t>(limits_.batch.pages);
   batch_at_ = take(all, batch_bytes());
 }
@@ -317,6 +317,10 @@ BatchView Layout::batch() const {
   return view;
 }
 
+const std::int32_t* Layout::row_types() const {
+  return at<const std::int32_t>(batch_at()) + batch_words_ - limits_.batch.rows;
+}
+
 void Layout::write_batch(const Batch& batch, std::int32_t* block) const {
   std::int32_t longest = 0;
   std::int32_t* tokens = block + 8;
@@ -326,11 +330,13 @@ void Layout::write_batch(const Batch& batch, std::int32_t* block) const {
   std::int32_t* first_rows = wanted + limits_.batch.wanted;
   std::int32_t* states = first_rows + limits_.batch.sequences + 1;
   std::int32_t* pages = states + limits_.batch.sequences;
+  std::int32_t* types = block + batch_words_ - limits_.batch.rows;
   for (int r = 0; r < batch.rows(); ++r) {
     tokens[r] = batch.token(r);
     positions[r] = batch.position(r);
     sequences[r] = batch.sequence(r);
     longest = std::max(longest, batch.position(r) + 1);
+    if (program_->separator != none) types[r] = batch.comes_after(r, program_->separator);
   }
   for (int i = 0; i < batch.wanted(); ++i) wanted[i] = batch.wanted_row(i);
   const auto stride = static_cast<std::size_t>(limits_.batch.pages);

@@ -84,6 +84,7 @@ class Layout {
   Address batch_at() const { return activations + batch_at_; }
   std::size_t batch_bytes() const { return batch_words_ * sizeof(std::int32_t); }
   BatchView batch() const;
+  const std::int32_t* row_types() const;  // [rows], behind what all kernels look at
   // Fills the block for the device.
   void write_batch(const Batch& batch, std::int32_t* block) const;
 

@@ -109,7 +109,8 @@ void Lowering::step(const Step& step) {
 
 void Lowering::embed(const Step& step) {
   const BatchView batch = layout_.batch();
-  const std::int32_t* index[] = {batch.tokens, batch.positions, nullptr};
+  const std::int32_t* index[] = {batch.tokens, batch.positions,
+                                 layout_.program().separator != none ? layout_.row_types() : nullptr};
   for (int i = 0; i < 3; ++i) {
     if (step.linear[i].weight == none) continue;
     EmbedParams p{};

@@ -9,6 +9,11 @@
 #include "tensor/decode.h"
 
 namespace rf {
+namespace {
+
+constexpr std::int64_t bert_separator = 102;  // [SEP] of the published vocabulary
+
+}  // namespace
 
 std::string Layer::operator[](std::string_view name) const {
   return index == none ? std::string(name) : fmt::format("blk.{}.{}", index, name);
@@ -30,9 +35,15 @@ SlotId Builder::embed(const EmbedOptions& options) {
       fail("{}: tensor 'position_embd.weight' has {} positions, fewer than the context of {}", file_.path(),
            rows, context_);
   }
-  if (options.types)
-    step.linear[2].weight =
-        weight("token_types.weight", spec_.hidden, file_.tensor("token_types.weight").rows(), {0, 1});
+  if (options.types) {
+    const std::int64_t rows = file_.tensor("token_types.weight").rows();
+    // Types are what BERT's tokenizer tells of a pair; others, whose files may have two as well, tell none.
+    const auto separator = file_.get<std::int64_t>("tokenizer.ggml.seperator_token_id", bert_separator);
+    const bool told = rows >= 2 && !spec_.causal && separator >= 0 && separator < spec_.vocab &&
+                      file_.get<std::string>("tokenizer.ggml.model", "") == "bert";
+    if (told) program_.separator = static_cast<std::int32_t>(separator);
+    step.linear[2].weight = weight("token_types.weight", spec_.hidden, rows, {0, told ? 2 : 1});
+  }
   if (!options.norm.empty()) step.norm = norm(std::string(options.norm), spec_.hidden);
   step.scale = options.scale;
   return step.out;

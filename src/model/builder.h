@@ -54,7 +54,7 @@ class Builder {
     float scale = 1;
     std::string_view norm = "";  // of the result
     bool positions = false;      // position_embd is added
-    bool types = false;          // the first row of token_types is added
+    bool types = false;          // a row of token_types is added (Program::separator)
   };
   SlotId embed(const EmbedOptions& options);  // token_embd
   // scale times columns [first, first + count) of the token's row in the table `name`.

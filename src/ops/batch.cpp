@@ -46,6 +46,12 @@ void Batch::add_row(std::int32_t token, std::int32_t position, bool wanted) {
   ++rows_;
 }
 
+bool Batch::comes_after(int row, std::int32_t token) const {
+  for (int r = first_row(sequence(row)); r < row; ++r)
+    if (block_[at(0, r)] == token) return true;
+  return false;
+}
+
 double Batch::context() const {
   double total = 0;
   for (int r = 0; r < rows_; ++r) total += position(r) + 1;

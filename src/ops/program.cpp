@@ -237,7 +237,13 @@ class Checker {
   void embed() const {
     linear(0, step_.out, program_.vocab);
     if (step_.linear[1].weight != none) linear(1, step_.out);
-    if (step_.linear[2].weight != none) linear(2, step_.out);
+    if (step_.linear[2].weight != none) {
+      linear(2, step_.out);
+      const std::int64_t types = program_.tensor(step_.linear[2].weight).rows();
+      if (program_.separator != none && (types < 2 || program_.causal))
+        fail("{}: a separator of two types, where there are {} or sequences are read in pieces", where_,
+             types);
+    }
     norm(step_.norm, width(step_.out));
   }
 

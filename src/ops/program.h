@@ -22,8 +22,9 @@ inline constexpr int none = -1;
 // n stands for norm(x[r]); every W has its bias added where it has one. [ a | b ] stands side by side in a
 // row.
 enum class Op : std::uint8_t {
-  embed,   // out[r] = norm(table[token[r]] * scale + positions[position[r]] + types[0]), W0, W1, W2 being the
-           // tables; the last two are optional, and so is the norm
+  embed,   // out[r] = norm(table[token[r]] * scale + positions[position[r]] + types[t]), W0, W1, W2 being the
+           // tables; the last two are optional, and so is the norm; the type t
+           // of a row: see Program::separator
   qkv,     // out[r] = [ W0 n | W1 n | W2 n ], cut off at +-clamp where that is not 0; W1 and W2 are optional
   attend,  // out[r] = attention of row r's query heads over its sequence's cache (see Attention)
   matmul,  // out[r] = (post(activation(W0 n)) * mul[r] * scale + add[r]) * out_scale
@@ -348,6 +349,9 @@ struct Program {
   SlotId logits = none;  // the result: f32 [wanted rows, vocab], or the width of a model that embeds
   std::optional<Embedding> embedding;  // of a model that embeds
   bool causal = true;                  // else a sequence must lie in one batch as a whole
+  // The token after the first of which a sequence's rows are of type 1, those before and itself being of type
+  // 0, as BERT's are whose text is a pair; none: all are of type 0.
+  std::int32_t separator = none;
 
   const Tensor& tensor(WeightId id) const { return weights[static_cast<std::size_t>(id)].tensor; }
 };

@@ -89,11 +89,11 @@ void read_order(const Fields& fields, SamplerOptions& sampling) {
 
 std::string flat_content(const Json& content, const std::string& where) {
   std::string text;
-  for (const Json& part : content) {
-    const Fields fields(part, where);
+  for (std::size_t i = 0; i < content.size(); ++i) {
+    const Fields fields(content[i], fmt::format("{}[{}]", where, i));
     const std::string type = fields.text("type").value_or("text");
     if (type != "text" && type != "input_text" && type != "output_text")
-      fail_field(where + ".type", "this model takes text, found '{}'", type);
+      fail_field(fields.path("type"), "this model takes text, found '{}'", type);
     text += fields.required_text("text", 64 << 20);
   }
   return text;
@@ -250,7 +250,8 @@ namespace {
 void read_tool_choice(const ModelText& text, const Fields& fields, const Json& tools,
                       Generation& generation) {
   const Json* choice = fields.find("tool_choice");
-  if (choice == nullptr || *choice == "auto") return;
+  if (choice == nullptr || *choice == "auto" || *choice == "none") return;
+  if (tools.is_null()) fail_field(fields.path("tool_choice"), "expected tools beside it, found none");
   Json wanted = tools;
   if (choice->is_object()) {
     const Fields chosen(*choice, fields.path("tool_choice"));
@@ -265,6 +266,8 @@ void read_tool_choice(const ModelText& text, const Fields& fields, const Json& t
     fail_field(fields.path("tool_choice"), "expected none, auto, required or a tool, found {}",
                found_text(*choice));
   }
+  if (text.dialect().calls->body == CallFormat::Body::no_calls)
+    fail_field(fields.path("tool_choice"), "this model has no calls of tools");
   const bool parallel = fields.boolean("parallel_tool_calls").value_or(true) && !choice->is_object();
   const ConstraintSource source = tool_choice(wanted, text.dialect(), generation.prompt_end, parallel);
   generation.constraint = {static_cast<std::uint8_t>(source.kind), source.texts};
@@ -293,10 +296,10 @@ void read_chat(const ModelText& text, const Fields& fields, const Json& messages
   generation.prompts = {std::move(ids)};
   generation.prompt_field = "messages";
   generation.prompt_end = prompt.substr(prompt.size() - std::min(prompt.size(), end_bytes));
+  read_tool_choice(text, fields, tools, generation);
   if (fields.text("reasoning_format", 64).value_or("auto") == "none" && tools.is_null()) return;
   generation.dialect = &text.dialect();
   generation.tools = tools;
-  if (!tools.is_null()) read_tool_choice(text, fields, tools, generation);
   generation.request.shown_tokens = text.shown_tokens();
 }
 

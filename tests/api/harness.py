@@ -16,6 +16,7 @@ import unittest
 BINARY = os.environ["ROCMFORGE_BINARY"]
 GOLDEN = [pathlib.Path(p) for p in os.environ["GOLDEN"].split(":")]
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+SANITIZED = "RF_SANITIZE" in os.environ  # the binary, which then keeps what was freed for a while
 
 
 def golden(relative):

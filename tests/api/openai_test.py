@@ -116,7 +116,7 @@ class WrongInput(ApiTest):
         self.refused("/v1/chat/completions", CHAT | {"logit_bias": {"99999999": 1}}, param="logit_bias")
         self.refused("/v1/chat/completions", CHAT | {"messages": [{"role": "user"}]}, param="messages[0].content")
         self.refused("/v1/chat/completions", CHAT | {"messages": [{"role": "user", "content": [
-            {"type": "image_url", "image_url": {"url": "data:"}}]}]}, param="messages[0].content.type")
+            {"type": "image_url", "image_url": {"url": "data:"}}]}]}, param="messages[0].content[0].type")
         self.server.post("/v1/chat/completions", CHAT | {"unheard_of": {"a": [1]}, "user": None})
 
     def test_bodies(self):

@@ -27,11 +27,11 @@ class Rerank(ApiTest):
     @classmethod
     def setUpClass(cls):
         cls.folder = pathlib.Path(tempfile.mkdtemp())
-        cls.model = with_keys(golden("arch/bert-rank/model.gguf"), cls.folder / "rank.gguf", letter_vocabulary(96))
+        cls.model = with_keys(golden("arch/bert-pair/model.gguf"), cls.folder / "rank.gguf", letter_vocabulary(96))
         marks = letter_vocabulary(96) | {
             "tokenizer.chat_template.rerank": "query {query} text {document}, {query}", "tokenizer.ggml.add_bos_token": False,
             "tokenizer.ggml.add_sep_token": False}
-        template = with_keys(golden("arch/bert-rank/model.gguf"), cls.folder / "template.gguf", marks)
+        template = with_keys(golden("arch/bert-pair/model.gguf"), cls.folder / "template.gguf", marks)
         cls.server = Server("--ctx", 64, "--queue", 1, "--kv", "f32", models=[f"rank={cls.model}", f"template={template}", f"tiny={MODEL}"])
 
     @classmethod

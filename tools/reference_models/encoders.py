@@ -102,4 +102,32 @@ def reranker(root):
                 "transformers XLMRobertaForSequenceClassification", "cls", scores, avoid=1)
 
 
-FAMILIES = [modern_bert, eurobert, gemma_embedding, jina_v3, reranker, qwen3_embedding]
+def pair_reranker(root):
+    """BERT with a classifier of one label over its pooled first row. The second text's rows are of type 1."""
+    separator = 3
+    config = transformers.BertConfig(
+        vocab_size=golden.VOCABULARY, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        max_position_embeddings=128, type_vocab_size=2, layer_norm_eps=1e-12, num_labels=1)
+    config._attn_implementation = "eager"
+    model = hf.fill(transformers.BertForSequenceClassification(config), "pair_reranker").double().eval()
+    names = {"bert." + key: value for key, value in BERT.items()} | {"bert.pooler.dense": "cls", "classifier": "cls.output"}
+    tensors = {hf.gguf_name(key, names): value.detach().float().numpy() for key, value in model.named_parameters()}
+    keys = {"block_count": 2, "context_length": 128, "embedding_length": 32, "feed_forward_length": 48,
+            "attention.head_count": 4, "attention.layer_norm_epsilon": 1e-12, "pooling_type": 4} | ENCODER
+
+    def inputs(ids):
+        first = ids.index(separator) + 1 if separator in ids else len(ids)
+        return {"input_ids": torch.tensor([ids]), "token_type_ids": torch.tensor([[0] * first + [1] * (len(ids) - first)])}
+
+    def hidden(ids):
+        with torch.no_grad():
+            return model.bert(**inputs(ids)).last_hidden_state[0].numpy()
+
+    def scores(ids):
+        with torch.no_grad():
+            return model(**inputs(ids)).logits[0].numpy()
+    golden.make(root, "bert-pair", "bert", keys, tensors, hidden, "transformers BertForSequenceClassification", "cls", scores,
+                separator=separator)
+
+
+FAMILIES = [modern_bert, eurobert, gemma_embedding, jina_v3, reranker, pair_reranker, qwen3_embedding]

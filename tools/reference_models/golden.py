@@ -32,22 +32,28 @@ def _pooled(rows, pooling):
 
 
 def make(root, name, architecture, keys, tensors, compute, reference, pooling=None, scores=None,
-         avoid=-1):
+         avoid=-1, separator=None):
     """Writes root/name.
 
     keys: those under the architecture's prefix; tensors: name -> array; compute(ids) -> float64 [n, vocabulary] logits
     or, with `pooling`, hidden states [n, hidden]; reference: what computes them, in words; scores(ids): what a classifier
-    makes of the text; avoid: a token that texts do not have.
+    makes of the text; avoid: a token that texts do not have; separator: ends each of the two texts that all but the shortest
+    sequences are then, as BERT's tokenizer makes them.
     """
     folder = pathlib.Path(root) / name
     folder.mkdir(parents=True, exist_ok=True)
     generator = random(name + " tokens")
     head = {"general.architecture": architecture, "general.name": f"golden-{name}", "general.file_type": 0,
             "tokenizer.ggml.model": "no_vocab"}
+    if separator is not None:
+        head |= {"tokenizer.ggml.model": "bert", "tokenizer.ggml.seperator_token_id": separator}
     gguf.write(folder / "model.gguf", head | {f"{architecture}.{key}": value for key, value in keys.items()}, tensors)
 
-    allowed = [t for t in range(VOCABULARY) if t != avoid]
+    allowed = [t for t in range(VOCABULARY) if t not in (avoid, separator)]
     texts = [[int(t) for t in generator.choice(allowed, n)] for n in SEQUENCES]
+    for ids in texts:
+        if separator is not None and len(ids) > 2:
+            ids[len(ids) // 3] = ids[-1] = separator
     results = [compute(ids) for ids in texts]
     rows = numpy.concatenate(results)
     spread = float(rows.max() - rows.min())

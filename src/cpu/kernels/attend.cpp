@@ -42,41 +42,100 @@ F load_value(const std::byte* row, const CacheLayout& layout, int d) {
 }
 
 // A page's head: groups of K, then rows of V.
-const std::byte* head_of(const CacheLayout& layout, const HeadTile& tile, int page_index) {
-  return tile.cache + static_cast<std::size_t>(tile.pages[page_index]) * layout.page_bytes +
+const std::byte* head_of(const CacheLayout& layout, const HeadTile& tile, int position) {
+  return tile.cache + static_cast<std::size_t>(tile.pages[position / layout.page]) * layout.page_bytes +
          static_cast<std::size_t>(tile.kv_head) * layout.head_bytes;
 }
+
+// The group of K that holds the position.
+const std::byte* keys_at(const CacheLayout& layout, const HeadTile& tile, int position) {
+  return head_of(layout, tile, position) +
+         static_cast<std::size_t>(position % layout.page / 16) * layout.group_bytes;
+}
+
+const std::byte* value_at(const CacheLayout& layout, const HeadTile& tile, int position) {
+  return head_of(layout, tile, position) + layout.values_at +
+         static_cast<std::size_t>(position % layout.page) * layout.value_bytes;
+}
+
+// So many positions ahead the cache is asked for into the second-level cache, a line at a time: left to the
+// hardware, a single row waits for memory half of its time.
+constexpr int ahead = 64;
+
+void ask_for(const std::byte* line) {
+  __builtin_prefetch(line, 0, 2);
+}
+
+// What is read `ahead` positions after the keys at `position`: the chunk's keys, then its values.
+const std::byte* after_keys(const CacheLayout& layout, const HeadTile& tile, int first_position,
+                            int last_position, int position) {
+  const int next = position + ahead;
+  if (next < last_position || layout.key_is_value)
+    return keys_at(layout, tile, next < last_position ? next : position);
+  const int value = first_position + next - last_position;
+  return value_at(layout, tile, value < last_position ? value : position);
+}
+
+// Bytes that a dimension of a K group takes, without scales.
+template <KvType kv>
+constexpr int key_bytes = kv == KvType::f32    ? 64
+                          : kv == KvType::f16  ? 32
+                          : kv == KvType::q8_0 ? 16
+                                               : 8;
 
 const float* query(const HeadTile& tile, int i) {
   return tile.q + i / tile.heads * tile.q_stride + i % tile.heads * tile.head_stride;
 }
 
-// Raw scores of N queries against one group of 16 positions.
-template <KvType kv, int N>
-void score_group(const CacheLayout& layout, const HeadTile& tile, int first, const std::byte* group,
-                 float* scores, int stride) {
+// Few queries leave multiplications waiting for one another: they take several groups of positions at once,
+// and more of each value, until about eight sums are under way.
+constexpr int groups_at_once(int queries) {
+  return queries <= 2 ? 4 : queries <= 4 ? 2 : 1;
+}
+constexpr int vectors_at_once(int queries) {
+  return queries <= 2 ? 4 : queries <= 4 || lanes == 16 ? 2 : 1;
+}
+
+// Raw scores of N queries against `groups` groups of 16 positions that follow each other; `next` is as much
+// memory as they take, to be asked for.
+template <KvType kv, int N, int groups>
+void score_groups(const CacheLayout& layout, const HeadTile& tile, int first, const std::byte* group,
+                  const std::byte* next, float* scores, int stride) {
   const float* q[N];
   RF_UNROLL(8)
   for (int i = 0; i < N; ++i) q[i] = query(tile, first + i);
   for (int half = 0; half < halves; ++half) {
-    F acc[N];
+    F acc[groups][N];
     RF_UNROLL(8)
-    for (int i = 0; i < N; ++i) acc[i] = F::zero();
+    for (int i = 0; i < N; ++i)
+      for (int g = 0; g < groups; ++g) acc[g][i] = F::zero();
     for (int d = 0; d < layout.key_dim; ++d) {
-      const F key = load_key<kv>(group, layout, d, half);
+      if (first == 0 && half == 0 && d % (64 / key_bytes<kv>) == 0)
+        for (int g = 0; g < groups; ++g)
+          ask_for(next + static_cast<std::size_t>(g) * layout.group_bytes + d * key_bytes<kv>);
+      F key[groups];
+      RF_UNROLL(4)
+      for (int g = 0; g < groups; ++g)
+        key[g] = load_key<kv>(group + static_cast<std::size_t>(g) * layout.group_bytes, layout, d, half);
       RF_UNROLL(8)
-      for (int i = 0; i < N; ++i) acc[i] = fma(key, F::set1(q[i][d]), acc[i]);
+      for (int i = 0; i < N; ++i) {
+        const F element = F::set1(q[i][d]);
+        RF_UNROLL(4)
+        for (int g = 0; g < groups; ++g) acc[g][i] = fma(key[g], element, acc[g][i]);
+      }
     }
     RF_UNROLL(8)
-    for (int i = 0; i < N; ++i) (acc[i] * F::set1(tile.scale)).store(scores + i * stride + half * lanes);
+    for (int i = 0; i < N; ++i)
+      for (int g = 0; g < groups; ++g)
+        (acc[g][i] * F::set1(tile.scale)).store(scores + i * stride + 16 * g + half * lanes);
   }
 }
 
 // values[i][d] = sum over positions of weight[i][position] * v[position][d], for N queries.
 template <KvType kv, int N>
-void weigh_values(const CacheLayout& layout, const HeadTile& tile, int first_position, int last_position,
-                  const float* weights, int stride, Partial* partials) {
-  constexpr int wide = 32 / lanes <= 2 ? 2 : 1;
+void weigh_values(const CacheLayout& layout, const HeadTile& tile, int first, int first_position,
+                  int last_position, const float* weights, int stride, Partial* partials) {
+  constexpr int wide = vectors_at_once(N);
   for (int d = 0; d < layout.value_padded;) {
     const int vectors = d + wide * lanes <= layout.value_padded ? wide : 1;
     F acc[N][wide];
@@ -84,17 +143,20 @@ void weigh_values(const CacheLayout& layout, const HeadTile& tile, int first_pos
     for (int i = 0; i < N; ++i)
       for (int j = 0; j < wide; ++j) acc[i][j] = F::zero();
     for (int p = first_position; p < last_position;) {
-      const int page = p / layout.page, in_page = p % layout.page;
+      const int in_page = p % layout.page;
       const int stop = p + layout.page - in_page < last_position ? p + layout.page - in_page : last_position;
-      const std::byte* row = head_of(layout, tile, page) + layout.values_at +
-                             static_cast<std::size_t>(in_page) * layout.value_bytes;
+      const std::byte* row = value_at(layout, tile, p);
+      const bool asks = first == 0 && d == 0 && p + ahead < last_position;
+      const std::byte* next = asks ? value_at(layout, tile, p + ahead) : row;
       for (; p < stop; ++p, row += layout.value_bytes) {
+        for (std::size_t i = 0; asks && i < layout.value_bytes; i += 64) ask_for(next + i);
+        next += layout.value_bytes;
         F v[wide];
         for (int j = 0; j < wide; ++j) v[j] = load_value<kv>(row, layout, j < vectors ? d + j * lanes : d);
         RF_UNROLL(8)
         for (int i = 0; i < N; ++i) {
           const F weight = F::set1(weights[i * stride + p - first_position]);
-          RF_UNROLL(2)
+          RF_UNROLL(4)
           for (int j = 0; j < wide; ++j) acc[i][j] = fma(weight, v[j], acc[i][j]);
         }
       }
@@ -114,12 +176,11 @@ void weigh_keys(const CacheLayout& layout, const HeadTile& tile, int first_posit
   for (int i = 0; i < N; ++i)
     for (int d = 0; d < layout.value_padded; d += lanes) F::zero().store(partials[i].values + d);
   for (int p = first_position; p < last_position;) {
-    const int page = p / layout.page, in_page = p % layout.page, skip = in_page % 16;
+    const int in_page = p % layout.page, skip = in_page % 16;
     int count = 16 - skip;
     if (count > layout.page - in_page) count = layout.page - in_page;
     if (count > last_position - p) count = last_position - p;
-    const std::byte* group =
-        head_of(layout, tile, page) + static_cast<std::size_t>(in_page / 16) * layout.group_bytes;
+    const std::byte* group = keys_at(layout, tile, p);
     alignas(64) float some[N][16] = {};
     for (int i = 0; i < N; ++i)
       for (int j = 0; j < count; ++j) some[i][skip + j] = weights[i * stride + p - first_position + j];
@@ -185,22 +246,24 @@ void soften(const HeadTile& tile, int query, int first_position, int count, floa
 template <KvType kv, int N>
 void chunk_of(const CacheLayout& layout, const HeadTile& tile, int first, int first_position,
               int last_position, float* scratch, Partial* partials) {
-  constexpr int stride = attention_chunk + 16;
+  constexpr int stride = attention_chunk + 16, groups = groups_at_once(N);
   // A page that is no multiple of 16 long leaves gaps in its last group: its scores are moved together.
   for (int p = first_position; p < last_position;) {
-    const int page = p / layout.page, in_page = p % layout.page;
-    const int group = in_page / 16, skip = in_page % 16;
+    const int in_page = p % layout.page, skip = in_page % 16;
     int count = 16 - skip;
     if (count > layout.page - in_page) count = layout.page - in_page;
     if (count > last_position - p) count = last_position - p;
-    const std::byte* keys =
-        head_of(layout, tile, page) + static_cast<std::size_t>(group) * layout.group_bytes;
+    const std::byte* keys = keys_at(layout, tile, p);
+    const std::byte* next = after_keys(layout, tile, first_position, last_position, p);
     float* scores = scratch + (p - first_position);
-    if (skip == 0) {
-      score_group<kv, N>(layout, tile, first, keys, scores, stride);
+    if (skip == 0 && in_page + 16 * groups <= layout.page && p + 16 * groups <= last_position) {
+      score_groups<kv, N, groups>(layout, tile, first, keys, next, scores, stride);
+      count = 16 * groups;
+    } else if (skip == 0) {
+      score_groups<kv, N, 1>(layout, tile, first, keys, next, scores, stride);
     } else {
       alignas(64) float some[N * 16];
-      score_group<kv, N>(layout, tile, first, keys, some, 16);
+      score_groups<kv, N, 1>(layout, tile, first, keys, next, some, 16);
       for (int i = 0; i < N; ++i)
         for (int j = 0; j < count; ++j) scores[i * stride + j] = some[16 * i + skip + j];
     }
@@ -211,7 +274,7 @@ void chunk_of(const CacheLayout& layout, const HeadTile& tile, int first, int fi
            partials[i]);
   if (layout.key_is_value)
     return weigh_keys<kv, N>(layout, tile, first_position, last_position, scratch, stride, partials);
-  weigh_values<kv, N>(layout, tile, first_position, last_position, scratch, stride, partials);
+  weigh_values<kv, N>(layout, tile, first, first_position, last_position, scratch, stride, partials);
 }
 
 template <KvType kv>
@@ -233,8 +296,11 @@ void attend(const CacheLayout& layout, const HeadTile& tile, int chunk, float* s
     }
     i += N;
   };
-  while (queries - i >= 8) go.template operator()<8>();
+  // A single one takes about as long as three.
+  while (queries - i >= 8 && queries - i != 9) go.template operator()<8>();
+  if (queries - i >= 6) go.template operator()<6>();
   if (queries - i >= 4) go.template operator()<4>();
+  if (queries - i >= 3) go.template operator()<3>();
   if (queries - i >= 2) go.template operator()<2>();
   if (queries - i >= 1) go.template operator()<1>();
 }

@@ -69,5 +69,28 @@ TEST_P(Formats, OnEveryInstructionSet) {
       17, 12);
 }
 
+// Chunks of positions of a few rows are computed apart, of many rows and of what finds no room for its parts
+// together; pieces of a prompt go beside a sequence that is decoded.
+TEST(LongContexts, AreReadAlikeInAnyPieces) {
+  if (golden("arch/llama/model.gguf").empty()) GTEST_SKIP() << "no golden data";
+  const RandomModel model(Type::q8_0);
+  const auto read = [&](int threads, int rows, int parallel) {
+    std::vector<std::unique_ptr<Backend>> backends;
+    backends.push_back(make_cpu({.threads = threads, .isa = ""}));
+    Engine engine(model.path(), std::move(backends),
+                  {.context = 1500, .parallel = parallel, .page_tokens = 24, .batch_rows = rows});
+    std::vector<std::uint64_t> ids;
+    for (const int length : {300, 1300, 700})
+      ids.push_back(engine.submit(request_of(length, length, {.temperature = 0})));
+    const auto seen = run(engine);
+    std::vector<std::vector<std::uint32_t>> logprobs;
+    for (const std::uint64_t id : ids) logprobs.push_back(seen.at(id).logprobs);
+    return logprobs;
+  };
+  const auto expected = read(1, 512, 1);
+  for (const int rows : {1, 2, 4, 9, 33, 200})
+    for (const int parallel : {1, 3}) EXPECT_TRUE(read(2, rows, parallel) == expected) << rows << " rows";
+}
+
 }  // namespace
 }  // namespace rf::test

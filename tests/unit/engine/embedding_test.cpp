@@ -113,11 +113,14 @@ INSTANTIATE_TEST_SUITE_P(Models, EmbeddingGolden, testing::ValuesIn(embedding_fo
 
 // A classifier's scores, which are what such a model gives unless it is asked for something else.
 TEST(Embedding, Rank) {
-  const nlohmann::json facts = facts_of("bert-rank");
-  Engine engine = load("bert-rank", {.context = 64});
-  EXPECT_EQ(engine.pooling(), Pooling::rank);
-  for (const nlohmann::json& sequence : facts["sequences"])
-    expect_near(run(engine, {{.tokens = sequence["ids"]}})[0], sequence["scores"], 1e-4f);
+  for (const char* model : {"bert-rank", "bert-pair"}) {
+    SCOPED_TRACE(model);
+    const nlohmann::json facts = facts_of(model);
+    Engine engine = load(model, {.context = 64, .parallel = 3});
+    EXPECT_EQ(engine.pooling(), Pooling::rank);
+    for (const nlohmann::json& sequence : facts["sequences"])
+      expect_near(run(engine, {{.tokens = sequence["ids"]}})[0], sequence["scores"], 1e-4f);
+  }
 }
 
 // Every pooling follows from the rows that pooling none gives.

@@ -196,8 +196,8 @@ TEST(Messages, FormsOfContents) {
        {R"({"messages":[{"role":"user"}]})", "messages[0].content", "nothing"},
        {R"({"messages":[{"role":"user","content":5}]})", "messages[0].content", "found 5"},
        {R"({"messages":[{"role":"user","content":[{"type":"image_url","image_url":{}}]}]})",
-        "messages[0].content.type", "image_url"},
-       {R"({"messages":[{"role":"user","content":["x"]}]})", "messages[0].content", "an object"}},
+        "messages[0].content[0].type", "image_url"},
+       {R"({"messages":[{"role":"user","content":["x"]}]})", "messages[0].content[0]", "an object"}},
       [](const Fields& fields) { read_messages(fields, "messages"); });
   const Json body = {
       {"messages",
