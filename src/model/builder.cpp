@@ -225,6 +225,8 @@ SlotId Builder::experts(SlotId x, const Layer& layer, Routing routing, const Gat
                         const MatmulOptions& down) {
   const std::string suffix = up.suffix.empty() ? "_exps" : std::string(up.suffix);
   const Norm input_norm = up.norm.empty() ? Norm{} : norm(layer[up.norm], width(x));
+  for (const char* first : {"ffn_gate", "ffn_up", "ffn_gate_up"})
+    refuse_factors(layer[first + suffix], routing.experts);
   const std::string downs = layer["ffn_down" + suffix];
   if (file_.find(downs + ".scale") != nullptr) {
     if (routing.weigh_input)

@@ -178,6 +178,7 @@ class Builder {
 
   WeightId weight(const std::string& name, std::int64_t columns, std::int64_t rows, Rows part = whole);
   WeightId vector(const std::string& name, std::int64_t elements, Rows part = whole);  // F32
+  void refuse_factors(const std::string& name, std::int64_t count) const;
   Linear linear(const std::string& name, std::int64_t columns, std::int64_t rows, Rows part = whole);
   // `part`: rows of each matrix.
   Linear matrices(const std::string& name, std::int64_t columns, std::int64_t rows, std::int64_t count,

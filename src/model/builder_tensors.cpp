@@ -101,7 +101,15 @@ WeightId Builder::vector(const std::string& name, std::int64_t elements, Rows pa
   return take(name, part.first, tensor);
 }
 
+// Some writers keep a factor beside each matrix (BitNet, NVFP4): leaving it out would give wrong products.
+void Builder::refuse_factors(const std::string& name, std::int64_t count) const {
+  const Tensor* factors = file_.find(name + ".scale");
+  if (factors != nullptr && factors->columns() * factors->rows() == count)
+    fail("{}: tensor '{}.scale': factors of whole matrices are not supported", file_.path(), name);
+}
+
 Linear Builder::linear(const std::string& name, std::int64_t columns, std::int64_t rows, Rows part) {
+  refuse_factors(name, 1);
   Linear linear{.weight = weight(name + ".weight", columns, rows, part)};
   if (file_.find(name + ".bias") != nullptr) linear.bias = vector(name + ".bias", rows, part);
   return linear;
