@@ -36,7 +36,6 @@ class Few {
   static constexpr int block_floats = scale_words * (Weights::has_min ? 2 : 1);
 
  public:
-  static constexpr int threads = strands * strand_threads;
   static constexpr int strand_words = run * (block_words + block_floats);
   static_assert(strand_words >= 16 * most);
 
