@@ -416,8 +416,10 @@ void Lowering::multiply_type(const Product& product, Type type, const Packed& in
   if (product.packs != none) p.packed = layout_.packed(layout_.width(product.packs), true, false);
   const int rows = product.count.rows;
   const auto blocks = [&](int of_multiprocessor) {
+    // As many turns for each block, of which one is two tiles where outputs are packed.
+    const std::int64_t units = p.packed.codes != nullptr ? divided(tiles, 2) : tiles;
     p.blocks = static_cast<std::int32_t>(
-        std::min<std::int64_t>(tiles, std::int64_t{of_multiprocessor} * device_.processors));
+        divided(units, divided(units, std::int64_t{of_multiprocessor} * device_.processors)));
     return p.blocks;
   };
   if (is_float(type) && rows <= matvec_rows)

@@ -170,36 +170,65 @@ class AttendRow {
   Work work_;
 };
 
-template <KvKind kv, int size>
-RF_DEVICE void attend_row(const AttendParams& p) {
-  RF_SHARED(Four, lds, (AttendRow<kv, size>::Work::lds_floats + 3) / 4);
-  RF_SHARED(std::int32_t, flag, 1);
-  const AttentionView& a = p.attention;
-  lane::wait_for_previous();
-  lane::let_next_start();
-  Share s;
+// Asks for a chunk's keys and values, as far as they lie in one page, to come nearer.
+RF_DEVICE void ask_for_chunk(const CacheView& c, const std::int32_t* pages, int number, int kv_head) {
+  const Place place = place_of(c, pages, number * attend_chunk, kv_head);
+  const int left = c.page - place.in_page, n = left < attend_chunk ? left : attend_chunk;
+  const std::uint32_t keys = static_cast<std::uint32_t>(n + 15) / 16 * c.group_bytes,
+                      values = c.key_is_value != 0 ? 0 : static_cast<std::uint32_t>(n) * c.value_bytes;
+  for (std::uint32_t at = 128 * lane::thread(); at < keys; at += 128 * 256)
+    lane::prefetch(key_group(c, place) + at);
+  for (std::uint32_t at = 128 * lane::thread(); at < values; at += 128 * 256)
+    lane::prefetch(value_row(c, place) + at);
+}
+
+// What a block has: heads of a sequence's one row, and chunks [first, last] that they see, of which its own
+// begin with `own`.
+struct Part {
+  Share share;
+  int position, first, last, own;
+};
+// False: there is none.
+RF_DEVICE bool find_part(const AttendParams& p, Part& part) {
+  Share& s = part.share;
   s.sequence = lane::block_z();
   s.rows = 1;
   if (p.one_row_each != 0) {
     s.row = s.sequence;
   } else {
-    if (s.sequence >= p.batch.counts[2]) return;
+    if (s.sequence >= p.batch.counts[2]) return false;
     s.row = p.batch.first_rows[s.sequence];
-    if (p.batch.first_rows[s.sequence + 1] - s.row != 1) return;
+    if (p.batch.first_rows[s.sequence + 1] - s.row != 1) return false;
   }
-  const int position = p.batch.positions[s.row];
-  s.length = position + 1;
-  if (!take_heads(a, p.head_splits, s)) return;
-  const Visible visible = visible_positions(a, position, s.length);
-  const int first = visible.first / attend_chunk, last = (visible.end - 1) / attend_chunk,
-            count = last - first + 1;
-  const int own = first + lane::block_y();
-  if (own > last) return;
-  const int blocks = count < p.splits ? count : p.splits;
-  AttendRow<kv, size> row(p, s, lds);
+  part.position = p.batch.positions[s.row];
+  s.length = part.position + 1;
+  if (!take_heads(p.attention, p.head_splits, s)) return false;
+  const Visible visible = visible_positions(p.attention, part.position, s.length);
+  part.first = visible.first / attend_chunk;
+  part.last = (visible.end - 1) / attend_chunk;
+  part.own = part.first + lane::block_y();
+  return part.own <= part.last;
+}
+
+template <KvKind kv, int size>
+RF_DEVICE void attend_row(const AttendParams& p) {
+  RF_SHARED(Four, lds, (AttendRow<kv, size>::Work::lds_floats + 3) / 4);
+  RF_SHARED(std::int32_t, flag, 1);
+  Part part;
+  // The batch and what the cache had before do not wait for the launch before.
+  if (find_part(p, part))
+    ask_for_chunk(p.cache, p.batch.pages + part.share.sequence * p.batch.page_stride, part.own,
+                  part.share.kv_head);
+  lane::wait_for_previous();
+  lane::let_next_start();
+  if (!find_part(p, part)) return;  // once more, rather than kept
+  const Share& s = part.share;
+  const int first = part.first, last = part.last, count = last - first + 1,
+            blocks = count < p.splits ? count : p.splits;
   const std::int32_t* pages = p.batch.pages + s.sequence * p.batch.page_stride;
-  row.prepare(pages, position, (last - own) % p.splits == 0);
-  const bool direct = count == 1 && a.gated == 0;
+  AttendRow<kv, size> row(p, s, lds);
+  row.prepare(pages, part.position, (last - part.own) % p.splits == 0);
+  const bool direct = count == 1 && p.attention.gated == 0;
   row.run(pages, first, last, direct);
   if (!direct && row.is_last(blocks, flag)) row.add_up(count);
 }

@@ -148,14 +148,23 @@ RF_DEVICE void ask_for_first_tile(const MatvecParams& p, const Walk& walk, int n
 template <class Weights>
 class Matvec {
  public:
+  // Memory is asked for what is loaded one round later, so that it works while a block's loads are waited
+  // for. More at once would not find room in the second-level cache. Where a round is few bytes the first
+  // tile is enough, and registers are short.
+  static constexpr bool by_rounds = Weights::round_bytes() >= 32 << 10;
+
   RF_DEVICE Matvec(const MatvecParams& p) : p_(p), walk_(p, p.packed.codes != nullptr ? 2 : 1) {}
 
-  // Asks for the first tile and loads its first block.
+  // Loads the first block, and asks for what follows.
   RF_DEVICE void start(int number_of_matrix) {
     if (!walk_.has(0)) return;
-    ask_for_first_tile(p_, walk_, number_of_matrix);
+    if constexpr (!by_rounds) ask_for_first_tile(p_, walk_, number_of_matrix);
     begin(0, 0, number_of_matrix);
     load();
+    if constexpr (!by_rounds) return;
+    asked_ = walk_.after({});
+    asked_base_ = walk_.base(walk_.target(0), 0, number_of_matrix);
+    ask(number_of_matrix);
   }
 
   // sums: LDS [4][strands][16], so that those of a tile are read while the next are made.
@@ -183,6 +192,7 @@ class Matvec {
           const auto now = coming_.taken(own_block());
           step(turn, pass, round, share.matrix);
           load();  // under way while this is multiplied
+          if constexpr (by_rounds) ask(share.matrix);
           float given[1][4] = {};
           if (32 * block < p_.matrix[0].columns) given_by_block<Weights>(now, block, in, given);
           strand.add(given);
@@ -225,9 +235,18 @@ class Matvec {
     }
   }
   RF_DEVICE void load() { coming_.load(at_, own_block()); }
+  // For the round after the one that it was asked for last.
+  RF_DEVICE void ask(int number_of_matrix) {
+    if (!walk_.has(asked_.turn)) return;
+    if (asked_.round == 0) asked_base_ = walk_.base(walk_.target(asked_.turn), asked_.pass, number_of_matrix);
+    Weights::ask(p_.matrix[0], asked_base_, asked_.round);
+    asked_ = walk_.after(asked_);
+  }
 
   const MatvecParams& p_;
   Walk walk_;
+  Walk::At asked_{};
+  const std::uint8_t* asked_base_ = nullptr;
   Tile at_{};
   typename Weights::template Coming<4> coming_;
 };
@@ -263,7 +282,8 @@ RF_DEVICE void matvec(const MatvecParams& p) {
     const float* x = p.x + (p.from != nullptr ? p.from[share.row] : share.row) * p.x_stride;
     NormedRow<256> row(p.norm, p.matrix[0].columns, x, 1.0f);
     if (!row.is_factor()) row.find_moments(scratch);
-    const auto squares = quantise<1>(row, padded, 32, 1.0f, codes, scales, block_sums);
+    constexpr int together = Matvec<Weights>::by_rounds ? 4 : 1;
+    const auto squares = quantise<together>(row, padded, 32, 1.0f, codes, scales, block_sums);
     if (row.is_factor() && p.norm.kind != NormKind::off) {
       row.take(squares, scratch);
       for (int b = lane::thread(); b < padded / 32; b += 256) scales[b] *= row.factor();

@@ -46,6 +46,24 @@ struct Quantised {
     t.field[f] += 16 * Fmt::fields[f].bytes * (blocks / blocks_in_one);
     if constexpr (f + 1 < sizeof Fmt::fields / sizeof(Field)) advance<f + 1>(t, blocks);
   }
+  // What a round of columns takes of a tile, and asks for round `round` of it to come nearer.
+  template <int f = 0>
+  static constexpr std::uint32_t round_bytes() {
+    constexpr std::uint32_t own = 16 * Fmt::fields[f].bytes * (round_blocks / blocks_in_one);
+    if constexpr (f + 1 < sizeof Fmt::fields / sizeof(Field)) return own + round_bytes<f + 1>();
+    return own;
+  }
+  template <int f = 0>
+  static RF_DEVICE void ask(const Matrix& m, const std::uint8_t* base, int round) {
+    constexpr std::uint32_t bytes = 16 * Fmt::fields[f].bytes * (round_blocks / blocks_in_one);
+    const std::uint32_t from = m.field_at[f] + bytes * static_cast<std::uint32_t>(round);
+    RF_UNROLL
+    for (std::uint32_t at = 0; at < bytes; at += 128 * 256) {
+      const std::uint32_t own = at + 128 * static_cast<std::uint32_t>(lane::thread());
+      if (own < bytes && from + own < m.tile_bytes) lane::prefetch(base + from + own);
+    }
+    if constexpr (f + 1 < sizeof Fmt::fields / sizeof(Field)) ask<f + 1>(m, base, round);
+  }
   template <int N>
   static RF_DEVICE void codes(const auto& t, int block, Words<N> (&out)[8]) {
     const int s = block % blocks_in_one;
