@@ -95,6 +95,20 @@ std::vector<ModelEntry> entries_of(const ServeOptions& options) {
   return entries;
 }
 
+// Throws Error naming the option.
+void check(const ServeOptions& given) {
+  const std::string& endpoint = given.server.otlp_endpoint;
+  if (!endpoint.empty() && !endpoint.starts_with("http://") && !endpoint.starts_with("https://"))
+    fail("--otlp-endpoint: expected a URL of http or https, found '{}'", endpoint);
+  if (given.cache_folder.empty()) return;
+  // It is made when something is written to it: what is there of its path must let that happen.
+  std::filesystem::path there = std::filesystem::absolute(given.cache_folder);
+  std::error_code error;
+  while (!std::filesystem::exists(there, error) && there.has_relative_path()) there = there.parent_path();
+  if (!std::filesystem::is_directory(there, error) || ::access(there.c_str(), R_OK | W_OK | X_OK) != 0)
+    fail("--cache-dir: {}: no folder that can be written to", given.cache_folder);
+}
+
 ServerSettings settings_of(const ServeOptions& given) {
   ServerSettings settings{.options = given.server, .models = entries_of(given)};
   settings.options.http.limits.body_bytes = static_cast<std::uint64_t>(given.body_mib * mib);
@@ -124,6 +138,7 @@ std::string needing_a_start(const std::vector<std::string>& before, const std::v
 
 int serve(const ServeOptions& given) {
   if (given.worker_socket >= 0) return run_engine(given);
+  check(given);
   const ServerSettings settings = settings_of(given);
   if (given.check_config) {
     check_server(settings.options, settings.models);

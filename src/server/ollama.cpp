@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <cmath>
 #include <ctime>
 
 #include "server/request_fields.h"
@@ -102,10 +103,10 @@ std::int64_t keep_ns(const Fields& fields) {
   } else {
     const std::string text = fields.required_text("keep_alive", 64);
     const char *at = text.data(), *end = at + text.size();
-    while (at < end) {
+    do {
       double number = 0;
       const auto [rest, error] = std::from_chars(at, end, number);
-      if (error != std::errc())
+      if (error != std::errc() || !std::isfinite(number))
         fail_field("keep_alive", "expected a duration like 5m or seconds, found '{}'", text);
       const std::string_view unit(
           rest, static_cast<std::size_t>(std::find_if(rest, end, [](char c) { return c < 'a'; }) - rest));
@@ -117,7 +118,7 @@ std::int64_t keep_ns(const Fields& fields) {
       if (factor < 0) fail_field("keep_alive", "expected a duration like 5m or seconds, found '{}'", text);
       seconds += number * factor;
       at = unit.data() + unit.size();
-    }
+    } while (at < end);
   }
   return seconds < 0 ? -1 : static_cast<std::int64_t>(std::min(seconds, 1e9) * 1e9);
 }
