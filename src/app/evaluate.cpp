@@ -8,6 +8,7 @@
 #include "app/commands.h"
 #include "app/file.h"
 #include "app/load.h"
+#include "app/output_model.h"
 #include "base/error.h"
 
 namespace rf {
@@ -52,6 +53,7 @@ class PerplexitySum {
 int logits(const LogitsOptions& options) {
   const std::unique_ptr<Engine> engine =
       load_engine(options.model, options.load, {.wanted_rows = rows_at_once});
+  refuse_to_overwrite(engine->file(), options.out);
   OutputFile out(options.out);
   const std::size_t row_bytes = static_cast<std::size_t>(engine->spec().vocab) * sizeof(float);
   engine->evaluate(options.tokens, [&](int, int rows, const float* values) {

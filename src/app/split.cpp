@@ -85,8 +85,7 @@ int split(const SplitOptions& options) {
     fail("{}: would become {} parts, expected at most {}: give larger ones", options.out_prefix, parts.size(),
          std::numeric_limits<std::uint16_t>::max());
   const auto count = static_cast<std::uint32_t>(parts.size());
-  for (std::uint32_t i = 0; i < count; ++i)
-    refuse_to_overwrite(file, split_path(options.out_prefix, i, count));
+  for (std::uint32_t i = 0; i < count; ++i) check_output(file, split_path(options.out_prefix, i, count));
   Copier copier(file);
   NewFiles written;
   for (std::uint32_t i = 0; i < count; ++i) {
@@ -111,8 +110,8 @@ int split(const SplitOptions& options) {
 }
 
 int merge(const MergeOptions& options) {
-  const Gguf file = Gguf::open(options.in);
-  refuse_to_overwrite(file, options.out);
+  const Gguf file = Gguf::open(find_model(options.in));
+  check_output(file, options.out);
   GgufWriter out;
   copy_metadata(file, out);
   {

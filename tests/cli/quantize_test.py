@@ -189,16 +189,37 @@ class Quantize(ModelFiles):
             weights[i] = (i % 97) - 48.0
         path = self.folder / "in.gguf"
         write_gguf(path, {"general.architecture": (8, "llama")}, {"blk.0.ffn_up.weight": ((256, 40000), weights)})
-        child = subprocess.Popen([BINARY, "quantize", path, self.folder / "out.gguf", "IQ4_XS", "--threads", "1"],
-                                 stderr=subprocess.DEVNULL, env=environment())
-        for _ in range(1000):
-            if (self.folder / "out.gguf.part").exists():
-                break
-            time.sleep(0.005)
-        time.sleep(0.05)
-        child.send_signal(signal.SIGINT)
-        self.assertEqual(child.wait(60), 130)
-        self.nothing_else("in.gguf")
+        for ending in (signal.SIGINT, signal.SIGTERM):
+            child = subprocess.Popen([BINARY, "quantize", path, self.folder / "out.gguf", "IQ4_XS", "--threads", "1"],
+                                     stderr=subprocess.DEVNULL, env=environment())
+            for _ in range(1000):
+                if (self.folder / "out.gguf.part").exists():
+                    break
+                time.sleep(0.005)
+            time.sleep(0.05)
+            self.assertIn("another process", self.failure("merge", path, self.folder / "out.gguf"))
+            child.send_signal(ending)
+            self.assertEqual(child.wait(60), 128 + ending)
+            self.nothing_else("in.gguf")
+
+    def test_what_is_no_file_is_not_written_over(self):
+        model = golden("arch/llama/model.gguf")
+        place = self.folder / "place"
+        os.mkfifo(place)
+        text = self.put("text", "Hello " * 600)
+        for command in (["quantize", model, place, "Q8_0"], ["merge", model, place],
+                        ["imatrix", "-m", model, "--file", text, "-o", place, "--ctx", 32]):
+            with self.subTest(command=command[0]):
+                self.assertIn("not a regular file", self.failure(*command))
+                self.assertTrue(place.is_fifo())
+        for command in (["logits", "-m", model, "--tokens", "1", "--out"],
+                        ["inspect", model, "--tensor", "token_embd.weight", "--dump"]):
+            copy = self.folder / "copy.gguf"
+            shutil.copy(model, copy)
+            command = [copy if word is model else word for word in command]
+            with self.subTest(command=command[0]):
+                self.assertIn("is read", self.failure(*command, copy))
+                self.assertEqual(copy.read_bytes(), model.read_bytes())
 
 
 class Imatrix(ModelFiles):
