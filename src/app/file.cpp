@@ -49,7 +49,7 @@ void for_each_json_line(const std::string& path, const std::function<void(const 
     if (line.empty() || line == "\r") continue;
     try {
       each(nlohmann::json::parse(line));
-    } catch (const nlohmann::json::exception& error) {
+    } catch (const std::exception& error) {
       fail("{}, line {}: {}", path, number, error.what());
     }
   }

@@ -202,6 +202,16 @@ class Quantize(ModelFiles):
             self.assertEqual(child.wait(60), 128 + ending)
             self.nothing_else("in.gguf")
 
+    def test_closed_streams_are_not_the_output_file(self):
+        model, out = golden("arch/llama/model.gguf"), self.folder / "out.gguf"
+        command = [BINARY, "quantize", str(model), str(out), "Q8_0", "--log-level", "info"]
+        self.output(*command[1:])
+        good = out.read_bytes()
+        for closed in ("2>&-", "0<&- 2>&-", "0<&- 1>&- 2>&-"):
+            with self.subTest(closed=closed):
+                subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", *command], env=environment(), stdout=subprocess.DEVNULL)
+                self.assertEqual(out.read_bytes(), good)
+
     def test_what_is_no_file_is_not_written_over(self):
         model = golden("arch/llama/model.gguf")
         place = self.folder / "place"

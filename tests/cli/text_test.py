@@ -49,6 +49,10 @@ class Text(CliTest):
         hidden = self.output("detokenize", "-m", self.vocabulary, "--lines", lines, "--no-special").splitlines()
         self.assertEqual(json.loads(hidden[2]), text)
         self.assertIn("vocabulary", self.failure("detokenize", "-m", self.vocabulary, "--tokens", "999999"))
+        for wrong in ("[1.5]", "[4294967297]", '["1"]', "1", "[999999]", "[-1]"):
+            with self.subTest(line=wrong):
+                lines = self.put("lines", f"[1]\n{wrong}\n")
+                self.assertIn("lines, line 2: ", self.failure("detokenize", "-m", self.vocabulary, "--lines", lines))
 
     def test_lines_are_answered_at_once(self):
         command = [BINARY, "tokenize", "-m", self.vocabulary, "--lines", "-", "--no-bos"]
