@@ -1,4 +1,7 @@
 """An engine that dies, aborts or hangs costs no request anything: streams go on with no token lost or doubled."""
+import http.client
+import os
+import pathlib
 import signal
 import threading
 import time
@@ -90,6 +93,18 @@ class EngineDeath(ApiTest):
     def test_request_while_it_restarts(self):
         self.server.kill_engine()
         self.assertEqual(collect(self.server, body(0)), self.expected[0])
+
+    def test_connections_are_the_servers_alone(self):
+        """A restarted engine that held a client's connection too would keep it from ending."""
+        client = http.client.HTTPConnection(self.server.host, self.server.port)
+        client.request("GET", "/health")
+        client.getresponse().read()
+        self.server.kill_engine()
+        self.assertEqual(collect(self.server, body(0)), self.expected[0])
+        files = pathlib.Path(f"/proc/{self.server.engine()}/fd").iterdir()
+        sockets = [file for file in files if os.readlink(file).startswith("socket:")]
+        self.assertEqual(len(sockets), 1)
+        client.close()
 
 
 class EngineNeverLoads(ApiTest):
