@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 
-from harness import ApiTest, Server, together, main, MODEL, golden
+from harness import ApiTest, Server, together, main, golden
 
 TOKENS = 1500
 

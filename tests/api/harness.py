@@ -5,9 +5,7 @@ import os
 import pathlib
 import re
 import signal
-import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time

@@ -6,7 +6,7 @@ import socket
 import struct
 import time
 
-from harness import ApiTest, Server, golden, main, together
+from harness import ApiTest, Server, golden, main
 
 CHAT = {"model": "tiny", "messages": [{"role": "user", "content": "Hello"}], "temperature": 0, "max_tokens": 12,
         "ignore_eos": True}
