@@ -95,18 +95,20 @@ std::vector<ModelEntry> entries_of(const ServeOptions& options) {
   return entries;
 }
 
-// Throws Error naming the option.
-void check(const ServeOptions& given) {
-  const std::string& endpoint = given.server.otlp_endpoint;
-  if (!endpoint.empty() && !endpoint.starts_with("http://") && !endpoint.starts_with("https://"))
-    fail("--otlp-endpoint: expected a URL of http or https, found '{}'", endpoint);
-  if (given.cache_folder.empty()) return;
-  // It is made when something is written to it: what is there of its path must let that happen.
-  std::filesystem::path there = std::filesystem::absolute(given.cache_folder);
+void check_endpoint(const std::string& url) {
+  if (!url.empty() && !url.starts_with("http://") && !url.starts_with("https://"))
+    fail("--otlp-endpoint: expected a URL of http or https, found '{}'", url);
+}
+
+// The folder is made when something is written to it: what is there of its path must let that happen. A
+// server does without where it does not.
+void check_cache_folder(const std::string& folder) {
+  if (folder.empty()) return;
+  std::filesystem::path there = std::filesystem::absolute(folder);
   std::error_code error;
   while (!std::filesystem::exists(there, error) && there.has_relative_path()) there = there.parent_path();
   if (!std::filesystem::is_directory(there, error) || ::access(there.c_str(), R_OK | W_OK | X_OK) != 0)
-    fail("--cache-dir: {}: no folder that can be written to", given.cache_folder);
+    fail("--cache-dir: {}: no folder that can be written to", folder);
 }
 
 ServerSettings settings_of(const ServeOptions& given) {
@@ -138,9 +140,10 @@ std::string needing_a_start(const std::vector<std::string>& before, const std::v
 
 int serve(const ServeOptions& given) {
   if (given.worker_socket >= 0) return run_engine(given);
-  check(given);
+  check_endpoint(given.server.otlp_endpoint);
   const ServerSettings settings = settings_of(given);
   if (given.check_config) {
+    check_cache_folder(given.cache_folder);
     check_server(settings.options, settings.models);
     std::puts("the configuration is good");
     return 0;
