@@ -53,7 +53,7 @@ int run_engine(const ServeOptions& options) {
         tokenizer, dialect_of(template_source(engine.file(), tokenizer), tokenizer));
     return [all](const message::ConstraintText& text) {
       if (text.kind > static_cast<std::uint8_t>(ConstraintSource::Kind::tool_calls))
-        fail("constraint: there is no kind {}", text.kind);
+        fail("there is no kind {}", text.kind);
       return all->get({static_cast<ConstraintSource::Kind>(text.kind), text.texts});
     };
   };

@@ -138,6 +138,7 @@ void read_options(const Fields& fields, Generation& generation) {
     if (!json && !format->is_object())
       fail_field("format", "expected \"json\" or a schema, found {}", found_text(*format));
     generation.constraint = {0, {json ? R"({"type":"object"})" : dump(*format)}};
+    generation.constraint_field = "format";
   }
   generation.stream = fields.boolean("stream").value_or(true);
 }

@@ -153,6 +153,9 @@ TEST(ApiError, OfTheEngineNamesTheClientsField) {
             "context_length_exceeded");
   EXPECT_EQ(told("tokens[2]: expected a token id", "input").param, "input");
   EXPECT_EQ(told("logit_bias: expected", "messages").param, "logit_bias");
+  EXPECT_EQ(told("constraint: JSON schema, #/type: expected", "response_format").param, "response_format");
+  EXPECT_STREQ(told("constraint: JSON schema, #/type: expected", "response_format").what(),
+               "response_format: JSON schema, #/type: expected");
   EXPECT_STREQ(told("/home/me/model.gguf: embeds text", "prompt").what(), "model: embeds text");
   EXPECT_EQ(engine_fault(503, "gone", "prompt").param, "");
   EXPECT_EQ(fault_of([] { throw std::bad_alloc(); })->status, 500);
