@@ -139,6 +139,7 @@ std::string needing_a_start(const std::vector<std::string>& before, const std::v
 }  // namespace
 
 int serve(const ServeOptions& given) {
+  std::signal(SIGPIPE, SIG_IGN);  // whoever reads the log may go
   if (given.worker_socket >= 0) return run_engine(given);
   check_endpoint(given.server.otlp_endpoint);
   const ServerSettings settings = settings_of(given);

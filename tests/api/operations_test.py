@@ -295,6 +295,22 @@ class Ways(ApiTest):
             self.assertEqual(done.returncode, 1, wrong)
             self.assertEqual(len(done.stderr.splitlines()), 1)
 
+    def test_nobody_reads_the_log(self):
+        reads, writes = os.pipe()
+        process = subprocess.Popen([BINARY, "serve", "-m", MODEL, "--port", "0", "--log-level", "info"],
+                                   stdout=subprocess.PIPE, stderr=writes)
+        os.close(writes)
+        port = int(process.stdout.readline().decode().rsplit(":", 1)[1])
+        process.stdout.close()
+        os.close(reads)
+        for _ in range(2):
+            connection = http.client.HTTPConnection("127.0.0.1", port)
+            connection.request("POST", "/v1/completions", json.dumps(SHORT))
+            self.assertEqual(connection.getresponse().status, 200)
+            connection.close()
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(20), 0)
+
     def test_port_in_use(self):
         server = Server()
         done = subprocess.run([BINARY, "serve", "-m", MODEL, "--port", str(server.port)], capture_output=True, text=True)
