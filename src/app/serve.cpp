@@ -31,6 +31,7 @@ constexpr double mib = 1024 * 1024;
 // The process of an engine: the options of the server as words, and two words more.
 int run_engine(const ServeOptions& options) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  ::prctl(PR_SET_NAME, "rocmforge");  // which is "exe" otherwise
   ::fcntl(options.worker_socket, F_SETFD, FD_CLOEXEC);
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) std::signal(signal, SIG_IGN);
   WorkerParts parts;
@@ -61,10 +62,9 @@ int run_engine(const ServeOptions& options) {
 }
 
 // The process of an engine gets all options as words, so that a file that has changed meanwhile, or is wrong,
-// matters no more.
+// matters no more. The binary is the one that runs, whatever has its name by now.
 std::vector<std::string> engine_command(const std::vector<std::string>& words, const std::string& model) {
-  std::vector<std::string> command = {std::filesystem::read_symlink("/proc/self/exe"), "serve",
-                                      "--config=/dev/null"};
+  std::vector<std::string> command = {"/proc/self/exe", "serve", "--config=/dev/null"};
   std::ranges::copy_if(words, std::back_inserter(command), [](const std::string& word) {
     return !word.starts_with("--api-key=");  // others can read a command line
   });

@@ -2,11 +2,13 @@
 import http.client
 import os
 import pathlib
+import shutil
 import signal
+import tempfile
 import threading
 import time
 
-from harness import ApiTest, Server, together, main, golden
+from harness import BINARY, ApiTest, Server, together, main, golden
 
 TOKENS = 1500
 
@@ -93,6 +95,19 @@ class EngineDeath(ApiTest):
     def test_request_while_it_restarts(self):
         self.server.kill_engine()
         self.assertEqual(collect(self.server, body(0)), self.expected[0])
+
+    def test_the_binary_was_replaced(self):
+        with tempfile.TemporaryDirectory() as folder:
+            binary = pathlib.Path(folder) / "rocmforge"
+            shutil.copy(BINARY, binary)
+            server = Server(binary=binary)
+            binary.unlink()
+            binary.write_text("#!/bin/false\n")
+            binary.chmod(0o755)
+            server.kill_engine()
+            self.assertEqual(len(server.post("/v1/completions", {"prompt": "x", "max_tokens": 3, "ignore_eos": True})["choices"]), 1)
+            self.assertEqual(server.stop(), 0)
+            server.log.close()
 
     def test_connections_are_the_servers_alone(self):
         """A restarted engine that held a client's connection too would keep it from ending."""
