@@ -10,6 +10,19 @@
 #include "base/error.h"
 
 namespace rf {
+namespace {
+
+// Values are walked level by level, on a stack that ends.
+template <class Json>
+Json parse_json(const std::string& text) {
+  static constexpr int most_levels = 500;
+  return Json::parse(text, [](int depth, typename Json::parse_event_t, Json&) {
+    if (depth > most_levels) fail("expected at most {} levels", most_levels);
+    return true;
+  });
+}
+
+}  // namespace
 
 std::string read_file(const std::string& path) {
   std::ostringstream text;
@@ -32,9 +45,10 @@ void write_file(const std::string& path, std::string_view bytes) {
 }
 
 nlohmann::ordered_json read_json_file(const std::string& path, std::string_view what) {
+  const std::string text = read_file(path);
   try {
-    return nlohmann::ordered_json::parse(read_file(path));
-  } catch (const nlohmann::json::exception& error) {
+    return parse_json<nlohmann::ordered_json>(text);
+  } catch (const std::exception& error) {
     fail("{}: {} must be JSON: {}", path, what, error.what());
   }
 }
@@ -48,7 +62,7 @@ void for_each_json_line(const std::string& path, const std::function<void(const 
   for (int number = 1; std::getline(lines, line); ++number) {
     if (line.empty() || line == "\r") continue;
     try {
-      each(nlohmann::json::parse(line));
+      each(parse_json<nlohmann::json>(line));
     } catch (const std::exception& error) {
       fail("{}, line {}: {}", path, number, error.what());
     }
