@@ -76,9 +76,8 @@ class OllamaShape : public Shape {
     (chat_ ? body["message"] : body)[name] = text;
   }
   static void add_call(Json& body, const ToolCall& call) {
-    Json arguments = Json::parse(call.arguments, nullptr, false);
-    if (!arguments.is_object()) arguments = Json::object();
-    body["message"]["tool_calls"].push_back({{"function", {{"name", call.name}, {"arguments", arguments}}}});
+    body["message"]["tool_calls"].push_back(
+        {{"function", {{"name", call.name}, {"arguments", object_of(call.arguments)}}}});
   }
   static void add_end(const Answer& answer, Json& body) {
     body["done"] = true;
