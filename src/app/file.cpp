@@ -2,10 +2,12 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <utility>
 
 #include "base/error.h"
 
@@ -79,7 +81,10 @@ OutputFile::OutputFile(std::string path) : path_(std::move(path)), file_(std::fo
 }
 
 OutputFile::~OutputFile() {
-  if (file_ != nullptr) std::fclose(file_);
+  if (file_ == nullptr) return;
+  std::fclose(file_);
+  std::error_code error;
+  if (std::filesystem::is_regular_file(path_, error)) std::filesystem::remove(path_, error);
 }
 
 void OutputFile::write(const void* data, std::size_t bytes) {
@@ -88,9 +93,9 @@ void OutputFile::write(const void* data, std::size_t bytes) {
 }
 
 void OutputFile::close() {
-  std::FILE* file = file_;
-  file_ = nullptr;
-  if (std::fclose(file) != 0) fail("{}: cannot write it: {}", path_, std::strerror(errno));
+  if (std::fflush(file_) != 0) fail("{}: cannot write it: {}", path_, std::strerror(errno));
+  if (std::fclose(std::exchange(file_, nullptr)) != 0)
+    fail("{}: cannot write it: {}", path_, std::strerror(errno));
 }
 
 }  // namespace rf

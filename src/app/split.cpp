@@ -60,17 +60,28 @@ std::vector<std::vector<std::string_view>> parts_of(const Gguf& file, std::uint6
   return parts;
 }
 
-// Files that are removed again unless all of them are there.
+// Files that get their names together, or are removed again.
 class NewFiles {
  public:
   ~NewFiles() {
     std::error_code ignored;
-    for (const std::string& path : paths_) std::filesystem::remove(path, ignored);
+    for (const std::string& path : paths_) std::filesystem::remove(path + suffix, ignored);
   }
-  void add(std::string path) { paths_.push_back(std::move(path)); }
-  void keep() { paths_.clear(); }
+  // What to call the file until keep().
+  std::string add(const std::string& path) {
+    paths_.push_back(path);
+    return path + suffix;
+  }
+  void keep() const {
+    for (const std::string& path : paths_) {
+      std::error_code error;
+      std::filesystem::rename(path + suffix, path, error);
+      if (error) fail("{}: cannot rename to it: {}", path, error.message());
+    }
+  }
 
  private:
+  static constexpr const char* suffix = ".new";
   std::vector<std::string> paths_;
 };
 
@@ -98,9 +109,7 @@ int split(const SplitOptions& options) {
     out.set("split.count", static_cast<std::uint16_t>(count));
     out.set("split.tensors.count", static_cast<std::int32_t>(file.tensors().size()));
     for (const std::string_view name : parts[i]) copier.add(name, out);
-    const std::string path = split_path(options.out_prefix, i, count);
-    out.finish(path);
-    written.add(path);
+    out.finish(written.add(split_path(options.out_prefix, i, count)));
   }
   written.keep();
   std::puts(fmt::format("{}: {} tensors in {} parts", split_path(options.out_prefix, 0, count),

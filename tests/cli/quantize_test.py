@@ -4,6 +4,7 @@ import math
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import struct
@@ -354,6 +355,23 @@ class Split(ModelFiles):
         second.unlink()
         self.assertIn(second.name, self.failure("merge", first, self.folder / "x"))
         self.nothing_else(first.name)
+
+    def test_failing_in_the_middle_leaves_what_was_there(self):
+        path = self.folder / "in.gguf"
+        write_gguf(path, {"general.architecture": (8, "llama")},
+                   {"small": ((32,), array.array("f", [1.0] * 32)), "large": ((8192,), array.array("f", [2.0] * 8192))})
+        self.output("split", path, self.folder / "part", "--max-tensors", 1)
+        before = {file: file.read_bytes() for file in self.folder.iterdir()}
+        self.assertEqual(len(before), 3)
+
+        def limited():  # the second part is too large
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (16384, 16384))
+
+        done = subprocess.run([BINARY, "split", path, self.folder / "part", "--max-tensors", "1"], capture_output=True,
+                              env=environment(), preexec_fn=limited)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertEqual({file: file.read_bytes() for file in self.folder.iterdir()}, before)
 
 
 if __name__ == "__main__":
