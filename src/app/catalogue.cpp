@@ -173,7 +173,9 @@ std::string models_folder() {
 }
 
 std::string resolve_model(const std::string& name, bool may_download, const Progress& progress) {
-  if (fs::is_regular_file(name)) return name;
+  std::error_code unknown;
+  const fs::file_status file = fs::status(name, unknown);
+  if (fs::is_regular_file(file)) return name;
   if (name.starts_with("hf:")) return resolve_hub(name, may_download, progress);
   if (name.starts_with("http://") || name.starts_with("https://"))
     return resolve_url(name, may_download, progress);
@@ -182,6 +184,7 @@ std::string resolve_model(const std::string& name, bool may_download, const Prog
     if (name == entry.name || name == entry.other_name) return resolve_entry(entry, may_download, progress);
     known.push_back(entry.name);
   }
+  if (fs::exists(file)) fail("{}: not a regular file", name);
   fail("{}: no such file, and not a name of the catalogue ({}); hf:owner/repo[:file] and URLs work too", name,
        fmt::join(known, ", "));
 }

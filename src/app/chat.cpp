@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -131,6 +132,9 @@ void Chat::respond_to(std::vector<std::int32_t> prompt) {
   printer.finish();
   conversation_.answered(parser.message(), result.ids);
   print_status(result);
+  // On a terminal Ctrl-C ends no more than the answer.
+  if (guard.interrupted() && (interrupt_code() != 128 + SIGINT || ::isatty(STDIN_FILENO) == 0))
+    throw Interrupted();
 }
 
 bool Chat::command(const std::string& line) {

@@ -167,6 +167,12 @@ int failed(const char* what) {
   return 1;
 }
 
+// `code`, unless what was printed has not all been written.
+int finished(int code) {
+  const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  return written || code != 0 ? code : failed("stdout: not all of the output could be written");
+}
+
 }  // namespace
 
 int run_command_line(std::vector<std::string> arguments) {
@@ -174,7 +180,7 @@ int run_command_line(std::vector<std::string> arguments) {
   try {
     line.parse(std::move(arguments));
   } catch (const CLI::Success& help) {
-    return line.root.exit(help);
+    return finished(line.root.exit(help));
   } catch (const CLI::ParseError& error) {
     const std::vector<std::string> unread = line.root.remaining();
     const bool is_command = line.root.get_subcommands().empty() && !unread.empty();
@@ -184,9 +190,9 @@ int run_command_line(std::vector<std::string> arguments) {
     return 2;
   }
   try {
-    return line.run();
+    return finished(line.run());
   } catch (const Interrupted&) {
-    return 130;
+    return interrupt_code();
   } catch (const std::bad_alloc&) {
     return failed("out of memory");
   } catch (const std::exception& error) {

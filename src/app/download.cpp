@@ -223,6 +223,8 @@ void download(const std::string& url, const std::string& destination, const Down
   if (failed) fail("{}: cannot create this folder: {}", target.parent_path().string(), failed.message());
 
   const bool present = std::filesystem::exists(target);
+  if (present && !std::filesystem::is_regular_file(target))
+    fail("{}: cannot write it: it is not a regular file", destination);
   PartFile part(destination);
   if (!present && std::filesystem::exists(target)) {  // another process finished it while this one waited
     part.discard();

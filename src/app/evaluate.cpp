@@ -7,7 +7,9 @@
 
 #include "app/commands.h"
 #include "app/file.h"
+#include "app/interrupt.h"
 #include "app/load.h"
+#include "app/output_model.h"
 #include "base/error.h"
 
 namespace rf {
@@ -52,9 +54,12 @@ class PerplexitySum {
 int logits(const LogitsOptions& options) {
   const std::unique_ptr<Engine> engine =
       load_engine(options.model, options.load, {.wanted_rows = rows_at_once});
+  refuse_to_overwrite(engine->file(), options.out);
   OutputFile out(options.out);
   const std::size_t row_bytes = static_cast<std::size_t>(engine->spec().vocab) * sizeof(float);
+  const Interruptible interruptible;
   engine->evaluate(options.tokens, [&](int, int rows, const float* values) {
+    if (interruptible.interrupted()) throw Interrupted();
     out.write(values, static_cast<std::size_t>(rows) * row_bytes);
   });
   out.close();

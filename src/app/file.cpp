@@ -2,14 +2,29 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <utility>
 
 #include "base/error.h"
 
 namespace rf {
+namespace {
+
+// Values are walked level by level, on a stack that ends.
+template <class Json>
+Json parse_json(const std::string& text) {
+  static constexpr int most_levels = 500;
+  return Json::parse(text, [](int depth, typename Json::parse_event_t, Json&) {
+    if (depth > most_levels) fail("expected at most {} levels", most_levels);
+    return true;
+  });
+}
+
+}  // namespace
 
 std::string read_file(const std::string& path) {
   std::ostringstream text;
@@ -32,9 +47,10 @@ void write_file(const std::string& path, std::string_view bytes) {
 }
 
 nlohmann::ordered_json read_json_file(const std::string& path, std::string_view what) {
+  const std::string text = read_file(path);
   try {
-    return nlohmann::ordered_json::parse(read_file(path));
-  } catch (const nlohmann::json::exception& error) {
+    return parse_json<nlohmann::ordered_json>(text);
+  } catch (const std::exception& error) {
     fail("{}: {} must be JSON: {}", path, what, error.what());
   }
 }
@@ -48,8 +64,8 @@ void for_each_json_line(const std::string& path, const std::function<void(const 
   for (int number = 1; std::getline(lines, line); ++number) {
     if (line.empty() || line == "\r") continue;
     try {
-      each(nlohmann::json::parse(line));
-    } catch (const nlohmann::json::exception& error) {
+      each(parse_json<nlohmann::json>(line));
+    } catch (const std::exception& error) {
       fail("{}, line {}: {}", path, number, error.what());
     }
   }
@@ -65,7 +81,10 @@ OutputFile::OutputFile(std::string path) : path_(std::move(path)), file_(std::fo
 }
 
 OutputFile::~OutputFile() {
-  if (file_ != nullptr) std::fclose(file_);
+  if (file_ == nullptr) return;
+  std::fclose(file_);
+  std::error_code error;
+  if (std::filesystem::is_regular_file(path_, error)) std::filesystem::remove(path_, error);
 }
 
 void OutputFile::write(const void* data, std::size_t bytes) {
@@ -74,9 +93,9 @@ void OutputFile::write(const void* data, std::size_t bytes) {
 }
 
 void OutputFile::close() {
-  std::FILE* file = file_;
-  file_ = nullptr;
-  if (std::fclose(file) != 0) fail("{}: cannot write it: {}", path_, std::strerror(errno));
+  if (std::fflush(file_) != 0) fail("{}: cannot write it: {}", path_, std::strerror(errno));
+  if (std::fclose(std::exchange(file_, nullptr)) != 0)
+    fail("{}: cannot write it: {}", path_, std::strerror(errno));
 }
 
 }  // namespace rf

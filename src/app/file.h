@@ -21,7 +21,7 @@ void for_each_json_line(const std::string& path, const std::function<void(const 
 // JSON on one line or indented; bytes that are not UTF-8 become U+FFFD.
 std::string to_text(const nlohmann::ordered_json& value, int indent = -1);
 
-// A file that is written piece by piece.
+// A file that is written piece by piece, and removed again where that does not come to its end.
 class OutputFile {
  public:
   explicit OutputFile(std::string path);

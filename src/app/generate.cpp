@@ -32,7 +32,7 @@ void print_json(const Answer& answer, const Message* message) {
 }
 
 int exit_code(const Answer& answer) {
-  return answer.finish == Finish::cancelled ? 130 : 0;
+  return answer.finish == Finish::cancelled ? interrupt_code() : 0;
 }
 
 // Goes on with a text.

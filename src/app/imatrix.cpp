@@ -2,12 +2,12 @@
 #include "model/imatrix.h"
 
 #include <cstdio>
-#include <filesystem>
 
 #include "app/commands.h"
 #include "app/file.h"
 #include "app/interrupt.h"
 #include "app/load.h"
+#include "app/output_model.h"
 #include "app/progress.h"
 #include "base/error.h"
 
@@ -31,8 +31,7 @@ int imatrix(const ImatrixOptions& options) {
   if (load.context == 0) load.context = 512;
   const std::string text = read_file(options.file);
   const std::unique_ptr<Engine> engine = load_engine(options.model, load, {.wanted_rows = rows_at_once});
-  if (std::error_code absent; std::filesystem::equivalent(engine->file().path(), options.out, absent))
-    fail("{}: is the model that is read; write to another file", options.out);
+  check_output(engine->file(), options.out);
   const Tokenizer& tokenizer = engine->tokenizer();
   const std::vector<std::int32_t> ids = tokenizer.encode(text);
   const auto chunk_size = static_cast<std::size_t>(load.context);
@@ -51,17 +50,15 @@ int imatrix(const ImatrixOptions& options) {
       [&](WeightId id, std::int64_t matrix, std::int64_t matrices, std::span<const float> row) {
         measured.add(program.weights[static_cast<std::size_t>(id)].name, matrix, matrices, row);
       });
-  {
-    const Interruptible interruptible;
-    ProgressBar bar;
-    for (std::size_t i = 0; i < chunks; ++i) {
-      const auto begin = ids.begin() + static_cast<std::ptrdiff_t>(i * chunk_size);
-      std::vector<std::int32_t> chunk(begin, begin + static_cast<std::ptrdiff_t>(chunk_size));
-      if (tokenizer.add_bos() && tokenizer.bos() >= 0) chunk[0] = tokenizer.bos();
-      read(*engine, std::move(chunk));
-      if (interruptible.interrupted()) throw Interrupted();
-      bar(options.file, (i + 1) * text.size() / chunks, text.size());
-    }
+  const Interruptible interruptible;
+  ProgressBar bar;
+  for (std::size_t i = 0; i < chunks; ++i) {
+    const auto begin = ids.begin() + static_cast<std::ptrdiff_t>(i * chunk_size);
+    std::vector<std::int32_t> chunk(begin, begin + static_cast<std::ptrdiff_t>(chunk_size));
+    if (tokenizer.add_bos() && tokenizer.bos() >= 0) chunk[0] = tokenizer.bos();
+    read(*engine, std::move(chunk));
+    if (interruptible.interrupted()) throw Interrupted();
+    bar(options.file, (i + 1) * text.size() / chunks, text.size());
   }
   measured.write(options.out);
   std::puts(fmt::format("{}: {} matrices over {} chunks of {} tokens", options.out, measured.entries.size(),

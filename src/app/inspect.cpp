@@ -7,6 +7,7 @@
 #include "app/load.h"
 #include "app/metadata.h"
 #include "app/model_summary.h"
+#include "app/output_model.h"
 #include "app/place.h"
 #include "app/table.h"
 #include "base/error.h"
@@ -19,6 +20,7 @@ namespace {
 
 void dump_tensor(const Gguf& file, const std::string& name, const std::string& path) {
   const Tensor& tensor = file.tensor(name);
+  refuse_to_overwrite(file, path);
   OutputFile out(path);
   std::vector<float> row(static_cast<std::size_t>(tensor.columns()));
   for (std::int64_t r = 0; r < tensor.rows(); ++r) {

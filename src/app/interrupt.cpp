@@ -3,15 +3,16 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <initializer_list>
 
 namespace rf {
 namespace {
 
 volatile std::sig_atomic_t catching = 0, raised = 0;
 
-void on_interrupt(int) {
-  if (catching == 0 || raised != 0) ::_exit(130);
-  raised = 1;
+void on_interrupt(int signal) {
+  if (catching == 0 || raised != 0) ::_exit(128 + signal);
+  raised = signal;
 }
 
 }  // namespace
@@ -20,7 +21,15 @@ void exit_on_interrupt() {
   struct sigaction action{};
   action.sa_handler = on_interrupt;
   action.sa_flags = SA_RESTART;
-  ::sigaction(SIGINT, &action, nullptr);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction before{};
+    ::sigaction(signal, nullptr, &before);
+    if (before.sa_handler != SIG_IGN) ::sigaction(signal, &action, nullptr);  // as nohup and shells ask
+  }
+}
+
+int interrupt_code() {
+  return 128 + raised;
 }
 
 Interruptible::Interruptible() {

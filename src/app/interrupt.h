@@ -1,15 +1,17 @@
-// Ctrl-C: ends the program with exit code 130, or, while an Interruptible lives, only raises a flag.
+// Ctrl-C, SIGTERM and SIGHUP: end the program with exit code 128 + signal, or, while an Interruptible lives,
+// only raise a flag.
 #pragma once
 
 namespace rf {
 
-// Thrown by long work that Ctrl-C has stopped, once nothing half done is left; the program then ends with
-// 130.
+// Thrown by long work that was stopped, once nothing half done is left; the program then ends with
+// interrupt_code().
 struct Interrupted {};
 
 void exit_on_interrupt();  // from now on; called once at the start
+int interrupt_code();      // of the signal that raised the flag last: 130 for Ctrl-C
 
-// One at a time. A second Ctrl-C before the first was answered ends the program.
+// One at a time. A second signal before the first was answered ends the program.
 class Interruptible {
  public:
   Interruptible();

@@ -1,5 +1,9 @@
 #include "app/output_model.h"
 
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 
 #include "base/error.h"
@@ -12,6 +16,17 @@ void refuse_to_overwrite(const Gguf& file, const std::string& path) {
     if (std::filesystem::equivalent(part, path, absent))
       fail("{}: is the file that is read; write to another one", path);
   }
+}
+
+void check_output(const Gguf& file, const std::string& path) {
+  refuse_to_overwrite(file, path);
+  std::error_code absent;
+  const auto there = std::filesystem::status(path, absent);
+  if (std::filesystem::exists(there) && !std::filesystem::is_regular_file(there))
+    fail("{}: cannot write it: not a regular file", path);
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  if (::access(folder.empty() ? "." : folder.c_str(), W_OK | X_OK) != 0)
+    fail("{}: cannot write it: {}", path, std::strerror(errno));
 }
 
 void copy_metadata(const Gguf& file, GgufWriter& out) {

@@ -218,7 +218,7 @@ class Quantisation {
 int quantize(const QuantizeOptions& options) {
   const std::int64_t start = now_ns();
   const Gguf file = Gguf::open(find_model(options.in));
-  refuse_to_overwrite(file, options.out);
+  check_output(file, options.out);
   double bits_per_weight = 0;
   {
     Quantisation quantisation(options, file);

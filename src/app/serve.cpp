@@ -31,6 +31,7 @@ constexpr double mib = 1024 * 1024;
 // The process of an engine: the options of the server as words, and two words more.
 int run_engine(const ServeOptions& options) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  ::prctl(PR_SET_NAME, "rocmforge");  // which is "exe" otherwise
   ::fcntl(options.worker_socket, F_SETFD, FD_CLOEXEC);
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) std::signal(signal, SIG_IGN);
   WorkerParts parts;
@@ -53,7 +54,7 @@ int run_engine(const ServeOptions& options) {
         tokenizer, dialect_of(template_source(engine.file(), tokenizer), tokenizer));
     return [all](const message::ConstraintText& text) {
       if (text.kind > static_cast<std::uint8_t>(ConstraintSource::Kind::tool_calls))
-        fail("constraint: there is no kind {}", text.kind);
+        fail("there is no kind {}", text.kind);
       return all->get({static_cast<ConstraintSource::Kind>(text.kind), text.texts});
     };
   };
@@ -61,10 +62,9 @@ int run_engine(const ServeOptions& options) {
 }
 
 // The process of an engine gets all options as words, so that a file that has changed meanwhile, or is wrong,
-// matters no more.
+// matters no more. The binary is the one that runs, whatever has its name by now.
 std::vector<std::string> engine_command(const std::vector<std::string>& words, const std::string& model) {
-  std::vector<std::string> command = {std::filesystem::read_symlink("/proc/self/exe"), "serve",
-                                      "--config=/dev/null"};
+  std::vector<std::string> command = {"/proc/self/exe", "serve", "--config=/dev/null"};
   std::ranges::copy_if(words, std::back_inserter(command), [](const std::string& word) {
     return !word.starts_with("--api-key=");  // others can read a command line
   });
@@ -95,6 +95,22 @@ std::vector<ModelEntry> entries_of(const ServeOptions& options) {
   return entries;
 }
 
+void check_endpoint(const std::string& url) {
+  if (!url.empty() && !url.starts_with("http://") && !url.starts_with("https://"))
+    fail("--otlp-endpoint: expected a URL of http or https, found '{}'", url);
+}
+
+// The folder is made when something is written to it: what is there of its path must let that happen. A
+// server does without where it does not.
+void check_cache_folder(const std::string& folder) {
+  if (folder.empty()) return;
+  std::filesystem::path there = std::filesystem::absolute(folder);
+  std::error_code error;
+  while (!std::filesystem::exists(there, error) && there.has_relative_path()) there = there.parent_path();
+  if (!std::filesystem::is_directory(there, error) || ::access(there.c_str(), R_OK | W_OK | X_OK) != 0)
+    fail("--cache-dir: {}: no folder that can be written to", folder);
+}
+
 ServerSettings settings_of(const ServeOptions& given) {
   ServerSettings settings{.options = given.server, .models = entries_of(given)};
   settings.options.http.limits.body_bytes = static_cast<std::uint64_t>(given.body_mib * mib);
@@ -123,9 +139,12 @@ std::string needing_a_start(const std::vector<std::string>& before, const std::v
 }  // namespace
 
 int serve(const ServeOptions& given) {
+  std::signal(SIGPIPE, SIG_IGN);  // whoever reads the log may go
   if (given.worker_socket >= 0) return run_engine(given);
+  check_endpoint(given.server.otlp_endpoint);
   const ServerSettings settings = settings_of(given);
   if (given.check_config) {
+    check_cache_folder(given.cache_folder);
     check_server(settings.options, settings.models);
     std::puts("the configuration is good");
     return 0;

@@ -60,17 +60,28 @@ std::vector<std::vector<std::string_view>> parts_of(const Gguf& file, std::uint6
   return parts;
 }
 
-// Files that are removed again unless all of them are there.
+// Files that get their names together, or are removed again.
 class NewFiles {
  public:
   ~NewFiles() {
     std::error_code ignored;
-    for (const std::string& path : paths_) std::filesystem::remove(path, ignored);
+    for (const std::string& path : paths_) std::filesystem::remove(path + suffix, ignored);
   }
-  void add(std::string path) { paths_.push_back(std::move(path)); }
-  void keep() { paths_.clear(); }
+  // What to call the file until keep().
+  std::string add(const std::string& path) {
+    paths_.push_back(path);
+    return path + suffix;
+  }
+  void keep() const {
+    for (const std::string& path : paths_) {
+      std::error_code error;
+      std::filesystem::rename(path + suffix, path, error);
+      if (error) fail("{}: cannot rename to it: {}", path, error.message());
+    }
+  }
 
  private:
+  static constexpr const char* suffix = ".new";
   std::vector<std::string> paths_;
 };
 
@@ -85,8 +96,7 @@ int split(const SplitOptions& options) {
     fail("{}: would become {} parts, expected at most {}: give larger ones", options.out_prefix, parts.size(),
          std::numeric_limits<std::uint16_t>::max());
   const auto count = static_cast<std::uint32_t>(parts.size());
-  for (std::uint32_t i = 0; i < count; ++i)
-    refuse_to_overwrite(file, split_path(options.out_prefix, i, count));
+  for (std::uint32_t i = 0; i < count; ++i) check_output(file, split_path(options.out_prefix, i, count));
   Copier copier(file);
   NewFiles written;
   for (std::uint32_t i = 0; i < count; ++i) {
@@ -99,9 +109,7 @@ int split(const SplitOptions& options) {
     out.set("split.count", static_cast<std::uint16_t>(count));
     out.set("split.tensors.count", static_cast<std::int32_t>(file.tensors().size()));
     for (const std::string_view name : parts[i]) copier.add(name, out);
-    const std::string path = split_path(options.out_prefix, i, count);
-    out.finish(path);
-    written.add(path);
+    out.finish(written.add(split_path(options.out_prefix, i, count)));
   }
   written.keep();
   std::puts(fmt::format("{}: {} tensors in {} parts", split_path(options.out_prefix, 0, count),
@@ -111,8 +119,8 @@ int split(const SplitOptions& options) {
 }
 
 int merge(const MergeOptions& options) {
-  const Gguf file = Gguf::open(options.in);
-  refuse_to_overwrite(file, options.out);
+  const Gguf file = Gguf::open(find_model(options.in));
+  check_output(file, options.out);
   GgufWriter out;
   copy_metadata(file, out);
   {

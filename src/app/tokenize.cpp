@@ -50,7 +50,13 @@ int detokenize(const DetokenizeOptions& options) {
   };
   if (!options.lines.empty()) {
     for_each_json_line(options.lines, [&](const nlohmann::json& line) {
-      print_line(nlohmann::json(decode(line.get<std::vector<std::int32_t>>())).dump());
+      std::vector<std::int32_t> ids;
+      for (const nlohmann::json& id : line.get_ref<const nlohmann::json::array_t&>()) {
+        if (!id.is_number_integer() || id != id.get<std::int32_t>())
+          fail("expected a token id, found {}", id.dump());
+        ids.push_back(id.get<std::int32_t>());
+      }
+      print_line(nlohmann::json(decode(ids)).dump());
     });
     return 0;
   }

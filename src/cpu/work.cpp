@@ -141,16 +141,20 @@ void Work::embed(const Step& step, Member& member) {
     }
     decode_row(type, stored, columns, out);
   };
+  std::int32_t sequence = none;  // of the row before, and where its rows of the second type begin
+  int second_type = 0;
   share(batch->rows(), 4, [&](int r) {
+    if (batch->sequence(r) != sequence) {
+      sequence = batch->sequence(r);
+      second_type = batch->first_row_after(sequence, program->separator);
+    }
     float* row = slots[static_cast<std::size_t>(step.out)] + r * columns;
     table_row(step.linear[0], batch->token(r), row);
     if (step.scale != 1)
       for (std::int64_t i = 0; i < columns; ++i) row[i] *= step.scale;
     for (int table = 1; table < 3; ++table) {
       if (step.linear[table].weight == none) continue;
-      table_row(step.linear[table],
-                table == 1 ? batch->position(r) : batch->comes_after(r, program->separator),
-                member.embedding);
+      table_row(step.linear[table], table == 1 ? batch->position(r) : r >= second_type, member.embedding);
       for (std::int64_t i = 0; i < columns; ++i) row[i] += member.embedding[i];
     }
     if (step.norm.kind != Norm::Kind::off)

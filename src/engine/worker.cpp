@@ -112,7 +112,7 @@ void Worker::take_in(message::Kind kind, const std::string& payload) {
     try {
       if (!order.constraint.texts.empty()) order.request.constraint = constraint_(order.constraint);
     } catch (const Error& error) {
-      return connection_.send(message::Rejected{order.id, error.what()});
+      return connection_.send(message::Rejected{order.id, fmt::format("constraint: {}", error.what())});
     }
     add(std::move(order));
   } else if (kind == message::Kind::cancel) {

@@ -1,7 +1,9 @@
 #include "gguf/writer.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -50,12 +52,21 @@ Bytes array(ValueType element, std::uint64_t count) {
   return out;
 }
 
-// A new file of a fixed size, mapped for writing; removed again unless it is kept.
+// A new file of a fixed size, mapped for writing by this process alone; removed again unless it is kept.
 class NewFile {
  public:
   NewFile(std::string path, std::size_t size) : path_(std::move(path)), size_(size) {
-    fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (fd_ < 0) fail("{}: cannot create: {}", path_, std::strerror(errno));
+    if ((::flock(fd_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) || !is_named()) {
+      ::close(fd_);
+      fail("{}: another process is writing it", path_);
+    }
+    if (::ftruncate(fd_, 0) != 0) {
+      const int why = errno;
+      discard();
+      fail("{}: cannot truncate: {}", path_, std::strerror(why));
+    }
     // Room is claimed before mapping: a full disk is an error here, not a signal later.
     if (const int why = ::posix_fallocate(fd_, 0, static_cast<off_t>(size)); why != 0) {
       discard();
@@ -82,6 +93,12 @@ class NewFile {
   }
 
  private:
+  // Whether `path_` still names this file: who had it may have renamed or removed it.
+  bool is_named() const {
+    struct stat mine{}, named{};
+    return ::fstat(fd_, &mine) == 0 && ::stat(path_.c_str(), &named) == 0 && mine.st_ino == named.st_ino &&
+           mine.st_dev == named.st_dev;
+  }
   void discard() {
     if (data_ != MAP_FAILED) ::munmap(data_, size_);
     if (fd_ >= 0) ::close(fd_);

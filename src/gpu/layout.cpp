@@ -202,8 +202,9 @@ void Layout::lay_out_activations() {
   order_at_ = take(all, pairs_ * sizeof(std::int32_t));
   starts_at_ = take(all, experts_ > 0 ? (experts_ + 1) * sizeof(std::int32_t) : 0);
   const auto sequences = static_cast<std::size_t>(limits_.batch.sequences);
-  batch_words_ = 8 + 4 * rows + static_cast<std::size_t>(limits_.batch.wanted) + 2 * sequences + 1 +
-                 sequences * static_cast<std::size_t>(limits_.batch.pages);
+  types_at_ = 8 + 3 * rows + static_cast<std::size_t>(limits_.batch.wanted) + 2 * sequences + 1 +
+              sequences * static_cast<std::size_t>(limits_.batch.pages);
+  batch_words_ = types_at_ + (program_->separator != none ? rows : 0);
   batch_at_ = take(all, batch_bytes());
 }
 
@@ -318,7 +319,7 @@ BatchView Layout::batch() const {
 }
 
 const std::int32_t* Layout::row_types() const {
-  return at<const std::int32_t>(batch_at()) + batch_words_ - limits_.batch.rows;
+  return program_->separator == none ? nullptr : at<const std::int32_t>(batch_at()) + types_at_;
 }
 
 void Layout::write_batch(const Batch& batch, std::int32_t* block) const {
@@ -330,13 +331,12 @@ void Layout::write_batch(const Batch& batch, std::int32_t* block) const {
   std::int32_t* first_rows = wanted + limits_.batch.wanted;
   std::int32_t* states = first_rows + limits_.batch.sequences + 1;
   std::int32_t* pages = states + limits_.batch.sequences;
-  std::int32_t* types = block + batch_words_ - limits_.batch.rows;
+  std::int32_t* types = block + types_at_;
   for (int r = 0; r < batch.rows(); ++r) {
     tokens[r] = batch.token(r);
     positions[r] = batch.position(r);
     sequences[r] = batch.sequence(r);
     longest = std::max(longest, batch.position(r) + 1);
-    if (program_->separator != none) types[r] = batch.comes_after(r, program_->separator);
   }
   for (int i = 0; i < batch.wanted(); ++i) wanted[i] = batch.wanted_row(i);
   const auto stride = static_cast<std::size_t>(limits_.batch.pages);
@@ -344,6 +344,9 @@ void Layout::write_batch(const Batch& batch, std::int32_t* block) const {
     first_rows[s] = batch.first_row(s);
     states[s] = batch.state(s);
     std::memcpy(pages + static_cast<std::size_t>(s) * stride, batch.pages(s), stride * sizeof *pages);
+    if (program_->separator == none) continue;
+    const int second = batch.first_row_after(s, program_->separator);
+    for (int i = 0, r = first_rows[s]; i < batch.row_count(s); ++i, ++r) types[r] = r >= second;
   }
   first_rows[batch.sequences()] = batch.rows();
   const std::int32_t counts[8] = {batch.rows(), batch.wanted(), batch.sequences(), longest};

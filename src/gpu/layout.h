@@ -84,7 +84,7 @@ class Layout {
   Address batch_at() const { return activations + batch_at_; }
   std::size_t batch_bytes() const { return batch_words_ * sizeof(std::int32_t); }
   BatchView batch() const;
-  const std::int32_t* row_types() const;  // [rows], behind what all kernels look at
+  const std::int32_t* row_types() const;  // [rows]; null where all rows are of one type
   // Fills the block for the device.
   void write_batch(const Batch& batch, std::int32_t* block) const;
 
@@ -128,8 +128,8 @@ class Layout {
   std::size_t packed_columns_ = 0, temporary_ = 0, queries_ = 0, partials_ = 0, arrived_ = 0, pairs_ = 0,
               experts_ = 0;
   std::size_t packed_at_ = 0, temporary_at_[2] = {}, queries_at_ = 0, partials_at_ = 0, arrived_at_ = 0,
-              best_found_at_ = 0, best_at_ = 0, order_at_ = 0, starts_at_ = 0, batch_at_ = 0,
-              batch_words_ = 0;
+              best_found_at_ = 0, best_at_ = 0, order_at_ = 0, starts_at_ = 0, batch_at_ = 0, types_at_ = 0,
+              batch_words_ = 0;  // types_at_: in words of the batch's block
   int best_parts_ = 0;
 };
 

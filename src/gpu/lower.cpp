@@ -109,8 +109,7 @@ void Lowering::step(const Step& step) {
 
 void Lowering::embed(const Step& step) {
   const BatchView batch = layout_.batch();
-  const std::int32_t* index[] = {batch.tokens, batch.positions,
-                                 layout_.program().separator != none ? layout_.row_types() : nullptr};
+  const std::int32_t* index[] = {batch.tokens, batch.positions, layout_.row_types()};
   for (int i = 0; i < 3; ++i) {
     if (step.linear[i].weight == none) continue;
     EmbedParams p{};
@@ -429,8 +428,8 @@ void Lowering::multiply_type(const Product& product, Type type, const Packed& in
     return add(kernel_of("matvec", type), p, blocks(2), std::int64_t{rows} * p.parts, 1,
                matvec_lds(p.matrix[0].columns));
   if (!is_float(type) && by_few(product))
-    return rows <= 16 ? add(kernel_of("matmul_16", type), p, blocks(2))
-                      : add(kernel_of("matmul_32", type), p, blocks(1));
+    return rows <= matmul_fewer_rows ? add(kernel_of("matmul_16", type), p, blocks(2))
+                                     : add(kernel_of("matmul_32", type), p, blocks(1));
   MatmulParams m{};
   std::ranges::copy(p.matrix, m.matrix);
   m.matrices = p.matrices;

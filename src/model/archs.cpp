@@ -1,5 +1,7 @@
 #include "model/archs.h"
 
+#include <fmt/ranges.h>
+
 #include <array>
 
 #include "base/error.h"
@@ -118,14 +120,10 @@ constexpr std::array families{
 
 const Family& family_of(const Gguf& file) {
   const auto architecture = file.get<std::string>("general.architecture");
-  std::string names;
-  for (const Family& family : families) {
+  for (const Family& family : families)
     if (family.name == architecture) return family;
-    names += names.empty() ? "" : ", ";
-    names += family.name;
-  }
   fail("{}: key 'general.architecture' is '{}', which is not supported; supported are {}", file.path(),
-       architecture, names);
+       architecture, fmt::join(supported_architectures(), ", "));
 }
 
 Program record(const Gguf& file, const Spec& spec, int context, bool embed) {

@@ -46,10 +46,11 @@ void Batch::add_row(std::int32_t token, std::int32_t position, bool wanted) {
   ++rows_;
 }
 
-bool Batch::comes_after(int row, std::int32_t token) const {
-  for (int r = first_row(sequence(row)); r < row; ++r)
-    if (block_[at(0, r)] == token) return true;
-  return false;
+int Batch::first_row_after(int sequence, std::int32_t token) const {
+  const int end = first_row(sequence) + row_count(sequence);
+  int row = first_row(sequence);
+  while (row < end && block_[at(0, row)] != token) ++row;
+  return std::min(row + 1, end);
 }
 
 double Batch::context() const {

@@ -47,8 +47,8 @@ class Batch {
            static_cast<std::size_t>(sequence) * static_cast<std::size_t>(limits_.pages);
   }
   std::int32_t state(int sequence) const { return block_[states_at_ + static_cast<std::size_t>(sequence)]; }
-  // Whether a row before it, of the same sequence and in this batch, holds `token`.
-  bool comes_after(int row, std::int32_t token) const;
+  // The first row of the sequence behind one that holds `token`; its end if none does.
+  int first_row_after(int sequence, std::int32_t token) const;
   // Positions that attention reads, summed over rows.
   double context() const;
 

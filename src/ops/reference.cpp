@@ -247,7 +247,7 @@ void Reference::embed(const Step& step, const Batch& batch) {
     Matrix out(1, static_cast<std::int64_t>(width(step.out)));
     add_row(step.linear[0], batch.token(r), step.scale, out);
     add_row(step.linear[1], batch.position(r), 1, out);
-    add_row(step.linear[2], batch.comes_after(r, program_->separator), 1, out);
+    add_row(step.linear[2], r >= batch.first_row_after(batch.sequence(r), program_->separator), 1, out);
     oracle::normalise(*program_, step.norm, out.row(0), out.width);
     std::copy(out.values.begin(), out.values.end(), row(step.out, static_cast<std::size_t>(r)));
   }

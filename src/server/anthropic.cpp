@@ -46,10 +46,8 @@ class MessageShape : public Shape {
     if (!said.content.empty() || said.tool_calls.empty())
       content.push_back({{"type", "text"}, {"text", said.content}});
     for (const ToolCall& call : said.tool_calls) {
-      Json input = Json::parse(call.arguments, nullptr, false);
-      if (!input.is_object()) input = Json::object();
       content.push_back(
-          {{"type", "tool_use"}, {"id", call.id}, {"name", call.name}, {"input", std::move(input)}});
+          {{"type", "tool_use"}, {"id", call.id}, {"name", call.name}, {"input", object_of(call.arguments)}});
     }
     Json body = message(answer, answer.choices.front(), std::move(content));
     body["usage"] = usage(answer, answer.tokens());

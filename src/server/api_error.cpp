@@ -61,7 +61,7 @@ ApiError engine_fault(int status, std::string what, const std::string& field) {
   const bool full = what.find("in a context of") != std::string::npos;
   std::string name = what.substr(0, what.find_first_of(":["));
   std::string rest = what.substr(name.size());
-  if (name == "prompt" || name == "tokens") name = field;
+  if (name == "prompt" || name == "tokens" || name == "constraint") name = field;
   if (name.find('/') != std::string::npos) name = "model";  // it is named by its file
   return {400, name + rest, name, full ? "context_length_exceeded" : ""};
 }

@@ -28,7 +28,7 @@ template <class... Args>
 
 // What `work` throws, as clients are told of it.
 std::optional<ApiError> fault_of(const std::function<void()>& work);
-// What the engine finds wrong with a request whose tokens came of its field `field`.
+// What the engine finds wrong with a request whose tokens, or whose constraint, came of its field `field`.
 ApiError engine_fault(int status, std::string what, const std::string& field);
 
 enum class ErrorStyle : std::uint8_t { openai, anthropic, ollama };

@@ -128,20 +128,8 @@ void EngineHost::take(message::Kind kind, std::string_view payload) {
         loaded_part_ = static_cast<double>(loading.done) / static_cast<double>(loading.total);
       return;
     }
-    case Kind::ready: {
-      facts_ = message::decode<message::Ready>(payload);
-      if (facts_.version != message::version)
-        fail("engine message: expected version {}, found {}", message::version, facts_.version);
-      alive_ns_ = now_ns();
-      ready_ns_ = now_ns();
-      failed_starts_ = 0;
-      loaded_part_ = 1;
-      change(State::ready);
-      for (auto& [id, live] : jobs_) send(id, live);
-      for (auto& [id, job] : embeds_) process_->send(message::Embed{id, job.tokens, job.pooling});
-      spdlog::info("{}: loaded in {:.2f} s, process {}", options_.name, facts_.load_seconds, pid());
-      return;
-    }
+    case Kind::ready:
+      return take(message::decode<message::Ready>(payload));
     case Kind::failed:
       trouble_ = message::decode<message::Failed>(payload).text;
       failed_starts_ = std::max(failed_starts_, restarts_ == 0 ? most_failed() : 0);
@@ -177,6 +165,19 @@ void EngineHost::take(message::Kind kind, std::string_view payload) {
     default:
       fail("engine message: there is no kind {} from an engine", static_cast<int>(kind));
   }
+}
+
+void EngineHost::take(const message::Ready& facts) {
+  if (facts.version != message::version)
+    fail("engine message: expected version {}, found {}", message::version, facts.version);
+  facts_ = facts;
+  alive_ns_ = ready_ns_ = now_ns();
+  failed_starts_ = 0;
+  loaded_part_ = 1;
+  change(State::ready);
+  for (auto& [id, live] : jobs_) send(id, live);
+  for (auto& [id, job] : embeds_) process_->send(message::Embed{id, job.tokens, job.pooling});
+  spdlog::info("{}: loaded in {:.2f} s, process {}", options_.name, facts_.load_seconds, pid());
 }
 
 // The journal has each token before anyone is told of it.

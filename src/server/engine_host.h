@@ -77,6 +77,7 @@ class EngineHost {
 
   void launch();
   void take(message::Kind kind, std::string_view payload);
+  void take(const message::Ready& facts);
   void take(const message::Events& events);
   void ended(const std::string& why);
   void fail_all(int status, const std::string& what);

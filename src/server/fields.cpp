@@ -41,6 +41,16 @@ Json parse_body(std::string_view body) {
   return value;
 }
 
+Json object_of(std::string_view text) {
+  bool deep = false;
+  const auto check = [&](int depth, Json::parse_event_t, Json&) {
+    deep = deep || depth > most_levels;
+    return !deep;
+  };
+  Json value = Json::parse(text, check, false);
+  return !deep && value.is_object() ? value : Json::object();
+}
+
 std::string dump(const Json& value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }

@@ -14,6 +14,8 @@ using Json = nlohmann::ordered_json;
 
 // An object with at most 64 levels and so many members an object. Throws ApiError.
 Json parse_body(std::string_view body);
+// The object that a model has written; an empty one where it is none, or has more levels than that.
+Json object_of(std::string_view text);
 std::string dump(const Json& value);        // on one line; bytes that are not UTF-8 become U+FFFD
 std::string found_text(const Json& value);  // short, for messages
 

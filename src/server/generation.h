@@ -78,6 +78,7 @@ struct Generation {
   int choices = 1;                      // of each prompt
   Request request;                      // all but the prompt
   message::ConstraintText constraint;
+  std::string constraint_field;  // where that stands
   bool stream = false, progress = false;
   // Of chats: what the reply is parsed with. Without a dialect all text is content.
   const Dialect* dialect = nullptr;

@@ -68,6 +68,8 @@ std::string percent_decoded(std::string_view text);
 bool is_good_id(std::string_view id);  // what a client may call its request: short and harmless in a log
 std::string new_id();
 
+void check_certificate(const HttpOptions& options);  // throws Error naming the file
+
 class Loop;
 
 // Accepts connections from its construction on and gives each request to `handle`; what it refuses by itself

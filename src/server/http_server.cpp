@@ -104,7 +104,6 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
   Done accept(std::shared_ptr<Acceptor> acceptor);
   Done turn_away(PlainStream stream);
   void listen();
-  void load_certificate();
 
   Loop& loop;
   HttpOptions options;
@@ -403,8 +402,10 @@ Done HttpServer::State::accept(std::shared_ptr<Acceptor> acceptor) {
   }
 }
 
-void HttpServer::State::load_certificate() {
-  if (options.certificate.empty() && options.key.empty()) return;
+namespace {
+
+std::shared_ptr<ssl::context> load_certificate(const HttpOptions& options) {
+  if (options.certificate.empty() && options.key.empty()) return nullptr;
   if (options.certificate.empty() || options.key.empty()) fail("TLS: expected both a certificate and a key");
   auto context = std::make_shared<ssl::context>(ssl::context::tls_server);
   context->set_options(ssl::context::no_tlsv1 | ssl::context::no_tlsv1_1);
@@ -414,18 +415,32 @@ void HttpServer::State::load_certificate() {
   context->use_private_key_file(options.key, ssl::context::pem, error);
   if (error)
     fail("{}: cannot be used as the TLS key of {}: {}", options.key, options.certificate, error.message());
-  tls = std::move(context);
+  return context;
+}
+
+// A socket file that a server which ended has left.
+bool is_abandoned(const asio::local::stream_protocol::endpoint& endpoint) {
+  struct stat found{};
+  if (::lstat(endpoint.path().c_str(), &found) != 0 || !S_ISSOCK(found.st_mode)) return false;
+  asio::io_context context;
+  error_code error;
+  asio::local::stream_protocol::socket(context).connect(endpoint, error);
+  return error == asio::error::connection_refused;
+}
+
+}  // namespace
+
+void check_certificate(const HttpOptions& options) {
+  load_certificate(options);
 }
 
 void HttpServer::State::listen() {
   auto& context = loop.context();
   try {
     if (!options.socket.empty()) {
-      struct stat found{};
-      if (::lstat(options.socket.c_str(), &found) == 0 && S_ISSOCK(found.st_mode))
-        ::unlink(options.socket.c_str());
-      local = std::make_shared<asio::local::stream_protocol::acceptor>(
-          context, asio::local::stream_protocol::endpoint(options.socket));
+      const asio::local::stream_protocol::endpoint endpoint(options.socket);
+      if (is_abandoned(endpoint)) ::unlink(options.socket.c_str());
+      local = std::make_shared<asio::local::stream_protocol::acceptor>(context, endpoint);
       asio::co_spawn(context, accept(local), asio::detached);
       return;
     }
@@ -445,7 +460,7 @@ void HttpServer::State::listen() {
 
 HttpServer::HttpServer(Loop& loop, const HttpOptions& options, Handlers handlers)
     : state_(std::make_shared<State>(loop, options, std::move(handlers))) {
-  state_->load_certificate();
+  state_->tls = load_certificate(options);
   state_->listen();
 }
 
@@ -466,7 +481,7 @@ int HttpServer::connections() const {
 }
 
 void HttpServer::reload_certificate() {
-  state_->load_certificate();
+  state_->tls = load_certificate(state_->options);
 }
 
 void HttpServer::set_limits(const HttpLimits& limits) {

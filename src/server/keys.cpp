@@ -22,8 +22,10 @@ std::string digest_of(std::string_view text) {
 }  // namespace
 
 Keys::Keys(const std::vector<std::string>& keys, const std::string& file) {
-  for (const std::string& key : keys)
-    if (!key.empty()) add(key, {.name = fmt::format("key{}", entries_.size() + 1)});
+  for (const std::string& key : keys) {
+    if (key.empty()) fail("--api-key: expected a key, found none");
+    add(key, {.name = fmt::format("key{}", entries_.size() + 1)});
+  }
   if (file.empty()) return;
   std::ifstream in(file);
   if (!in) fail("{}: cannot be read; expected a file of API keys", file);
@@ -37,12 +39,15 @@ Keys::Keys(const std::vector<std::string>& keys, const std::string& file) {
       const std::size_t equals = word.find('=');
       const std::string name = word.substr(0, equals),
                         value = equals == std::string::npos ? "" : word.substr(equals + 1);
-      const auto parsed = std::from_chars(value.data(), value.data() + value.size(), client.priority);
+      int number_given = 0;
+      const auto parsed = std::from_chars(value.data(), value.data() + value.size(), number_given);
       const bool number_ok = parsed.ec == std::errc() && parsed.ptr == value.data() + value.size() &&
-                             client.priority >= -100 && client.priority <= 100;
+                             number_given >= -100 && number_given <= 100;
       if (name == "name" && !value.empty())
         client.name = value;
-      else if (name != "priority" || !number_ok)
+      else if (name == "priority" && number_ok)
+        client.priority = number_given;
+      else
         fail("{}:{}: expected name=NAME or priority=N (-100 to 100), found '{}'", file, number, word);
     }
     add(key, std::move(client));

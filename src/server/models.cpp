@@ -173,6 +173,7 @@ void Models::let_go_of_unused() {
     if (now_ns() - model->used_ns < model->keep_ns) continue;
     spdlog::info("{}: was not used and is let go of", model->name);
     engine.stop();
+    model->keep_ns = keep_ns(options_);  // what a request wished was for this time
   }
   constexpr std::int64_t moment = 60'000'000'000;  // in which a request that has found it becomes its job
   for (const auto& model : retired_) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <cmath>
 #include <ctime>
 
 #include "server/request_fields.h"
@@ -75,9 +76,8 @@ class OllamaShape : public Shape {
     (chat_ ? body["message"] : body)[name] = text;
   }
   static void add_call(Json& body, const ToolCall& call) {
-    Json arguments = Json::parse(call.arguments, nullptr, false);
-    if (!arguments.is_object()) arguments = Json::object();
-    body["message"]["tool_calls"].push_back({{"function", {{"name", call.name}, {"arguments", arguments}}}});
+    body["message"]["tool_calls"].push_back(
+        {{"function", {{"name", call.name}, {"arguments", object_of(call.arguments)}}}});
   }
   static void add_end(const Answer& answer, Json& body) {
     body["done"] = true;
@@ -102,10 +102,10 @@ std::int64_t keep_ns(const Fields& fields) {
   } else {
     const std::string text = fields.required_text("keep_alive", 64);
     const char *at = text.data(), *end = at + text.size();
-    while (at < end) {
+    do {
       double number = 0;
       const auto [rest, error] = std::from_chars(at, end, number);
-      if (error != std::errc())
+      if (error != std::errc() || !std::isfinite(number))
         fail_field("keep_alive", "expected a duration like 5m or seconds, found '{}'", text);
       const std::string_view unit(
           rest, static_cast<std::size_t>(std::find_if(rest, end, [](char c) { return c < 'a'; }) - rest));
@@ -117,7 +117,7 @@ std::int64_t keep_ns(const Fields& fields) {
       if (factor < 0) fail_field("keep_alive", "expected a duration like 5m or seconds, found '{}'", text);
       seconds += number * factor;
       at = unit.data() + unit.size();
-    }
+    } while (at < end);
   }
   return seconds < 0 ? -1 : static_cast<std::int64_t>(std::min(seconds, 1e9) * 1e9);
 }
@@ -137,6 +137,7 @@ void read_options(const Fields& fields, Generation& generation) {
     if (!json && !format->is_object())
       fail_field("format", "expected \"json\" or a schema, found {}", found_text(*format));
     generation.constraint = {0, {json ? R"({"type":"object"})" : dump(*format)}};
+    generation.constraint_field = "format";
   }
   generation.stream = fields.boolean("stream").value_or(true);
 }

@@ -161,6 +161,7 @@ void read_constraint(const Fields& fields, Generation& generation) {
                         std::vector<std::string> texts) {
     if (!constraint.texts.empty()) fail_field(field, "expected one constraint of the answer, found two");
     constraint = {static_cast<std::uint8_t>(kind), std::move(texts)};
+    generation.constraint_field = field;
   };
   if (const Json* format = fields.object("response_format")) {
     const Fields inner(*format, fields.path("response_format"));
@@ -271,6 +272,7 @@ void read_tool_choice(const ModelText& text, const Fields& fields, const Json& t
   const bool parallel = fields.boolean("parallel_tool_calls").value_or(true) && !choice->is_object();
   const ConstraintSource source = tool_choice(wanted, text.dialect(), generation.prompt_end, parallel);
   generation.constraint = {static_cast<std::uint8_t>(source.kind), source.texts};
+  generation.constraint_field = fields.path("tool_choice");
 }
 
 }  // namespace

@@ -240,6 +240,7 @@ void read_format(const Fields& fields, Generation& generation) {
   if (type == "json_schema") wrapped["json_schema"] = *format;
   const Json outer = {{"response_format", std::move(wrapped)}};
   read_constraint(Fields(outer), generation);
+  generation.constraint_field = "text.format";
 }
 
 Generation respond(const ModelText& text, const PromptLimits& limits, const Json& body) {

@@ -171,7 +171,9 @@ void Running::finish() {
 
 void Running::failed(int status, const std::string& what) {
   if (over_) return;
-  const ApiError error = engine_fault(status, what, generation_.prompt_field);
+  const bool of_form = what.starts_with("constraint:");
+  const ApiError error =
+      engine_fault(status, what, of_form ? generation_.constraint_field : generation_.prompt_field);
   for (const std::uint64_t job : jobs_) model_.engine.forget(job);
   if (begun_) {
     exchange_->write(generation_.shape->broken(error));

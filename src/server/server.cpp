@@ -154,8 +154,7 @@ int run_server(const ServerSettings& settings, ServerCalls calls) {
 
 void check_server(const ServerOptions& options, const std::vector<ModelEntry>& models) {
   const Keys keys(options.service.api_keys, options.service.key_file);
-  if (options.http.certificate.empty() != options.http.key.empty())
-    fail("TLS: expected both a certificate and a key");
+  check_certificate(options.http);
   Models::check(models);
   for (const ModelEntry& model : models) const ModelText text(model.path);
 }

@@ -103,19 +103,22 @@ void WorkerProcess::State::end(const std::string& why, int patience) {
 
 WorkerProcess::WorkerProcess(Loop& loop, const std::vector<std::string>& command, Handlers handlers)
     : state_(std::make_shared<State>(loop, std::move(handlers))) {
+  // It has no other file of this process: a client's connection, that it held too, would not end here.
+  constexpr int its_socket = STDERR_FILENO + 1;
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
     fail("socketpair: {}", std::strerror(errno));
   std::vector<std::string> words = command;
   std::vector<char*> arguments;
   for (std::string& word : words) {
-    if (word == "{}") word = std::to_string(ends[1]);
+    if (word == "{}") word = std::to_string(its_socket);
     arguments.push_back(word.data());
   }
   arguments.push_back(nullptr);
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_adddup2(&actions, ends[1], ends[1]);  // clears its close-on-exec flag
+  ::posix_spawn_file_actions_adddup2(&actions, ends[1], its_socket);
+  ::posix_spawn_file_actions_addclosefrom_np(&actions, its_socket + 1);
   posix_spawnattr_t attributes;
   ::posix_spawnattr_init(&attributes);
   ::posix_spawnattr_setpgroup(&attributes, 0);  // signals from a terminal are for the server

@@ -1,7 +1,6 @@
 """What the cache has room for no longer, and what a restart would forget, is brought back and not read again."""
 import pathlib
 import re
-import signal
 import tempfile
 import threading
 import time

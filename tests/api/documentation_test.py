@@ -1,5 +1,4 @@
 """The examples of the documentation do what they say."""
-import json
 import os
 import pathlib
 import re

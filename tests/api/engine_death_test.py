@@ -1,9 +1,14 @@
 """An engine that dies, aborts or hangs costs no request anything: streams go on with no token lost or doubled."""
+import http.client
+import os
+import pathlib
+import shutil
 import signal
+import tempfile
 import threading
 import time
 
-from harness import ApiTest, Server, together, main, MODEL, golden
+from harness import BINARY, ApiTest, Server, together, main, golden
 
 TOKENS = 1500
 
@@ -90,6 +95,31 @@ class EngineDeath(ApiTest):
     def test_request_while_it_restarts(self):
         self.server.kill_engine()
         self.assertEqual(collect(self.server, body(0)), self.expected[0])
+
+    def test_the_binary_was_replaced(self):
+        with tempfile.TemporaryDirectory() as folder:
+            binary = pathlib.Path(folder) / "rocmforge"
+            shutil.copy(BINARY, binary)
+            server = Server(binary=binary)
+            binary.unlink()
+            binary.write_text("#!/bin/false\n")
+            binary.chmod(0o755)
+            server.kill_engine()
+            self.assertEqual(len(server.post("/v1/completions", {"prompt": "x", "max_tokens": 3, "ignore_eos": True})["choices"]), 1)
+            self.assertEqual(server.stop(), 0)
+            server.log.close()
+
+    def test_connections_are_the_servers_alone(self):
+        """A restarted engine that held a client's connection too would keep it from ending."""
+        client = http.client.HTTPConnection(self.server.host, self.server.port)
+        client.request("GET", "/health")
+        client.getresponse().read()
+        self.server.kill_engine()
+        self.assertEqual(collect(self.server, body(0)), self.expected[0])
+        files = pathlib.Path(f"/proc/{self.server.engine()}/fd").iterdir()
+        sockets = [file for file in files if os.readlink(file).startswith("socket:")]
+        self.assertEqual(len(sockets), 1)
+        client.close()
 
 
 class EngineNeverLoads(ApiTest):

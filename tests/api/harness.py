@@ -5,9 +5,7 @@ import os
 import pathlib
 import re
 import signal
-import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -30,9 +28,9 @@ class Server:
     """`rocmforge serve` as a process; `options` are further words of its command line. Without `log` the log's level is
     left to them."""
 
-    def __init__(self, *options, models=None, ready=True, log=True, **env):
+    def __init__(self, *options, models=None, ready=True, log=True, binary=BINARY, **env):
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("ROCMFORGE_", "XDG_", "RF_"))}
-        command = [BINARY, "serve"] + (["--log-level", "info"] if log else [])
+        command = [binary, "serve"] + (["--log-level", "info"] if log else [])
         for model in [f"tiny={MODEL}"] if models is None else models:
             command += ["-m", model]
         if "--unix-socket" not in options:

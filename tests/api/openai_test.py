@@ -6,7 +6,7 @@ import socket
 import struct
 import time
 
-from harness import ApiTest, Server, golden, main, together
+from harness import ApiTest, Server, golden, main
 
 CHAT = {"model": "tiny", "messages": [{"role": "user", "content": "Hello"}], "temperature": 0, "max_tokens": 12,
         "ignore_eos": True}
@@ -85,7 +85,15 @@ class Chat(ApiTest):
         self.assertIn(json.loads(answer["choices"][0]["message"]["content"])["n"], range(10))
         answer = self.server.post("/v1/completions", {"prompt": "x", "grammar": 'root ::= "yes" | "no"', "seed": 1})
         self.assertIn(answer["choices"][0]["text"], ("yes", "no"))
-        self.refused("/v1/chat/completions", CHAT | {"grammar": "root ::= nowhere"})
+        self.refused("/v1/chat/completions", CHAT | {"grammar": "root ::= nowhere"}, param="grammar")
+        wrong = {"type": "object", "properties": {"a": {"type": "string", "minLength": 10**9}}}
+        for path, body, field in (
+                ("/v1/chat/completions", CHAT | {"response_format": {"type": "json_object", "schema": wrong}}, "response_format"),
+                ("/v1/completions", {"prompt": "x", "json_schema": wrong}, "json_schema"),
+                ("/v1/responses", {"input": "x", "text": {"format": {"type": "json_schema", "name": "a", "schema": wrong}}},
+                 "text.format")):
+            answer = self.refused(path, body, param=field)
+            self.assertIn("#/properties/a/minLength", answer["error"]["message"])
         self.refused("/v1/chat/completions", CHAT | {"response_format": {"type": "xml"}}, param="response_format.type")
 
     def test_progress(self):

@@ -250,6 +250,15 @@ class Ways(ApiTest):
             connection.connect(str(path))
             connection.sendall(b"GET /api/version HTTP/1.1\r\nHost: x\r\n\r\n")
             self.assertIn(b"200 OK", connection.recv(4096))
+        done = subprocess.run([BINARY, "serve", "-m", MODEL, "--unix-socket", path], capture_output=True, text=True)
+        self.assertEqual((done.returncode, "in use" in done.stderr), (1, True), done.stderr)
+        self.assertTrue(path.is_socket())
+        server.process.kill()
+        server.process.wait()
+        self.assertTrue(path.is_socket())  # what a server that was killed has left is in nobody's way
+        server.process.stdout.close()
+        server.log.close()
+        server = Server("--unix-socket", path, ready=False)
         self.end(server)
         self.assertFalse(path.exists())
 
@@ -279,10 +288,28 @@ class Ways(ApiTest):
     def test_check_config(self):
         good = [BINARY, "serve", "--check-config", "-m", MODEL]
         self.assertEqual(subprocess.run(good, capture_output=True).returncode, 0)
-        for wrong in (["--api-key-file", "/nowhere"], ["--tls-cert", "/nowhere"], ["-m", "/nowhere.gguf"]):
+        for wrong in (["--api-key-file", "/nowhere"], ["--tls-cert", "/nowhere"], ["-m", "/nowhere.gguf"],
+                      ["--tls-cert", MODEL, "--tls-key", MODEL], ["--api-key", ""], ["--otlp-endpoint", "collector:4318"],
+                      ["--cache-dir", MODEL], ["--cache-dir", f"{MODEL}/cache"]):
             done = subprocess.run(good + wrong, capture_output=True, text=True)
             self.assertEqual(done.returncode, 1, wrong)
             self.assertEqual(len(done.stderr.splitlines()), 1)
+
+    def test_nobody_reads_the_log(self):
+        reads, writes = os.pipe()
+        process = subprocess.Popen([BINARY, "serve", "-m", MODEL, "--port", "0", "--log-level", "info"],
+                                   stdout=subprocess.PIPE, stderr=writes)
+        os.close(writes)
+        port = int(process.stdout.readline().decode().rsplit(":", 1)[1])
+        process.stdout.close()
+        os.close(reads)
+        for _ in range(2):
+            connection = http.client.HTTPConnection("127.0.0.1", port)
+            connection.request("POST", "/v1/completions", json.dumps(SHORT))
+            self.assertEqual(connection.getresponse().status, 200)
+            connection.close()
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(20), 0)
 
     def test_port_in_use(self):
         server = Server()
@@ -336,6 +363,22 @@ class Ways(ApiTest):
             time.sleep(0.05)
         self.assertEqual(server.post("/v1/completions", SHORT | {"model": "b", "temperature": 0})["choices"][0]["text"],
                          answers["b"])
+        self.end(server)
+
+    def test_keep_alive_of_a_request(self):
+        server = Server("--ctx", 64)
+        state = lambda: server.request("GET", "/statistics")[1]["models"][0]["state"]
+        for wrong in ("nan", "inf", "5x", "m", ""):
+            self.assertEqual(server.request("POST", "/api/generate", {"model": "tiny", "keep_alive": wrong})[0], 400, wrong)
+        answer = server.post("/api/generate", {"model": "tiny", "keep_alive": 0})
+        self.assertEqual(json.loads(answer)["done_reason"], "unload")
+        end = time.monotonic() + 15
+        while state() != "stopped":
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.05)
+        server.post("/v1/completions", SHORT)  # which wishes nothing: the server's own time holds again
+        time.sleep(2.5)
+        self.assertEqual(state(), "ready")
         self.end(server)
 
     def test_memory_limit(self):

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 
-from harness import ApiTest, Server, main
+from harness import ApiTest, main
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

@@ -1,10 +1,12 @@
 """inspect, models, pull and what happens with bad files, options and settings."""
 import array
 import json
+import os
 import shutil
+import subprocess
 import time
 
-from harness import CliTest, golden, main
+from harness import BINARY, CliTest, environment, golden, main
 
 
 class Inspect(CliTest):
@@ -119,7 +121,25 @@ class Usage(CliTest):
                                 (["-m", golden("tokenizer/ggml-vocab-gpt-2.gguf"), "-p", "a"], "gpt")):
             with self.subTest(arguments=arguments):
                 self.assertIn(word, self.failure("generate", *arguments))
+        folder, pipe = self.folder / "folder", self.folder / "pipe"
+        folder.mkdir()
+        os.mkfifo(pipe)
+        for path in (folder, pipe):
+            for arguments in (["generate", "-p", "a", "-m", path], ["inspect", path], ["merge", path, self.folder / "out"]):
+                with self.subTest(command=arguments[0], path=path.name):
+                    self.assertIn("not a regular file", self.failure(*arguments))
+        self.assertIn("aaa", self.failure("inspect", "a" * 5000))
         self.assertIn("avx9", self.failure("generate", "-m", model, "-p", "a", RF_ISA="avx9"))
+
+    def test_lost_output_is_a_failure(self):
+        model = golden("arch/llama/model.gguf")
+        for arguments in (["--help"], ["inspect", model, "--json"], ["tokenize", "-m", model, "Hello"], ["models"],
+                          ["generate", "-m", model, "-p", "a", "-n", "2", "--ignore-eos"]):
+            with self.subTest(arguments=arguments), open("/dev/full", "wb") as full:
+                done = subprocess.run([BINARY, *map(str, arguments)], stdout=full, stderr=subprocess.PIPE,
+                                      env=environment(XDG_CACHE_HOME=str(self.folder)))
+                self.assertEqual(done.returncode, 1)
+                self.assertIn(b"stdout", done.stderr)
 
     def test_precedence_of_settings(self):
         model = golden("arch/llama/model.gguf")

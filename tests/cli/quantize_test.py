@@ -4,6 +4,7 @@ import math
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import struct
@@ -189,16 +190,47 @@ class Quantize(ModelFiles):
             weights[i] = (i % 97) - 48.0
         path = self.folder / "in.gguf"
         write_gguf(path, {"general.architecture": (8, "llama")}, {"blk.0.ffn_up.weight": ((256, 40000), weights)})
-        child = subprocess.Popen([BINARY, "quantize", path, self.folder / "out.gguf", "IQ4_XS", "--threads", "1"],
-                                 stderr=subprocess.DEVNULL, env=environment())
-        for _ in range(1000):
-            if (self.folder / "out.gguf.part").exists():
-                break
-            time.sleep(0.005)
-        time.sleep(0.05)
-        child.send_signal(signal.SIGINT)
-        self.assertEqual(child.wait(60), 130)
-        self.nothing_else("in.gguf")
+        for ending in (signal.SIGINT, signal.SIGTERM):
+            child = subprocess.Popen([BINARY, "quantize", path, self.folder / "out.gguf", "IQ4_XS", "--threads", "1"],
+                                     stderr=subprocess.DEVNULL, env=environment())
+            for _ in range(1000):
+                if (self.folder / "out.gguf.part").exists():
+                    break
+                time.sleep(0.005)
+            time.sleep(0.05)
+            self.assertIn("another process", self.failure("merge", path, self.folder / "out.gguf"))
+            child.send_signal(ending)
+            self.assertEqual(child.wait(60), 128 + ending)
+            self.nothing_else("in.gguf")
+
+    def test_closed_streams_are_not_the_output_file(self):
+        model, out = golden("arch/llama/model.gguf"), self.folder / "out.gguf"
+        command = [BINARY, "quantize", str(model), str(out), "Q8_0", "--log-level", "info"]
+        self.output(*command[1:])
+        good = out.read_bytes()
+        for closed in ("2>&-", "0<&- 2>&-", "0<&- 1>&- 2>&-"):
+            with self.subTest(closed=closed):
+                subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", *command], env=environment(), stdout=subprocess.DEVNULL)
+                self.assertEqual(out.read_bytes(), good)
+
+    def test_what_is_no_file_is_not_written_over(self):
+        model = golden("arch/llama/model.gguf")
+        place = self.folder / "place"
+        os.mkfifo(place)
+        text = self.put("text", "Hello " * 600)
+        for command in (["quantize", model, place, "Q8_0"], ["merge", model, place],
+                        ["imatrix", "-m", model, "--file", text, "-o", place, "--ctx", 32]):
+            with self.subTest(command=command[0]):
+                self.assertIn("not a regular file", self.failure(*command))
+                self.assertTrue(place.is_fifo())
+        for command in (["logits", "-m", model, "--tokens", "1", "--out"],
+                        ["inspect", model, "--tensor", "token_embd.weight", "--dump"]):
+            copy = self.folder / "copy.gguf"
+            shutil.copy(model, copy)
+            command = [copy if word is model else word for word in command]
+            with self.subTest(command=command[0]):
+                self.assertIn("is read", self.failure(*command, copy))
+                self.assertEqual(copy.read_bytes(), model.read_bytes())
 
 
 class Imatrix(ModelFiles):
@@ -323,6 +355,23 @@ class Split(ModelFiles):
         second.unlink()
         self.assertIn(second.name, self.failure("merge", first, self.folder / "x"))
         self.nothing_else(first.name)
+
+    def test_failing_in_the_middle_leaves_what_was_there(self):
+        path = self.folder / "in.gguf"
+        write_gguf(path, {"general.architecture": (8, "llama")},
+                   {"small": ((32,), array.array("f", [1.0] * 32)), "large": ((8192,), array.array("f", [2.0] * 8192))})
+        self.output("split", path, self.folder / "part", "--max-tensors", 1)
+        before = {file: file.read_bytes() for file in self.folder.iterdir()}
+        self.assertEqual(len(before), 3)
+
+        def limited():  # the second part is too large
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (16384, 16384))
+
+        done = subprocess.run([BINARY, "split", path, self.folder / "part", "--max-tensors", "1"], capture_output=True,
+                              env=environment(), preexec_fn=limited)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertEqual({file: file.read_bytes() for file in self.folder.iterdir()}, before)
 
 
 if __name__ == "__main__":

@@ -49,6 +49,10 @@ class Text(CliTest):
         hidden = self.output("detokenize", "-m", self.vocabulary, "--lines", lines, "--no-special").splitlines()
         self.assertEqual(json.loads(hidden[2]), text)
         self.assertIn("vocabulary", self.failure("detokenize", "-m", self.vocabulary, "--tokens", "999999"))
+        for wrong in ("[1.5]", "[4294967297]", "[" * 10**6 + "]" * 10**6, '["1"]', "1", "[999999]", "[-1]"):
+            with self.subTest(line=wrong):
+                lines = self.put("lines", f"[1]\n{wrong}\n")
+                self.assertIn("lines, line 2: ", self.failure("detokenize", "-m", self.vocabulary, "--lines", lines))
 
     def test_lines_are_answered_at_once(self):
         command = [BINARY, "tokenize", "-m", self.vocabulary, "--lines", "-", "--no-bos"]
@@ -108,6 +112,10 @@ class Template(CliTest):
         broken = self.put("t.jinja", "{% if %}")
         self.assertIn("t.jinja", self.failure("template", "--file", broken, "--messages", messages))
         self.assertIn("JSON", self.failure("template", "--file", broken, "--messages", broken))
+        deep = self.put("deep.json", "[" * 10**6 + "]" * 10**6)
+        self.assertIn("deep.json", self.failure("template", "--file", broken, "--messages", messages, "--tools", deep))
+        self.assertIn("deep.json", self.failure("generate", "-m", golden("arch/llama/model.gguf"), "--chat", "-p", "x", "--tools", deep,
+                                                  "--log-level", "error"))
         self.failure("template", "--messages", messages, code=2)
 
 

@@ -34,7 +34,6 @@ class Render {
   const Tree& tree() const { return tree_; }
   const std::tm& now() const { return now_; }
   int line() const { return line_; }  // of the template, for messages
-  void set_line(int line) { line_ = line; }
 
   // Sets a global variable, if the template mentions it.
   void set_global(std::string_view name, const Value& v);

@@ -149,8 +149,9 @@ constexpr std::uint32_t matvec_lds(std::int32_t columns) {
 // The widest row that it takes within 48 KB of LDS; wider ones go through rf_pack and products of several
 // rows.
 inline constexpr std::int32_t matvec_columns = 30720;
-inline constexpr std::int32_t matvec_rows = 8;       // that a block of rf_matvec_rows_FORMAT takes
-inline constexpr std::int32_t matmul_few_rows = 32;  // the most of rf_matmul_32_FORMAT
+inline constexpr std::int32_t matvec_rows = 8;         // that a block of rf_matvec_rows_FORMAT takes
+inline constexpr std::int32_t matmul_few_rows = 32;    // the most of rf_matmul_32_FORMAT
+inline constexpr std::int32_t matmul_fewer_rows = 16;  // the most of rf_matmul_16_FORMAT
 
 // rf_matmul_FORMAT, block 256, grid (ceil(rows / matmul_rows), sum over matrices of ceil(tiles /
 // matmul_tiles), or float_matmul_tiles; gated: of the first's ceil(tiles / half as many), groups): rows of

@@ -54,6 +54,17 @@ TEST(Body, LimitsAreTold) {
 
 using Read = std::function<void(const Fields&)>;
 
+TEST(Body, WhatAModelHasWritten) {
+  EXPECT_EQ(object_of(R"({"a": [1, {"b": null}]})"), Json::parse(R"({"a": [1, {"b": null}]})"));
+  for (const char* other : {"", "[1]", "\"x\"", "{", "{\"a\": 1} x"})
+    EXPECT_EQ(object_of(other), Json::object()) << other;
+  const auto nested = [](std::size_t levels) {
+    return "{\"a\":" + std::string(levels, '[') + std::string(levels, ']') + "}";
+  };
+  EXPECT_EQ(dump(object_of(nested(50))), nested(50));
+  EXPECT_EQ(object_of(nested(1000000)), Json::object());
+}
+
 TEST(Fields, WrongValuesNameTheFieldTheLimitAndWhatWasFound) {
   const Read number = [](const Fields& f) { f.number("x", 0, 2); };
   const Read integer = [](const Fields& f) { f.integer("x", -1, 5); };
@@ -153,6 +164,9 @@ TEST(ApiError, OfTheEngineNamesTheClientsField) {
             "context_length_exceeded");
   EXPECT_EQ(told("tokens[2]: expected a token id", "input").param, "input");
   EXPECT_EQ(told("logit_bias: expected", "messages").param, "logit_bias");
+  EXPECT_EQ(told("constraint: JSON schema, #/type: expected", "response_format").param, "response_format");
+  EXPECT_STREQ(told("constraint: JSON schema, #/type: expected", "response_format").what(),
+               "response_format: JSON schema, #/type: expected");
   EXPECT_STREQ(told("/home/me/model.gguf: embeds text", "prompt").what(), "model: embeds text");
   EXPECT_EQ(engine_fault(503, "gone", "prompt").param, "");
   EXPECT_EQ(fault_of([] { throw std::bad_alloc(); })->status, 500);

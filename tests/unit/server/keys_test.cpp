@@ -28,13 +28,16 @@ class KeyFile {
 };
 
 TEST(Keys, LinesOfAFile) {
-  const KeyFile file("# people\n\nalpha name=anna priority=5\n  beta   # a comment\ngamma priority=-100\n");
-  const Keys keys({"first", ""}, file.path());
+  const KeyFile file(
+      "# people\n\nalpha name=anna priority=5\n  beta   # a comment\ngamma priority=-100\ndelta name=7up\n");
+  const Keys keys({"first"}, file.path());
   ASSERT_TRUE(keys.any());
   EXPECT_EQ(keys.find("alpha")->name, "anna");
   EXPECT_EQ(keys.find("alpha")->priority, 5);
   EXPECT_EQ(keys.find("beta")->name, "line4");
   EXPECT_EQ(keys.find("gamma")->priority, -100);
+  EXPECT_EQ(keys.find("delta")->name, "7up");
+  EXPECT_EQ(keys.find("delta")->priority, 0);
   EXPECT_EQ(keys.find("first")->name, "key1");
   for (const char* wrong : {"", "alph", "alphaa", "ALPHA", "#", "name=anna", "alpha name=anna", "alpha\n"})
     EXPECT_EQ(keys.find(wrong), nullptr) << wrong;
@@ -69,6 +72,7 @@ TEST(Keys, WrongFilesNameTheLine) {
     }
   }
   EXPECT_THROW(Keys({}, "/nowhere/keys"), Error);
+  EXPECT_THROW(Keys({"a", ""}, ""), Error);  // a variable that is not set must not open the server
 }
 
 }  // namespace
