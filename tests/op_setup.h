@@ -271,11 +271,10 @@ class OpSetup {
   }
 
   static Scan::Kind scan_kind(const std::string& name) {
-    const std::pair<const char*, Scan::Kind> kinds[] = {{"mamba", Scan::Kind::mamba},
-                                                        {"mamba2", Scan::Kind::mamba2},
-                                                        {"delta", Scan::Kind::delta},
-                                                        {"rwkv6", Scan::Kind::rwkv6},
-                                                        {"rwkv7", Scan::Kind::rwkv7}};
+    const std::pair<const char*, Scan::Kind> kinds[] = {
+        {"mamba", Scan::Kind::mamba}, {"mamba2", Scan::Kind::mamba2}, {"delta", Scan::Kind::delta},
+        {"rwkv6", Scan::Kind::rwkv6}, {"rwkv7", Scan::Kind::rwkv7},   {"kda", Scan::Kind::kda},
+        {"gla", Scan::Kind::gla}};
     for (const auto& [known, kind] : kinds)
       if (name == known) return kind;
     throw std::runtime_error("unknown recurrence " + name);
@@ -318,6 +317,15 @@ class OpSetup {
         if (s.kind == Scan::Kind::rwkv7) in = (first ? 7 : 6) * values, side = first ? values : 0;
         s.bonus = random_vector(keys, -1, 1);
         s.norm = random_norm(Norm::Kind::layer, values);
+        break;
+      case Scan::Kind::kda:
+        side = 2 * values + 3 * keys + s.heads;
+        s.decay = random_vector(s.heads, -2, -0.1f);
+        s.step_bias = random_vector(keys, -1, 1);
+        s.norm = random_norm(Norm::Kind::rms, s.value_dim);
+        break;
+      case Scan::Kind::gla:
+        in = 3 * values + 2 * keys, side = 0;
         break;
     }
     if (s.kind == Scan::Kind::mamba2 || s.kind == Scan::Kind::delta) {

@@ -120,8 +120,9 @@ struct Kernels {
   // out[0 .. n) = norm(x), which may be out itself.
   void (*normalise)(const NormView& norm, const float* x, int n, float* out);
   // activation(gate + gate_bias) * (up + up_bias) likewise.
-  void (*store_gated)(Activation activation, const float* gate, const float* up, int rows, int count,
-                      const float* gate_bias, const float* up_bias, float* out, std::int64_t stride);
+  void (*store_gated)(Activation activation, float clamp, const float* gate, const float* up, int rows,
+                      int count, const float* gate_bias, const float* up_bias, float* out,
+                      std::int64_t stride);
   // Rotation of one head by cos/sin [dims / 2].
   void (*rotate)(float* head, Rope::Pairs pairs, int dims, const float* cosines, const float* sines);
   // Writes one position's key and value of one head.

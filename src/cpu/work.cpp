@@ -270,8 +270,8 @@ void Work::store_tile(const Step& step, int linear, int tile, int rows, const Me
     for (int l = 0; l < linear; ++l) column += rows_of(l);
   float* out = slots[static_cast<std::size_t>(step.out)] + column;
   if (step.op == Op::gate_up)
-    return kernels->store_gated(step.activation, member.tiles[0], member.tiles[1], rows, count, bias(0),
-                                bias(1), out, width);
+    return kernels->store_gated(step.activation, step.clamp, member.tiles[0], member.tiles[1], rows, count,
+                                bias(0), bias(1), out, width);
   epilogue.scale = step.scale;
   epilogue.softcap = step.softcap;
   epilogue.mul = step.mul != none ? slots[static_cast<std::size_t>(step.mul)] + column : nullptr;

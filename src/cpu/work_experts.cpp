@@ -105,8 +105,8 @@ void Work::experts_up(const Step& step, Member& member, int index) {
       float* out =
           slots[static_cast<std::size_t>(step.out)] + static_cast<std::ptrdiff_t>(pair) * ffn + first;
       if (gated)
-        kernels->store_gated(step.activation, member.tiles[0] + 16 * r, member.tiles[1] + 16 * r, 1, n,
-                             bias(0), bias(1), out, ffn);
+        kernels->store_gated(step.activation, step.clamp, member.tiles[0] + 16 * r, member.tiles[1] + 16 * r,
+                             1, n, bias(0), bias(1), out, ffn);
       else
         kernels->store(member.tiles[0] + 16 * r, 1, n, {.bias = bias(0), .activation = step.activation}, out,
                        ffn);

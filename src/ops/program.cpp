@@ -161,6 +161,9 @@ class Checker {
     if ((several && r.streams < 2) || r.first < 0 || r.first > 1)
       fail("{}: {} streams from {} on", where_, r.streams, r.first);
     if (several && (r.kind != Row::Kind::correct || r.first == 1)) sized(step_.side, others, "side");
+    if (r.kind == Row::Kind::gate &&
+        (step_.side == none || width(step_.side) == 0 || n % width(step_.side) != 0))
+      fail("{}: its gates do not divide {} columns", where_, n);
     const bool whole = r.kind == Row::Kind::match || (mixes && r.first == 1);
     sized(step_.out, whole ? others : n, "output");
     if (step_.add != none || r.kind == Row::Kind::correct) sized(step_.add, n, "added");
@@ -334,7 +337,7 @@ class Checker {
            s.groups, s.block);
     const std::int64_t keys = s.keys(), values = s.values(), heads = s.heads, key_dim = s.key_dim;
     const bool rwkv = s.kind == Scan::Kind::rwkv6 || s.kind == Scan::Kind::rwkv7;
-    if ((rwkv || s.kind == Scan::Kind::mamba) && s.groups != s.heads)
+    if ((rwkv || s.kind == Scan::Kind::mamba || s.kind == Scan::Kind::kda) && s.groups != s.heads)
       fail("{}: {} heads in {} groups", where_, heads, s.groups);
     switch (s.kind) {
       case Scan::Kind::mamba:
@@ -363,6 +366,16 @@ class Checker {
           widths((step_.side == none ? 6 : 7) * values, step_.side == none ? 0 : values, values);
         needed(s.bonus, keys, "bonus");
         norm(s.norm, values);
+        break;
+      case Scan::Kind::kda:
+        widths(values + 2 * keys, 2 * values + 3 * keys + heads, values);
+        needed(s.decay, heads, "decay");
+        needed(s.step_bias, keys, "step bias");
+        norm(s.norm, s.value_dim);
+        break;
+      case Scan::Kind::gla:
+        if (s.value_dim != s.key_dim) fail("{}: keys of {} and values of {}", where_, s.key_dim, s.value_dim);
+        widths(3 * values + 2 * keys, 0, values);
         break;
     }
     if (s.kind == Scan::Kind::mamba2 || s.kind == Scan::Kind::delta) {
@@ -455,7 +468,8 @@ Cost recurrent_cost(const Program& program, const Step& step, int rows, int sequ
   if (step.op == Op::conv) cost.flops = 2.0 * rows * step.conv.kernel * step.conv.channels;
   if (step.op == Op::shift) cost.flops = 3.0 * rows * step.shift.count * state;
   // Decaying, adding a product, and a sum for each element; what delta and rwkv7 take away costs a sum more.
-  const bool corrects = scan.kind == Scan::Kind::delta || scan.kind == Scan::Kind::rwkv7;
+  const bool corrects =
+      scan.kind == Scan::Kind::delta || scan.kind == Scan::Kind::rwkv7 || scan.kind == Scan::Kind::kda;
   if (step.op == Op::scan) cost.flops = (corrects ? 7.0 : 5.0) * rows * state;
   return cost;
 }

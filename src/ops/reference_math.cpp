@@ -62,6 +62,8 @@ double activate(Activation activation, double x, const Xielu& xielu) {
       return 1 / (1 + std::exp(-x));
     case Activation::tanh:
       return std::tanh(x);
+    case Activation::softplus:
+      return softplus(x);
     case Activation::xielu:
       return xielu.linear * x + (x > 0 ? xielu.positive * x * x : xielu.negative * (std::expm1(x) - x));
     case Activation::identity:
@@ -71,8 +73,15 @@ double activate(Activation activation, double x, const Xielu& xielu) {
   return x;
 }
 
-double gated(Activation activation, double gate, double up) {
-  if (activation != Activation::swiglu_clamped) return activate(activation, gate) * up;
+double softplus(double x) {
+  return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x)));
+}
+
+double gated(Activation activation, double gate, double up, double clamp) {
+  if (activation != Activation::swiglu_clamped) {
+    gate = activate(activation, gate);
+    return clamp > 0 ? std::min(gate, clamp) * std::clamp(up, -clamp, clamp) : gate * up;
+  }
   gate = std::min(gate, 7.0);
   return gate / (1 + std::exp(-1.702 * gate)) * (std::clamp(up, -7.0, 7.0) + 1);
 }

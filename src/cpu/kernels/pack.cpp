@@ -128,6 +128,8 @@ F activate(Activation kind, F x, const Xielu& xielu) {
       return sigmoid(x);
     case Activation::tanh:
       return tanh(x);
+    case Activation::softplus:
+      return softplus(x);
     case Activation::xielu: {
       const F above = max(x, F::zero()), below = min(x, F::zero());
       const F negative = F::set1(xielu.negative) * (exp(below) - one - below);
@@ -140,8 +142,13 @@ F activate(Activation kind, F x, const Xielu& xielu) {
   return x;
 }
 
-F gated(Activation kind, F gate, F up) {
-  if (kind != Activation::swiglu_clamped) return activate(kind, gate, {}) * up;
+F gated(Activation kind, float clamp, F gate, F up) {
+  if (kind != Activation::swiglu_clamped) {
+    gate = activate(kind, gate, {});
+    if (clamp <= 0) return gate * up;
+    const F most = F::set1(clamp);
+    return min(gate, most) * max(min(up, most), F::zero() - most);
+  }
   const F seven = F::set1(7), cut = min(gate, seven);
   return cut * sigmoid(cut * F::set1(1.702f)) * (max(min(up, seven), F::zero() - seven) + F::set1(1));
 }
@@ -180,7 +187,7 @@ void store(const float* tile, int rows, int count, const Epilogue& epilogue, flo
   }
 }
 
-void store_gated(Activation activation, const float* gate, const float* up, int rows, int count,
+void store_gated(Activation activation, float clamp, const float* gate, const float* up, int rows, int count,
                  const float* gate_bias, const float* up_bias, float* out, std::int64_t stride) {
   alignas(64) float bias[2][16] = {};
   for (int i = 0; i < count; ++i) {
@@ -192,7 +199,7 @@ void store_gated(Activation activation, const float* gate, const float* up, int 
     float* to = count == 16 ? out : whole;
     for (int i = 0; i < 16; i += lanes) {
       const F g = F::load(gate + i) + F::load(bias[0] + i), u = F::load(up + i) + F::load(bias[1] + i);
-      gated(activation, g, u).store(to + i);
+      gated(activation, clamp, g, u).store(to + i);
     }
     if (to != out)
       for (int i = 0; i < count; ++i) out[i] = whole[i];

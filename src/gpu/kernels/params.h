@@ -69,7 +69,13 @@ enum class ActivationKind : std::int32_t {
   relu_squared,
   tanh,
   sigmoid,
-  swiglu_clamped
+  swiglu_clamped,
+  xielu
+};
+
+// Those of rf::Xielu.
+struct XieluParams {
+  float positive, negative, linear;
 };
 
 // What becomes of a product v: (activation(v + bias), cut off at +-clamp unless that is 0, * mul * scale,
@@ -81,6 +87,7 @@ struct Epilogue {
   std::int64_t add_stride, mul_stride;
   ActivationKind activation;
   float clamp, scale, softcap, out_scale;
+  XieluParams xielu;
 };
 
 // rf_embed_FORMAT, grid (ceil(columns / 256), rows), block 64: out[r] (+)= table[index] * scale.
