@@ -97,7 +97,8 @@ void read_yarn(const Keys& keys, Rope& rope) {
   rope.yarn_factor = keys.number("rope.scaling.factor", 0);
   if (rope.yarn_factor < 1)
     keys.bad(keys.full("rope.scaling.factor"), rope.yarn_factor, "at least 1 for yarn");
-  const int original = keys.size("rope.scaling.original_context_length", max_context);
+  const int original = keys.size("rope.scaling.original_context_length", max_context,
+                                 keys.size("context_length", max_context));
   rope.yarn_original = static_cast<float>(original);
   rope.yarn_beta_fast = keys.number("rope.scaling.yarn_beta_fast", 0, rope.yarn_beta_fast);
   rope.yarn_beta_slow = keys.number("rope.scaling.yarn_beta_slow", 0, rope.yarn_beta_slow);
@@ -123,11 +124,13 @@ Rope read_rope(const Gguf& file, const Keys& keys, bool windowed, const LayerSpe
     rope.base = own;
     return rope;
   }
-  const bool plain = !keys.has("rope.scaling.factor");
+  const char* factor =
+      keys.has("rope.scaling.factor") ? "rope.scaling.factor" : "rope.scale_linear";  // of old
+  const bool plain = !keys.has(factor);
   const std::string name = keys.full("rope.scaling.type");
   const auto type = file.get<std::string>(name, plain ? "none" : "linear");
   if (type == "linear")
-    rope.scale = 1 / keys.number("rope.scaling.factor", 0);
+    rope.scale = 1 / keys.number(factor, 0);
   else if (type == "yarn")
     read_yarn(keys, rope);
   else if (type != "none" && type != "longrope")
