@@ -124,8 +124,8 @@ Rope read_rope(const Gguf& file, const Keys& keys, bool windowed, const LayerSpe
     rope.base = own;
     return rope;
   }
-  const char* factor =
-      keys.has("rope.scaling.factor") ? "rope.scaling.factor" : "rope.scale_linear";  // of old
+  const bool old = keys.has("rope.scale_linear") && !keys.has("rope.scaling.factor");
+  const char* factor = old ? "rope.scale_linear" : "rope.scaling.factor";
   const bool plain = !keys.has(factor);
   const std::string name = keys.full("rope.scaling.type");
   const auto type = file.get<std::string>(name, plain ? "none" : "linear");
