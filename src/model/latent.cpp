@@ -47,6 +47,7 @@ SlotId latent_attention(Builder& b, SlotId x, const Layer& w, const LatentOption
   const int latent = b.size("attention.kv_lora_rank"),
             head_dim = b.size("attention.key_length_mla", w->key_dim),
             rotated = b.size("rope.dimension_count"), heads = w->heads;
+  if (heads < 1) b.bad_key("attention.head_count", "at least 1");
   if (rotated >= head_dim)
     b.bad_key("rope.dimension_count",
               fmt::format("less than the head's size, {}, found {}", head_dim, rotated));

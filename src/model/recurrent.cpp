@@ -103,6 +103,7 @@ SlotId delta_block(Builder& b, SlotId x, const Layer& w, bool tiled) {
 
 SlotId kda_block(Builder& b, SlotId x, const Layer& w) {
   const int dim = b.size("kda.head_dim"), heads = w->heads;
+  if (heads < 1) b.bad_key("attention.head_count", "at least 1");
   const std::int64_t inner = std::int64_t{heads} * dim;
   const SlotId side = b.slot("scan side", 5 * inner + heads);  // [ q k v | z | b | a ]
   const auto project = [&](const char* name, std::int64_t column) {
@@ -151,8 +152,12 @@ SlotId plamo_mamba_block(Builder& b, SlotId x, const Layer& w) {
   std::vector<float> decay, bonus, bias;
   const std::vector<float> decays = b.decoded(w["ssm_a"]), factors = b.decoded(w["ssm_d"]),
                            biases = b.decoded(w["ssm_dt.bias"]);
+  const std::int64_t all = b.rows_of(w["ssm_x"]), rank = all - 2 * state;
+  if (rank < 1)
+    fail("{}: tensor '{}.weight' has {} rows, expected more than {}", b.path(), w["ssm_x"], all, 2 * state);
   if (std::min({decays.size(), factors.size(), biases.size()}) < static_cast<std::size_t>(heads) ||
-      b.rows_of(w["ssm_in"]) != 2 * inner || b.rows_of(w["ssm_dt"]) != heads)
+      b.tensor_of(w["ssm_x.weight"]).columns() != inner || b.rows_of(w["ssm_in"]) != 2 * inner ||
+      b.rows_of(w["ssm_dt"]) != heads)
     fail("{}: tensors of 'blk.{}.ssm_...' are not of {} heads of {}", b.path(), w.index, heads, dim);
   for (std::int64_t c = 0; c < inner; ++c) {
     const std::int64_t h = c / dim;
@@ -174,7 +179,6 @@ SlotId plamo_mamba_block(Builder& b, SlotId x, const Layer& w) {
   b.matmul(x, w, "ssm_in_u", {.out = side, .norm = "attn_norm", .first_column = 0});
   b.matmul(x, w, "ssm_in_z", {.out = side, .norm = "attn_norm", .first_column = inner});
   const SlotId u = b.conv(side, w, "ssm_conv1d", {.activation = Activation::silu});
-  const std::int64_t all = b.rows_of(w["ssm_x"]), rank = all - 2 * state;
   b.matmul(u, w, "ssm_x",
            {.out = side, .first_column = 3 * inner, .first_row = 0, .rows = 2 * state, .all_rows = all});
   const SlotId step =
