@@ -9,7 +9,7 @@
 namespace rf {
 
 std::size_t BufferSizes::pack(std::size_t count) const {
-  return aligned(count * ((quantised ? 32 + 4 + 8 : 0) + (kept ? 128 : 0)) + 256);
+  return aligned(count * ((quantised ? 32 + 4 + 8 + 8 : 0) + (kept ? 128 : 0)) + 256);
 }
 
 std::size_t BufferSizes::own_pack() const {
@@ -190,6 +190,7 @@ PackedRows Work::packed(std::byte* block, std::int64_t columns, int rows) const 
   out.codes = reinterpret_cast<std::int8_t*>(block);
   out.scale = reinterpret_cast<float*>(block + 32 * cells);
   out.sums = reinterpret_cast<std::int32_t*>(block + 36 * cells);
+  out.eights = out.sums + 2 * cells;
   return out;
 }
 

@@ -14,6 +14,7 @@ PackedRows from_row(PackedRows in, int first) {
   in.codes += 32 * static_cast<std::ptrdiff_t>(first);
   in.scale += first;
   in.sums += first;
+  in.eights += first;
   return in;
 }
 
