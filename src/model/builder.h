@@ -114,8 +114,7 @@ class Builder {
   // The choice alone, by ffn_gate_inp with exp_probs_b where the file has it, which goes to `routing`.
   SlotId route(SlotId x, const Layer& layer, Routing& routing, std::string_view suffix, const Norm& norm);
   // The choice, unless it is made; ffn_gate_exps where the file has it, ffn_up_exps
-  // (or ffn_gate_up_exps, each matrix of which holds both); ffn_down_exps, with factors (ffn_down_exps.scale)
-  // where the file has them.
+  // (or ffn_gate_up_exps, each matrix of which holds both); ffn_down_exps.
   SlotId experts(SlotId x, const Layer& layer, Routing routing, const GateUpOptions& up,
                  const MatmulOptions& down);
 
@@ -178,7 +177,7 @@ class Builder {
 
   WeightId weight(const std::string& name, std::int64_t columns, std::int64_t rows, Rows part = whole);
   WeightId vector(const std::string& name, std::int64_t elements, Rows part = whole);  // F32
-  void refuse_factors(const std::string& name, std::int64_t count) const;
+  WeightId factors(const std::string& name, std::int64_t count);
   Linear linear(const std::string& name, std::int64_t columns, std::int64_t rows, Rows part = whole);
   // `part`: rows of each matrix.
   Linear matrices(const std::string& name, std::int64_t columns, std::int64_t rows, std::int64_t count,

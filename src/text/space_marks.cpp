@@ -8,6 +8,8 @@
 namespace rf {
 namespace {
 
+constexpr char32_t mark_point = 0x2581;
+
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'A' && c <= 'F') return c - 'A' + 10;
@@ -54,7 +56,8 @@ std::size_t WordCutter::word_end(std::string_view text, std::size_t at) const {
   WellFormed left = decode_well_formed(text.data() + at);
   for (at += left.bytes; at < text.size(); at += left.bytes) {
     const WellFormed right = decode_well_formed(text.data() + at);
-    if (!neighbours_[place_of(left.point, right.point)]) break;
+    const bool cuts = at_ == At::any_character || right.point == mark_point;
+    if (cuts && !neighbours_[place_of(left.point, right.point)]) break;
     left = right;
   }
   return at;

@@ -20,6 +20,9 @@ std::string without_marks(std::string_view stored);  // marks become spaces
 // such a place, each word by itself gives the same as in the whole text.
 class WordCutter {
  public:
+  enum class At : std::uint8_t { any_character, marks };
+  explicit WordCutter(At at = At::any_character) : at_(at) {}
+
   void learn(std::string_view piece);  // a text of several characters that a token may stand for
 
   // Appends the ids of `text` to `ids`: encode(word, ids) appends those of a word that `words` lacks.
@@ -41,6 +44,7 @@ class WordCutter {
 
   std::size_t word_end(std::string_view text, std::size_t at) const;
 
+  At at_;
   // By the hash of two characters: whether they may be neighbours. Where others share the place of two that
   // never are, a word is longer than it had to be, and as right.
   std::vector<bool> neighbours_ = std::vector<bool>(std::size_t{1} << place_bits);

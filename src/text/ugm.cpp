@@ -39,7 +39,9 @@ class Ugm final : public Tokenizer {
   Charsmap charsmap_;
   bool adds_space_, merges_spaces_;
   ByteTrie pieces_;
-  WordCutter cutter_;
+  // Of equally good ways the rounding of sums decides, which begin with each word, as in published
+  // tokenizers.
+  WordCutter cutter_{WordCutter::At::marks};
   ByteTokens bytes_;
   double unknown_score_ = 0;
 };
