@@ -9,8 +9,8 @@ namespace {
 constexpr int look_again = 16;   // mixed steps
 constexpr int few_rows = 4;      // where nothing is known
 constexpr int most_made_up = 8;  // steps without prompts in a row: the machine may have been busy otherwise
-constexpr double most = 0.8;     // of the time for prompts that is spent on the average
-constexpr double aim = 0.75;     // and in one step: they scatter, and the deeper a row the dearer it is
+constexpr double most = 0.7;     // of the time for prompts that is spent on the average
+constexpr double aim = 0.65;     // and in one step: they scatter, and the deeper a row the dearer it is
 constexpr double weight = 0.25;  // of the newest step
 
 void learn(double& known, double seen, double part = weight) {

