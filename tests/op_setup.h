@@ -1,9 +1,9 @@
 // OpSetup: a case made into a program of one step, with random weights, and what it is fed with.
 //
 // Keys of every op but embed and attend:
-//   type (gate_up, qkv: one a matrix, joined by '+'), columns, out (qkv: three), rows, norm, bias = 0 or 1,
-//   input = exact | gauss | zeros | denormal | huge (random_data.h)
-//   matmul: add;  logits: wanted = how many rows;  gate_up: activation = silu | gelu_tanh
+//   type (gate_up, qkv: one a matrix, joined by '+'), columns, out (qkv: three), rows, norm, bias, factors =
+//   0 or 1, input = exact | gauss | zeros | denormal | huge (random_data.h) matmul: add;  logits: wanted =
+//   how many rows;  gate_up: activation = silu | gelu_tanh
 // embed: type, columns, rows, scale
 // attend: heads = QUERY/KV, dims = KEY[xVALUE], norms = none | q | k | both, rope = none | adjacent | halves,
 //   rotated = whole | half, positions = plain | linear | factors | yarn, window, kv, page, input = gauss |
@@ -112,7 +112,8 @@ class OpSetup {
 
   void linears(const OpCase& c) {
     const int columns = c.number("columns"), rows = c.number("rows");
-    const bool bias = c.number("bias") != 0, wanted_rows = c.op() == "logits";
+    const bool bias = c.number("bias") != 0, factors = c.number("factors") != 0,
+               wanted_rows = c.op() == "logits";
     const std::vector<std::string> types = split(c.get("type"), '+'), outs = split(c.get("out"), '+');
     Step step;
     step.op = op_of(c.op());
@@ -122,6 +123,9 @@ class OpSetup {
       const int matrix_rows = std::stoi(outs[i % outs.size()]);
       step.linear[i].weight = matrix(types[i], columns, matrix_rows);
       if (bias) step.linear[i].bias = vector(random_.gauss(static_cast<std::size_t>(matrix_rows)));
+      if (factors)
+        step.linear[i].factors =
+            vector({exact() ? 0.25f * static_cast<float>(random_.integer(1, 9)) : random_.gauss(1)[0]});
       out = step.op == Op::gate_up ? matrix_rows : out + matrix_rows;
     }
     if (c.number("norm") != 0) {

@@ -225,24 +225,20 @@ SlotId Builder::experts(SlotId x, const Layer& layer, Routing routing, const Gat
                         const MatmulOptions& down) {
   const std::string suffix = up.suffix.empty() ? "_exps" : std::string(up.suffix);
   const Norm input_norm = up.norm.empty() ? Norm{} : norm(layer[up.norm], width(x));
-  for (const char* first : {"ffn_gate", "ffn_up", "ffn_gate_up"})
-    refuse_factors(layer[first + suffix], routing.experts);
-  const std::string downs = layer["ffn_down" + suffix];
-  if (find(downs + ".scale") != nullptr) {
-    if (routing.weigh_input)
-      fail("{}: tensor '{}.scale': not supported where inputs are weighed", file_.path(), downs);
-    routing.factors = vector(downs + ".scale", routing.experts);
-  }
+  const std::string gates = layer["ffn_gate" + suffix], ups = layer["ffn_up" + suffix],
+                    both = layer["ffn_gate_up" + suffix], downs = layer["ffn_down" + suffix];
+  const bool joined = has(both);
+  const std::int64_t ffn =
+      tensor_of((joined ? both : ups) + ".weight").rows() / routing.experts / (joined ? 2 : 1);
+  Linear down_matrices = matrices(downs, ffn, spec_.hidden, routing.experts);
+  // Where nothing comes between, the experts' weights take the factors of their products.
+  if (up.routes == none && !routing.weigh_input && down_matrices.bias == none)
+    routing.factors = std::exchange(down_matrices.factors, none);
   const bool own_norm = up.router_norm.kind != Norm::Kind::off;
   const SlotId routes = up.routes != none
                             ? up.routes
                             : route(x, layer, routing, up.suffix, own_norm ? up.router_norm : input_norm);
 
-  const std::string gates = layer["ffn_gate" + suffix], ups = layer["ffn_up" + suffix],
-                    both = layer["ffn_gate_up" + suffix];
-  const bool joined = has(both);
-  const std::int64_t ffn =
-      tensor_of((joined ? both : ups) + ".weight").rows() / routing.experts / (joined ? 2 : 1);
   Step& first = record(Op::experts_up, &layer, x, slot("experts", routing.used * ffn));
   first.norm = input_norm;
   const bool gated = has(gates);
@@ -259,7 +255,7 @@ SlotId Builder::experts(SlotId x, const Layer& layer, Routing routing, const Gat
   first.routing = routing;
 
   Step& last = record(Op::experts_down, &layer, slot("experts", routing.used * ffn), none);
-  last.linear[0] = matrices(downs, ffn, spec_.hidden, routing.experts);
+  last.linear[0] = down_matrices;
   last.routes = routes;
   last.routing = routing;
   finish_sum(last, down, layer);

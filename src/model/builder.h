@@ -119,8 +119,7 @@ class Builder {
   // The choice alone, by ffn_gate_inp with exp_probs_b where the file has it, which goes to `routing`.
   SlotId route(SlotId x, const Layer& layer, Routing& routing, std::string_view suffix, const Norm& norm);
   // The choice, unless it is made; ffn_gate_exps where the file has it, ffn_up_exps
-  // (or ffn_gate_up_exps, each matrix of which holds both); ffn_down_exps, with factors (ffn_down_exps.scale)
-  // where the file has them.
+  // (or ffn_gate_up_exps, each matrix of which holds both); ffn_down_exps.
   SlotId experts(SlotId x, const Layer& layer, Routing routing, const GateUpOptions& up,
                  const MatmulOptions& down);
 
@@ -194,7 +193,7 @@ class Builder {
 
   WeightId weight(const std::string& name, std::int64_t columns, std::int64_t rows, Rows part = whole);
   WeightId vector(const std::string& name, std::int64_t elements, Rows part = whole);  // F32
-  void refuse_factors(const std::string& name, std::int64_t count) const;
+  WeightId factors(const std::string& name, std::int64_t count);
   Linear linear(const std::string& name, std::int64_t columns, std::int64_t rows, Rows part = whole);
   // `part`: rows of each matrix.
   Linear matrices(const std::string& name, std::int64_t columns, std::int64_t rows, std::int64_t count,
@@ -202,6 +201,7 @@ class Builder {
   WeightId take(const std::string& name, Rows part, const Tensor& view);  // once for each part
   Norm head_norm(const std::string& name, std::int64_t dim, std::int64_t heads);
   StateId new_state(const Layer& layer, std::int64_t elements);
+  void refuse_factors(const std::string& name) const;
   HeadLayer head_layer(const std::string& name, std::int64_t& elements);
   void finish_sum(Step& step, const MatmulOptions& options, const Layer& layer);
   Step& record(Op op, const Layer* layer, SlotId x, SlotId out);

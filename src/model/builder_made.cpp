@@ -19,7 +19,15 @@ const Tensor& Builder::tensor_of(const std::string& name) const {
   return made != made_.end() ? made->second : file_.tensor(name);
 }
 
+// Of a matrix that others are made of, a factor (NAME.scale) would be lost.
+void Builder::refuse_factors(const std::string& name) const {
+  const std::string factors = name.substr(0, name.rfind('.')) + ".scale";
+  if (find(factors) != nullptr)
+    fail("{}: tensor '{}': not supported beside '{}'", file_.path(), factors, name);
+}
+
 std::vector<float> Builder::decoded(const std::string& name) const {
+  refuse_factors(name);
   const Tensor& stored = tensor_of(name);
   if (!holds_weights(stored.type))
     fail("{}: tensor '{}' has type {}, which does not hold weights", file_.path(), name,
@@ -47,6 +55,7 @@ void Builder::make_numbers(const std::string& name, std::span<const float> numbe
 
 void Builder::make_rows(const std::string& name, const std::string& from,
                         std::span<const std::int64_t> rows) {
+  refuse_factors(from);
   Tensor view = tensor_of(from);
   std::vector<std::byte> numbers(rows.size() * view.row_bytes);
   for (std::size_t i = 0; i < rows.size(); ++i)

@@ -101,16 +101,25 @@ WeightId Builder::vector(const std::string& name, std::int64_t elements, Rows pa
   return take(name, part, tensor);
 }
 
-// Some writers keep a factor beside each matrix (BitNet, NVFP4): leaving it out would give wrong products.
-void Builder::refuse_factors(const std::string& name, std::int64_t count) const {
-  const Tensor* factors = find(name + ".scale");
-  if (factors != nullptr && factors->columns() * factors->rows() == count)
-    fail("{}: tensor '{}.scale': factors of whole matrices are not supported", file_.path(), name);
+// What some writers keep beside a matrix, or beside as many as `count` (BitNet, NVFP4): none where it is
+// absent.
+WeightId Builder::factors(const std::string& name, std::int64_t count) {
+  const Tensor* stored = find(name + ".scale");
+  if (stored == nullptr) return none;
+  // Beside one matrix it may be something else: weights of a norm before the router in Gemma 4.
+  if (count == 1 && stored->columns() * stored->rows() != 1) return none;
+  const WeightId id = vector(name + ".scale", count);
+  const auto* values = reinterpret_cast<const float*>(stored->data);
+  for (std::int64_t i = 0; i < count; ++i)
+    if (!std::isfinite(values[i]))
+      fail("{}: tensor '{}.scale': element {} is {}, expected a finite number", file_.path(), name, i,
+           values[i]);
+  return id;
 }
 
 Linear Builder::linear(const std::string& name, std::int64_t columns, std::int64_t rows, Rows part) {
-  refuse_factors(name, 1);
   Linear linear{.weight = weight(name + ".weight", columns, rows, part)};
+  linear.factors = factors(name, 1);
   if (find(name + ".bias") != nullptr) linear.bias = vector(name + ".bias", rows, part);
   return linear;
 }
@@ -129,9 +138,10 @@ Linear Builder::matrices(const std::string& name, std::int64_t columns, std::int
     some.data = tensor.row(part.first);
     some.shape[1] = part.count;
     some.apart = rows;
-    return {.weight = take(name + ".weight", part, some)};
+    return {.weight = take(name + ".weight", part, some), .bias = none, .factors = factors(name, count)};
   }
   Linear linear{.weight = weight(name + ".weight", columns, rows * count)};
+  linear.factors = factors(name, count);
   if (find(name + ".bias") != nullptr) linear.bias = vector(name + ".bias", rows * count);
   return linear;
 }

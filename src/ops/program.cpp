@@ -169,6 +169,7 @@ class Checker {
     if (step_.add != none || r.kind == Row::Kind::correct) sized(step_.add, n, "added");
     if (step_.mul != none) sized(step_.mul, n, "multiplying");
     if (!mixes) return;
+    no_factors();
     matrix(step_.linear[0], n, r.streams);
     matrix(step_.linear[1], r.streams, r.kind == Row::Kind::predict ? r.streams * r.streams : r.streams);
     vector(step_.linear[2].weight, n, "factors");
@@ -216,6 +217,7 @@ class Checker {
       fail("{}: tensor '{}' is [{}, {}], expected [{}, {}] {} times", where_, found.name, tensor.columns(),
            tensor.rows(), columns, rows == 0 ? "any" : fmt::format("{}", rows), matrices);
     vector(linear.bias, tensor.rows(), "bias");
+    vector(linear.factors, matrices, "factors");
     return found_rows;
   }
 
@@ -225,6 +227,13 @@ class Checker {
   }
   std::int64_t optional_linear(int i) const {
     return step_.linear[i].weight == none ? 0 : linear(i, step_.x);
+  }
+
+  void no_factors() const {
+    for (const Linear& each : step_.linear)
+      if (each.factors != none)
+        fail("{}: tensor '{}': factors of matrices are not supported here", where_,
+             weight(each.factors, "factors").name);
   }
 
   void matmul() const {
@@ -238,6 +247,7 @@ class Checker {
   }
 
   void embed() const {
+    no_factors();
     linear(0, step_.out, program_.vocab);
     if (step_.linear[1].weight != none) linear(1, step_.out);
     if (step_.linear[2].weight != none) {
@@ -499,7 +509,8 @@ Cost cost_of(const Program& program, const Step& step, int rows, int wanted, dou
   for (int i = 0; i < form_of(step.op).linears; ++i) {
     if (step.linear[i].weight == none) continue;
     const Tensor& tensor = program.tensor(step.linear[i].weight);
-    cost.bytes += read * static_cast<double>(tensor.bytes()) + bytes_of(program, step.linear[i].bias);
+    cost.bytes += read * static_cast<double>(tensor.bytes()) + bytes_of(program, step.linear[i].bias) +
+                  bytes_of(program, step.linear[i].factors);
     cost.flops += 2.0 * computed * used / experts * static_cast<double>(tensor.columns()) *
                   static_cast<double>(tensor.rows());
   }
@@ -517,6 +528,9 @@ void check_head(const Program& program, const Head& head, std::int64_t elements)
       fail("head: tensor '{}' is not F32 [{}]", weight.name, count);
   };
   for (const HeadLayer& layer : head.layers) {
+    if (layer.linear.factors != none)
+      fail("head: tensor '{}': factors of matrices are not supported here",
+           program.weights[static_cast<std::size_t>(layer.linear.factors)].name);
     if (layer.linear.weight != none) {
       const Weight& weight = program.weights[static_cast<std::size_t>(layer.linear.weight)];
       if (weight.tensor.columns() != elements)

@@ -59,6 +59,8 @@ struct Norm {
 struct Linear {
   WeightId weight = none;  // [columns = input width, rows = output width], of experts and heads one for each
   WeightId bias = none;    // f32 [rows], of experts [rows, experts]
+  // f32, a number for each matrix that its products are multiplied with before the bias is added
+  WeightId factors = none;
 };
 
 enum class Activation : std::uint8_t {

@@ -33,14 +33,15 @@ Matrix product(const Program& program, const Linear& linear, const Matrix& in, s
                std::int64_t count) {
   const Tensor& tensor = program.tensor(linear.weight);
   const std::int64_t rows = tensor.rows() / count, first = which * rows;
-  const float* bias = floats(program, linear.bias);
+  const float *bias = floats(program, linear.bias), *factors = floats(program, linear.factors);
+  const double factor = factors == nullptr ? 1.0 : factors[which];
   Matrix out(in.rows(), rows);
   std::vector<float> weights(in.width);
   for (std::int64_t o = 0; o < rows; ++o) {
     decode_row(tensor.type, tensor.row(first + o), tensor.columns(), weights.data());
     for (std::size_t r = 0; r < in.rows(); ++r) {
       const double start = bias == nullptr ? 0.0 : bias[first + o];
-      out.row(r)[o] = std::inner_product(weights.begin(), weights.end(), in.row(r), start);
+      out.row(r)[o] = factor * std::inner_product(weights.begin(), weights.end(), in.row(r), 0.0) + start;
     }
   }
   return out;

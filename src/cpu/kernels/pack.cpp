@@ -63,12 +63,17 @@ void quantise_block(const float* x, int row, int block, const PackedRows& out) {
   std::int8_t* codes = out.codes + 32 * at;
   for (int i = 0; i < 32; i += lanes) store_i8(codes + i, F::load(x + i) * inverse);
   out.scale[at] = scale;
-  std::int32_t* sums = out.sums + 2 * static_cast<std::int64_t>(block) * out.rows + row;
-  std::int32_t low = 0, high = 0;
-  for (int i = 0; i < 16; ++i) low += codes[i];
-  for (int i = 16; i < 32; ++i) high += codes[i];
-  sums[0] = low;
-  sums[out.rows] = high;
+  for (int g = 0; g < 2; ++g) {
+    std::int32_t low = 0, high = 0;
+    for (int i = 0; i < 8; ++i) {
+      low += codes[16 * g + i];
+      high += codes[16 * g + 8 + i];
+    }
+    const std::int64_t to = (2 * static_cast<std::int64_t>(block) + g) * out.rows + row;
+    out.sums[to] = low + high;
+    out.eights[to] = static_cast<std::int32_t>(static_cast<std::uint32_t>(low & 0xffff) |
+                                               static_cast<std::uint32_t>(high) << 16);
+  }
 }
 
 }  // namespace

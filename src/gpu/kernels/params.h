@@ -30,7 +30,8 @@ struct RowCount {
 // Matrices [columns, rows] in tiles of 16 rows (tensor/tiles.h), one after the other.
 struct Matrix {
   const std::uint8_t* data;
-  const float* bias;  // [matrices][rows], or null
+  const float* bias;     // [matrices][rows], or null
+  const float* factors;  // [matrices], or null
   std::uint64_t tile_bytes;
   std::uint32_t field_at[5];
   std::int32_t columns, rows, tiles;  // of one matrix

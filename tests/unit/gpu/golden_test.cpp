@@ -2,6 +2,7 @@
 #include <functional>
 
 #include "cpu/cpu.h"
+#include "factored_model.h"
 #include "golden_arch.h"
 #include "simulated.h"
 
@@ -63,6 +64,20 @@ TEST_P(GpuGolden, GivesTheRecordedLogits) {
   }
 }
 INSTANTIATE_TEST_SUITE_P(Golden, GpuGolden, testing::ValuesIn(golden_folders()), golden_test_name);
+
+// Factors beside matrices undo what was done to these.
+TEST(GpuFactors, ProductsAreThoseOfTheWholeMatrices) {
+  for (const char* folder : factored_models) {
+    const FactoredModel file(folder);
+    const GoldenModel model(folder, file.path());
+    for (std::size_t d = 0; d < test_devices().size(); ++d) {
+      SCOPED_TRACE(folder + (" on " + test_devices()[d]->name()));
+      Feeder feeder(model.program, device(d), 16);
+      expect_logits(model, d % 2, feeder.feed_in_pieces(model.ids(d % 2), Feeder::longest), {.exact = true});
+      expect_logits(model, 1 - d % 2, feeder.feed_in_pieces(model.ids(1 - d % 2), 3), {.exact = true});
+    }
+  }
+}
 
 // Everything that the golden data has, greedy continuations too.
 class GpuWhole : public Folder {};

@@ -242,7 +242,7 @@ std::vector<Fault> tensor_faults() {
   const auto factor_of = [](const char* name) {
     return Changes{.without = {}, .add = [name](GgufWriter& writer) {
                      writer.add(name, Type::f32, {1, 1, 1, 1},
-                                [](std::span<std::byte> out) { std::memset(out.data(), 0, out.size()); });
+                                [](std::span<std::byte> out) { std::memset(out.data(), 0xff, out.size()); });
                    }};
   };
   const auto retyped = [](const char* name, Type type) {
@@ -288,7 +288,8 @@ std::vector<Fault> tensor_faults() {
        reshaped("rope_freqs.weight", 8, 1),
        {"rope_freqs.weight", "8 elements", "16"}},
       {"ZeroFactor", "llama3-rope", bad_factor, {"rope_freqs.weight", "element 0"}},
-      {"FactorOfAMatrix", "llama", factor_of("blk.1.ffn_up.scale"), {"blk.1.ffn_up.scale", "not supported"}},
+      {"FactorOfAMatrix", "llama", factor_of("blk.1.ffn_up.scale"), {"blk.1.ffn_up.scale", "finite"}},
+      {"FactorOfATable", "llama", factor_of("token_embd.scale"), {"token_embd.scale", "finite"}},
   };
 }
 
