@@ -58,12 +58,13 @@ void one_row(benchmark::State& state, Type type, Room room, const Kernels& kerne
   constexpr std::size_t blocks = columns / 32;
   std::vector<std::int8_t> codes(32 * blocks);
   std::vector<float> scale(blocks), values(columns), out(16);
-  std::vector<std::int32_t> sums(2 * blocks);
+  std::vector<std::int32_t> sums(2 * blocks), eights(2 * blocks);
   const PackedRows in{.rows = 1,
                       .blocks = blocks,
                       .codes = codes.data(),
                       .scale = scale.data(),
                       .sums = sums.data(),
+                      .eights = eights.data(),
                       .values = values.data()};
   test::Random random("activations");
   const std::vector<float> x = random.gauss(columns);

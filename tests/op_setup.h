@@ -1,9 +1,9 @@
 // OpSetup: a case made into a program of one step, with random weights, and what it is fed with.
 //
 // Keys of every op but embed and attend:
-//   type (gate_up, qkv: one a matrix, joined by '+'), columns, out (qkv: three), rows, norm, bias = 0 or 1,
-//   input = exact | gauss | zeros | denormal | huge (random_data.h)
-//   matmul: add;  logits: wanted = how many rows;  gate_up: activation = silu | gelu_tanh
+//   type (gate_up, qkv: one a matrix, joined by '+'), columns, out (qkv: three), rows, norm, bias, factors =
+//   0 or 1, input = exact | gauss | zeros | denormal | huge (random_data.h) matmul: add;  logits: wanted =
+//   how many rows;  gate_up: activation = silu | gelu_tanh
 // embed: type, columns, rows, scale
 // attend: heads = QUERY/KV, dims = KEY[xVALUE], norms = none | q | k | both, rope = none | adjacent | halves,
 //   rotated = whole | half, positions = plain | linear | factors | yarn, window, kv, page, input = gauss |
@@ -112,7 +112,8 @@ class OpSetup {
 
   void linears(const OpCase& c) {
     const int columns = c.number("columns"), rows = c.number("rows");
-    const bool bias = c.number("bias") != 0, wanted_rows = c.op() == "logits";
+    const bool bias = c.number("bias") != 0, factors = c.number("factors") != 0,
+               wanted_rows = c.op() == "logits";
     const std::vector<std::string> types = split(c.get("type"), '+'), outs = split(c.get("out"), '+');
     Step step;
     step.op = op_of(c.op());
@@ -122,6 +123,9 @@ class OpSetup {
       const int matrix_rows = std::stoi(outs[i % outs.size()]);
       step.linear[i].weight = matrix(types[i], columns, matrix_rows);
       if (bias) step.linear[i].bias = vector(random_.gauss(static_cast<std::size_t>(matrix_rows)));
+      if (factors)
+        step.linear[i].factors =
+            vector({exact() ? 0.25f * static_cast<float>(random_.integer(1, 9)) : random_.gauss(1)[0]});
       out = step.op == Op::gate_up ? matrix_rows : out + matrix_rows;
     }
     if (c.number("norm") != 0) {
@@ -271,11 +275,10 @@ class OpSetup {
   }
 
   static Scan::Kind scan_kind(const std::string& name) {
-    const std::pair<const char*, Scan::Kind> kinds[] = {{"mamba", Scan::Kind::mamba},
-                                                        {"mamba2", Scan::Kind::mamba2},
-                                                        {"delta", Scan::Kind::delta},
-                                                        {"rwkv6", Scan::Kind::rwkv6},
-                                                        {"rwkv7", Scan::Kind::rwkv7}};
+    const std::pair<const char*, Scan::Kind> kinds[] = {
+        {"mamba", Scan::Kind::mamba}, {"mamba2", Scan::Kind::mamba2}, {"delta", Scan::Kind::delta},
+        {"rwkv6", Scan::Kind::rwkv6}, {"rwkv7", Scan::Kind::rwkv7},   {"kda", Scan::Kind::kda},
+        {"gla", Scan::Kind::gla}};
     for (const auto& [known, kind] : kinds)
       if (name == known) return kind;
     throw std::runtime_error("unknown recurrence " + name);
@@ -318,6 +321,15 @@ class OpSetup {
         if (s.kind == Scan::Kind::rwkv7) in = (first ? 7 : 6) * values, side = first ? values : 0;
         s.bonus = random_vector(keys, -1, 1);
         s.norm = random_norm(Norm::Kind::layer, values);
+        break;
+      case Scan::Kind::kda:
+        side = 2 * values + 3 * keys + s.heads;
+        s.decay = random_vector(s.heads, -2, -0.1f);
+        s.step_bias = random_vector(keys, -1, 1);
+        s.norm = random_norm(Norm::Kind::rms, s.value_dim);
+        break;
+      case Scan::Kind::gla:
+        in = 3 * values + 2 * keys, side = 0;
         break;
     }
     if (s.kind == Scan::Kind::mamba2 || s.kind == Scan::Kind::delta) {

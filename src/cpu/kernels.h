@@ -16,7 +16,9 @@ struct PackedRows {
   std::int8_t* codes = nullptr;  // [blocks][rows][32]
   float* scale = nullptr;        // [blocks][rows]
   std::int32_t* sums = nullptr;  // [blocks][2][rows]: of codes 0..15 and 16..31
-  float* values = nullptr;       // [blocks][rows][32], or null when no weight needs them
+  // [blocks][2][rows]: the same in two halves of 16 bits, low that of the first eight codes.
+  std::int32_t* eights = nullptr;
+  float* values = nullptr;  // [blocks][rows][32], or null when no weight needs them
 };
 
 struct NormView {
@@ -28,7 +30,7 @@ struct NormView {
 
 struct PackOptions {
   NormView norm;
-  bool quantise = false, keep = false;  // fill codes, scale and sums; fill values
+  bool quantise = false, keep = false;  // fill codes, scale, sums and eights; fill values
 };
 
 struct HeadTile {  // queries that share one KV head: `rows` rows of a sequence, `heads` query heads each
@@ -120,8 +122,9 @@ struct Kernels {
   // out[0 .. n) = norm(x), which may be out itself.
   void (*normalise)(const NormView& norm, const float* x, int n, float* out);
   // activation(gate + gate_bias) * (up + up_bias) likewise.
-  void (*store_gated)(Activation activation, const float* gate, const float* up, int rows, int count,
-                      const float* gate_bias, const float* up_bias, float* out, std::int64_t stride);
+  void (*store_gated)(Activation activation, float clamp, const float* gate, const float* up, int rows,
+                      int count, const float* gate_bias, const float* up_bias, float* out,
+                      std::int64_t stride);
   // Rotation of one head by cos/sin [dims / 2].
   void (*rotate)(float* head, Rope::Pairs pairs, int dims, const float* cosines, const float* sines);
   // Writes one position's key and value of one head.

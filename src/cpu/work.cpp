@@ -9,7 +9,7 @@
 namespace rf {
 
 std::size_t BufferSizes::pack(std::size_t count) const {
-  return aligned(count * ((quantised ? 32 + 4 + 8 : 0) + (kept ? 128 : 0)) + 256);
+  return aligned(count * ((quantised ? 32 + 4 + 8 + 8 : 0) + (kept ? 128 : 0)) + 256);
 }
 
 std::size_t BufferSizes::own_pack() const {
@@ -82,6 +82,15 @@ void Work::prepare_ropes(const Batch& now) {
 
 const float* Work::vector_of(WeightId id) const {
   return id == none ? nullptr : reinterpret_cast<const float*>(program->tensor(id).data);
+}
+
+void Work::multiply(const Linear& linear, int which, int tile, const PackedRows& in, int rows,
+                    const Member& member, float* out) const {
+  kernels->tile_matmul(weights[static_cast<std::size_t>(linear.weight)], tile, in, rows, member.tile_scratch,
+                       out);
+  if (linear.factors == none) return;
+  const float factor = vector_of(linear.factors)[which];
+  for (int i = 0; i < 16 * rows; ++i) out[i] *= factor;
 }
 
 NormView Work::norm_of(const Norm& norm, std::int64_t skip) const {
@@ -194,6 +203,7 @@ PackedRows Work::packed(std::byte* block, std::int64_t columns, int rows) const 
   out.codes = reinterpret_cast<std::int8_t*>(block);
   out.scale = reinterpret_cast<float*>(block + 32 * cells);
   out.sums = reinterpret_cast<std::int32_t*>(block + 36 * cells);
+  out.eights = out.sums + 2 * cells;
   return out;
 }
 
@@ -229,11 +239,8 @@ void Work::matmul(const Step& step, Member& member, int index) {
   if (rows == 0) return;
   const PackedRows in = pack_input(step, member, index, rows);
   if (step.op == Op::gate_up) {
-    const TiledWeight& gate = weights[static_cast<std::size_t>(step.linear[0].weight)];
-    const TiledWeight& up = weights[static_cast<std::size_t>(step.linear[1].weight)];
-    share_evenly(gate.tiles(), [&](int t) {
-      kernels->tile_matmul(gate, t, in, rows, member.tile_scratch, member.tiles[0]);
-      kernels->tile_matmul(up, t, in, rows, member.tile_scratch, member.tiles[1]);
+    share_evenly(weights[static_cast<std::size_t>(step.linear[0].weight)].tiles(), [&](int t) {
+      for (int l = 0; l < 2; ++l) multiply(step.linear[l], 0, t, in, rows, member, member.tiles[l]);
       store_tile(step, 0, t, rows, member);
     });
     return;
@@ -246,8 +253,7 @@ void Work::matmul(const Step& step, Member& member, int index) {
   }
   share_evenly(total, [&](int i) {
     const int l = i < ends[0] ? 0 : i < ends[1] ? 1 : 2, t = i - (l > 0 ? ends[l - 1] : 0);
-    const TiledWeight& weight = weights[static_cast<std::size_t>(step.linear[l].weight)];
-    kernels->tile_matmul(weight, t, in, rows, member.tile_scratch, member.tiles[0]);
+    multiply(step.linear[l], 0, t, in, rows, member, member.tiles[0]);
     store_tile(step, l, t, rows, member);
   });
   if (step.post.kind == Norm::Kind::off) return;
@@ -274,8 +280,8 @@ void Work::store_tile(const Step& step, int linear, int tile, int rows, const Me
     for (int l = 0; l < linear; ++l) column += rows_of(l);
   float* out = slots[static_cast<std::size_t>(step.out)] + column;
   if (step.op == Op::gate_up)
-    return kernels->store_gated(step.activation, member.tiles[0], member.tiles[1], rows, count, bias(0),
-                                bias(1), out, width);
+    return kernels->store_gated(step.activation, step.clamp, member.tiles[0], member.tiles[1], rows, count,
+                                bias(0), bias(1), out, width);
   epilogue.scale = step.scale;
   epilogue.softcap = step.softcap;
   epilogue.mul = step.mul != none ? slots[static_cast<std::size_t>(step.mul)] + column : nullptr;

@@ -122,8 +122,8 @@ class Work {
   void sort_routes(const Step& step, std::vector<Group>& groups, std::vector<int>& order) const;
   // Multiplies each group with its matrix of `weight`: store(group, tile, first product [rows][16]).
   template <class Store>
-  void multiply_groups(const TiledWeight& first, const TiledWeight* second, const std::vector<Group>& groups,
-                       const PackedRows& in, Member& member, Store store);
+  void multiply_groups(const Step& step, const std::vector<Group>& groups, const PackedRows& in,
+                       Member& member, Store store);
   void attend(const Step& step, Member& member);
   NormView norm_of(const Norm& norm, std::int64_t skip = 0) const;
   PackOptions pack_options(const Step& step) const;
@@ -143,6 +143,9 @@ class Work {
   void merge_chunks(const Heads& heads, const RowTile& tile, int head);
   Partial shared_partial(const Heads& heads, const RowTile& tile, int chunk, int row, int head) const;
   const float* vector_of(WeightId id) const;
+  // out[rows][16] = the products of tile `tile` of all, which is one of matrix `which`.
+  void multiply(const Linear& linear, int which, int tile, const PackedRows& in, int rows,
+                const Member& member, float* out) const;
   // Shares out [0, count) among the members, `piece` at a time.
   template <class Each>
   void share(int count, int piece, Each each) {

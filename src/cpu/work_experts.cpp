@@ -14,6 +14,7 @@ PackedRows from_row(PackedRows in, int first) {
   in.codes += 32 * static_cast<std::ptrdiff_t>(first);
   in.scale += first;
   in.sums += first;
+  in.eights += first;
   return in;
 }
 
@@ -47,17 +48,16 @@ void Work::sort_routes(const Step& step, std::vector<Group>& groups, std::vector
 }
 
 template <class Store>
-void Work::multiply_groups(const TiledWeight& first, const TiledWeight* second,
-                           const std::vector<Group>& groups, const PackedRows& in, Member& member,
-                           Store store) {
-  const int tiles = first.tiles_of_one();
+void Work::multiply_groups(const Step& step, const std::vector<Group>& groups, const PackedRows& in,
+                           Member& member, Store store) {
+  const int tiles = weights[static_cast<std::size_t>(step.linear[0].weight)].tiles_of_one();
   share_evenly(static_cast<int>(groups.size()) * tiles, [&](int i) {
     const Group& group = groups[static_cast<std::size_t>(i / tiles)];
     const int tile = i % tiles, at = group.matrix * tiles + tile;
     const PackedRows rows = from_row(in, group.first);
-    kernels->tile_matmul(first, at, rows, group.rows, member.tile_scratch, member.tiles[0]);
-    if (second != nullptr)
-      kernels->tile_matmul(*second, at, rows, group.rows, member.tile_scratch, member.tiles[1]);
+    for (int l = 0; l < 2; ++l)
+      if (step.linear[l].weight != none)
+        multiply(step.linear[l], group.matrix, at, rows, group.rows, member, member.tiles[l]);
     store(group, tile);
   });
 }
@@ -92,9 +92,8 @@ void Work::experts_up(const Step& step, Member& member, int index) {
 
   const TiledWeight& gate = weights[static_cast<std::size_t>(step.linear[0].weight)];
   const bool gated = step.linear[1].weight != none;
-  const TiledWeight* up = gated ? &weights[static_cast<std::size_t>(step.linear[1].weight)] : nullptr;
   const auto ffn = static_cast<int>(gate.rows / routing.experts);
-  multiply_groups(gate, up, groups, in, member, [&](const Group& group, int tile) {
+  multiply_groups(step, groups, in, member, [&](const Group& group, int tile) {
     const int first = 16 * tile, n = std::min(16, ffn - first);
     const auto bias = [&](int l) {
       const float* all = vector_of(step.linear[l].bias);
@@ -105,8 +104,8 @@ void Work::experts_up(const Step& step, Member& member, int index) {
       float* out =
           slots[static_cast<std::size_t>(step.out)] + static_cast<std::ptrdiff_t>(pair) * ffn + first;
       if (gated)
-        kernels->store_gated(step.activation, member.tiles[0] + 16 * r, member.tiles[1] + 16 * r, 1, n,
-                             bias(0), bias(1), out, ffn);
+        kernels->store_gated(step.activation, step.clamp, member.tiles[0] + 16 * r, member.tiles[1] + 16 * r,
+                             1, n, bias(0), bias(1), out, ffn);
       else
         kernels->store(member.tiles[0] + 16 * r, 1, n, {.bias = bias(0), .activation = step.activation}, out,
                        ffn);
@@ -131,7 +130,7 @@ void Work::experts_down(const Step& step, Member& member, int index) {
   next_phase();
 
   const float* routes = slots[static_cast<std::size_t>(step.routes)];
-  multiply_groups(down, nullptr, groups, in, member, [&](const Group& group, int tile) {
+  multiply_groups(step, groups, in, member, [&](const Group& group, int tile) {
     const int first = 16 * tile, n = std::min(16, out - first);
     const float* bias = vector_of(step.linear[0].bias);
     if (bias != nullptr) bias += static_cast<std::ptrdiff_t>(group.matrix) * out + first;
@@ -170,7 +169,7 @@ void Work::heads(const Step& step, Member& member, int index) {
 
   std::vector<Group> groups;
   for (int h = 0; h < count; ++h) groups.push_back({h, h * rows, rows});
-  multiply_groups(weight, nullptr, groups, in, member, [&](const Group& group, int tile) {
+  multiply_groups(step, groups, in, member, [&](const Group& group, int tile) {
     const int first = 16 * tile;
     kernels->store(member.tiles[0], rows, std::min(16, made - first), {}, out(0, group.matrix) + first,
                    out_width);

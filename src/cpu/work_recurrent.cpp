@@ -108,6 +108,7 @@ ScanPart Work::scan_part(const Step& step, int part, int row, int rows) const {
   const auto width = [&](SlotId slot) { return program->slots[static_cast<std::size_t>(slot)].width; };
   const auto at = [&](SlotId slot) { return slots[static_cast<std::size_t>(slot)] + row * width(slot); };
   const Scan& s = step.scan;
+  const bool serves_all = s.kind == Scan::Kind::delta || s.kind == Scan::Kind::kda;
   ScanPart made{.scan = &s,
                 .part = part,
                 .rows = rows,
@@ -120,7 +121,7 @@ ScanPart Work::scan_part(const Step& step, int part, int row, int rows) const {
                 .step_bias = vector_of(s.step_bias),
                 .key_scale = vector_of(s.key_scale),
                 .key_mix = vector_of(s.key_mix),
-                .norm = norm_of(s.norm, s.kind == Scan::Kind::delta ? 0 : std::int64_t{part} * s.value_dim)};
+                .norm = norm_of(s.norm, serves_all ? 0 : std::int64_t{part} * s.value_dim)};
   if (step.side != none) made.side = at(step.side), made.side_stride = width(step.side);
   return made;
 }

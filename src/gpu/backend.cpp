@@ -120,7 +120,12 @@ bool Gpu::can(const Program& program, const Step& step, std::string* why) const 
   }
   if (step.op == Op::scan && step.scan.key_dim > most_scan_keys)
     return no(fmt::format("a recurrence with keys of {}, at most {} fit", step.scan.key_dim, most_scan_keys));
-  if (step.activation == Activation::xielu) return no("no kernel for xIELU");
+  if (step.op == Op::scan && (step.scan.kind == Scan::Kind::kda || step.scan.kind == Scan::Kind::gla))
+    return no("no kernel for this recurrence");
+  if (step.activation == Activation::softplus || (step.op == Op::row && step.row.kind == Row::Kind::gate))
+    return no("no kernel for gates of heads");
+  if ((step.op == Op::gate_up || step.op == Op::experts_up) && step.clamp > 0)
+    return no("no kernel for clamped gates");
   if (step.op == Op::row && step.row.streams > most_streams)
     return no(fmt::format("{} streams, at most {} fit", step.row.streams, most_streams));
   if (step.routing.experts > most_experts) return no(fmt::format("{} experts", step.routing.experts));

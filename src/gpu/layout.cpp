@@ -83,6 +83,7 @@ void Layout::add_weights(const Step& step) {
     // Those of row are small.
     step.op == Op::row ? add_vector(step.linear[i].weight) : add_matrix(step.linear[i].weight);
     add_vector(step.linear[i].bias);
+    add_vector(step.linear[i].factors);
   }
   const Attention& a = step.attention;
   const Scan& s = step.scan;
@@ -228,6 +229,7 @@ rf::gpu::Matrix Layout::matrix(const Linear& linear) const {
   Matrix m{};
   m.data = at<const std::uint8_t>(weights + tiles.at);
   m.bias = vector(linear.bias);
+  m.factors = vector(linear.factors);
   m.tile_bytes = t.tile_bytes;
   for (std::size_t f = 0; f < 5; ++f) m.field_at[f] = static_cast<std::uint32_t>(t.field_at[f]);
   m.columns = static_cast<std::int32_t>(t.columns);

@@ -45,8 +45,10 @@ ActivationKind kind_of(Activation activation) {
       return ActivationKind::tanh;
     case Activation::swiglu_clamped:
       return ActivationKind::swiglu_clamped;
-    case Activation::identity:
     case Activation::xielu:
+      return ActivationKind::xielu;
+    case Activation::identity:
+    case Activation::softplus:
       break;
   }
   return ActivationKind::identity;
@@ -167,6 +169,7 @@ void Lowering::qkv(const Step& step) {
 void Lowering::matmul(const Step& step) {
   Product one = product(step, {0});
   one.epilogue.activation = kind_of(step.activation);
+  one.epilogue.xielu = {step.xielu.positive, step.xielu.negative, step.xielu.linear};
   if (step.post.kind == Norm::Kind::off) {
     one.out += step.first_column;
     one.epilogue.scale = step.scale;

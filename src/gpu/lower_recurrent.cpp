@@ -23,6 +23,9 @@ std::string_view scan_kernel(Scan::Kind kind) {
       return "rf_scan_rwkv6";
     case Scan::Kind::rwkv7:
       return "rf_scan_rwkv7";
+    case Scan::Kind::kda:
+    case Scan::Kind::gla:
+      break;
   }
   return "";
 }

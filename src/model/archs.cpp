@@ -2,6 +2,7 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <array>
 
 #include "base/error.h"
@@ -9,6 +10,9 @@
 
 namespace rf {
 namespace {
+
+// They write all of an answer at once, again and again: there is no next token.
+constexpr std::array<std::string_view, 4> diffusion{"dream", "llada", "llada-moe", "rnd1"};
 
 constexpr std::array families{
     Family{"llama", Rope::Pairs::adjacent, 1, record_llama},
@@ -29,6 +33,11 @@ constexpr std::array families{
     Family{"glm4moe", Rope::Pairs::halves, 0, record_glm4moe},
     Family{"chatglm", Rope::Pairs::adjacent, 0, record_llama},
     Family{"deepseek2", Rope::Pairs::adjacent, 0, record_deepseek2},
+    Family{"deepseek32", Rope::Pairs::adjacent, 0, record_deepseek_sparse},
+    Family{"glm-dsa", Rope::Pairs::adjacent, 0, record_deepseek_sparse},
+    Family{"mistral4", Rope::Pairs::adjacent, 0, record_deepseek2},
+    Family{"minicpm3", Rope::Pairs::halves, 0, record_minicpm3},
+    Family{"plm", Rope::Pairs::adjacent, 0, record_plm},
     Family{"gpt-oss", Rope::Pairs::halves, 2, record_gpt_oss},
     Family{"gpt2", Rope::Pairs::halves, 0, record_gpt2},
     Family{"gptneox", Rope::Pairs::halves, 0, record_gptneox},
@@ -53,15 +62,24 @@ constexpr std::array families{
     Family{"ernie4_5-moe", Rope::Pairs::adjacent, 0, record_ernie},
     Family{"hunyuan-dense", Rope::Pairs::halves, 0, record_hunyuan},
     Family{"hunyuan-moe", Rope::Pairs::halves, 0, record_hunyuan},
+    Family{"hunyuan_vl", Rope::Pairs::halves, 0, record_hunyuan},
     Family{"baichuan", Rope::Pairs::adjacent, 0, record_baichuan},
     Family{"orion", Rope::Pairs::halves, 0, record_llama},
     Family{"xverse", Rope::Pairs::adjacent, 0, record_llama},
+    Family{"nanbeige", Rope::Pairs::adjacent, 0, record_nanbeige},
+    Family{"chameleon", Rope::Pairs::adjacent, 0, record_chameleon},
+    Family{"cogvlm", Rope::Pairs::halves, 0, record_llama},
+    Family{"openelm", Rope::Pairs::halves, 0, record_llama},
+    Family{"paddleocr", Rope::Pairs::halves, 0, record_llama},
+    Family{"plamo", Rope::Pairs::halves, 0, record_plamo},
+    Family{"plamo3", Rope::Pairs::halves, 8, record_plamo3},
     Family{"refact", Rope::Pairs::halves, 0, record_refact},
     Family{.name = "deci", .record = record_deci, .partial_layers = true},
     Family{"arcee", Rope::Pairs::adjacent, 0, record_arcee},
     Family{"seed_oss", Rope::Pairs::halves, 0, record_seed_oss},
     Family{"apertus", Rope::Pairs::halves, 0, record_apertus},
     Family{"bitnet", Rope::Pairs::halves, 0, record_bitnet},
+    Family{"jais", Rope::Pairs::halves, 0, record_jais},
     Family{"jais2", Rope::Pairs::halves, 0, record_nemotron},
     Family{"maincoder", Rope::Pairs::adjacent, 0, record_hunyuan},
     Family{"pangu-embedded", Rope::Pairs::halves, 0, record_llama},
@@ -80,6 +98,12 @@ constexpr std::array families{
     Family{"bailingmoe", Rope::Pairs::adjacent, 0, record_routed},
     Family{"bailingmoe2", Rope::Pairs::halves, 0, record_routed},
     Family{"minimax-m2", Rope::Pairs::halves, 0, record_minimax},
+    Family{"minimax-m3", Rope::Pairs::halves, 0, record_minimax3},
+    Family{"arctic", Rope::Pairs::adjacent, 0, record_arctic},
+    Family{"mimo2", Rope::Pairs::halves, 0, record_mimo2},
+    Family{"step35", Rope::Pairs::halves, 0, record_step35},
+    Family{"laguna", Rope::Pairs::halves, 4, record_laguna, true, true},
+    Family{"cohere2moe", Rope::Pairs::adjacent, 4, record_cohere2moe, true, true},
     Family{"dbrx", Rope::Pairs::halves, 0, record_dbrx},
     Family{"phimoe", Rope::Pairs::halves, 1, record_phimoe},
     Family{"starcoder", Rope::Pairs::halves, 0, record_gpt2},
@@ -101,8 +125,12 @@ constexpr std::array families{
     Family{.name = "qwen35", .pairs = Rope::Pairs::halves, .record = record_qwen35, .partial_layers = true},
     Family{
         .name = "qwen35moe", .pairs = Rope::Pairs::halves, .record = record_qwen35, .partial_layers = true},
+    Family{.name = "kimi-linear", .record = record_kimi_linear, .partial_layers = true},
+    Family{.name = "plamo2", .pairs = Rope::Pairs::halves, .record = record_plamo2, .partial_layers = true},
     Family{.name = "rwkv6", .record = record_rwkv6, .partial_layers = true},
     Family{.name = "rwkv7", .record = record_rwkv7, .partial_layers = true},
+    Family{.name = "rwkv6qwen2", .record = record_rwkv6_qwen2, .partial_layers = true},
+    Family{.name = "arwkv7", .record = record_arwkv7, .partial_layers = true},
     // encoders
     Family{"bert", Rope::Pairs::halves, 0, record_bert, false},
     Family{"nomic-bert", Rope::Pairs::halves, 0, record_nomic_bert, false},
@@ -120,6 +148,9 @@ constexpr std::array families{
 
 const Family& family_of(const Gguf& file) {
   const auto architecture = file.get<std::string>("general.architecture");
+  if (std::ranges::find(diffusion, architecture) != diffusion.end())
+    fail("{}: key 'general.architecture' is '{}', which generates by diffusion; that is not supported",
+         file.path(), architecture);
   for (const Family& family : families)
     if (family.name == architecture) return family;
   fail("{}: key 'general.architecture' is '{}', which is not supported; supported are {}", file.path(),
@@ -127,7 +158,13 @@ const Family& family_of(const Gguf& file) {
 }
 
 Program record(const Gguf& file, const Spec& spec, int context, bool embed) {
-  Builder builder(file, spec, context > 0 ? context : spec.context, embed);
+  if (context <= 0) context = spec.context;
+  if (spec.most_context > 0 && context > spec.most_context)
+    fail(
+        "{}: a context of {} positions, expected at most {}: choosing among more, as key "
+        "'{}.attention.indexer.top_k' asks for, is not supported",
+        file.path(), context, spec.most_context, spec.architecture);
+  Builder builder(file, spec, context, embed);
   family_of(file).record(builder);
   return builder.finish();
 }

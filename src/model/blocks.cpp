@@ -14,10 +14,23 @@ SlotId attention_block(Builder& b, SlotId x, const Layer& w, const Attention& at
                    .scale = options.residual_scale});
 }
 
+SlotId gate_attention(Builder& b, SlotId x, SlotId attended, const Layer& w, Activation activation) {
+  const std::int64_t gates = b.rows_of(w["attn_gate"]), width = b.width(attended);
+  if (gates == width)
+    return b.matmul(
+        x, w, "attn_gate",
+        {.out = b.slot("gated", width), .norm = "attn_norm", .activation = activation, .mul = attended});
+  const SlotId side = b.matmul(x, w, "attn_gate", {.out = b.slot("head gates", gates), .norm = "attn_norm"});
+  return b.row(Row::Kind::gate,
+               {.x = attended, .side = side, .out = b.slot("gated", width), .activation = activation}, w);
+}
+
 SlotId feed_forward(Builder& b, SlotId x, const Layer& w, const LayerOptions& options, SlotId add) {
   const SlotId out = b.slot("residual", b.spec().hidden);
-  const Builder::GateUpOptions up{
-      .norm = options.ffn_norm, .activation = options.activation, .xielu = options.xielu};
+  Builder::GateUpOptions up{.norm = options.ffn_norm,
+                            .activation = options.activation,
+                            .xielu = options.xielu,
+                            .clamp = options.shared_clamp};
   const Builder::MatmulOptions down{.add = add,
                                     .out = out,
                                     .norm = options.ffn_sub_norm,
@@ -25,9 +38,10 @@ SlotId feed_forward(Builder& b, SlotId x, const Layer& w, const LayerOptions& op
                                     .post_last = options.post_last,
                                     .scale = options.residual_scale};
   if (!b.has(w["ffn_gate_inp"])) return b.matmul(b.gate_up(x, w, up), w, "ffn_down", down);
+  Builder::GateUpOptions shared_up = up;
+  up.clamp = options.expert_clamp;
   if (!b.has(w["ffn_up_shexp"])) return b.experts(x, w, options.routing, up, down);
   // Both read x, so that it may only be written last.
-  Builder::GateUpOptions shared_up = up;
   shared_up.suffix = "_shexp";
   Builder::MatmulOptions shared_down = down;
   shared_down.out = b.slot("shared", b.spec().hidden);

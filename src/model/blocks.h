@@ -16,12 +16,16 @@ struct LayerOptions {
   float residual_scale = 1;                                     // of what is added to x
   float clamp = 0;                                              // of queries, keys and values
   Routing routing{};                                            // where the layer has experts
+  float expert_clamp = 0, shared_clamp = 0;                     // of gates, of experts and of other networks
   std::string_view attention_sub_norm = "", ffn_sub_norm = "";  // before attn_output and ffn_down
 };
 
 // Attention with `attention` between qkv and attn_output.
 SlotId attention_block(Builder& b, SlotId x, const Layer& w, const Attention& attention,
                        const LayerOptions& options, SlotId out);
+// What attention gives times activation(attn_gate of the normed x), which has a number for each element or
+// for each head.
+SlotId gate_attention(Builder& b, SlotId x, SlotId attended, const Layer& w, Activation activation);
 // A dense network, or experts where the layer has ffn_gate_inp, with the shared experts (suffix _shexp) that
 // it has.
 SlotId feed_forward(Builder& b, SlotId x, const Layer& w, const LayerOptions& options, SlotId add);

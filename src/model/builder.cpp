@@ -29,14 +29,14 @@ SlotId Builder::embed(const EmbedOptions& options) {
   Step& step = record(Op::embed, nullptr, none, slot("residual", spec_.hidden));
   step.linear[0] = linear("token_embd", spec_.hidden, spec_.vocab);
   if (options.positions) {
-    const std::int64_t rows = file_.tensor("position_embd.weight").rows();
+    const std::int64_t rows = tensor_of("position_embd.weight").rows();
     step.linear[1].weight = weight("position_embd.weight", spec_.hidden, rows);
     if (rows < context_)
       fail("{}: tensor 'position_embd.weight' has {} positions, fewer than the context of {}", file_.path(),
            rows, context_);
   }
   if (options.types) {
-    const std::int64_t rows = file_.tensor("token_types.weight").rows();
+    const std::int64_t rows = tensor_of("token_types.weight").rows();
     // Types are what BERT's tokenizer tells of a pair; others, whose files may have two as well, tell none.
     const auto separator = file_.get<std::int64_t>("tokenizer.ggml.seperator_token_id", bert_separator);
     const bool told = rows >= 2 && !spec_.causal && separator >= 0 && separator < spec_.vocab &&
@@ -51,7 +51,7 @@ SlotId Builder::embed(const EmbedOptions& options) {
 
 SlotId Builder::embed_columns(const std::string& name, std::int64_t first, std::int64_t count, float scale,
                               SlotId out) {
-  Tensor table = file_.tensor(name + ".weight");
+  Tensor table = tensor_of(name + ".weight");
   const TypeInfo& type = type_info(table.type);
   if (table.rows() != spec_.vocab || first + count > table.columns())
     fail("{}: tensor '{}.weight' has shape [{}, {}], expected [at least {}, {}]", file_.path(), name,
@@ -64,7 +64,7 @@ SlotId Builder::embed_columns(const std::string& name, std::int64_t first, std::
   Step& step = record(Op::embed, nullptr, none, out);
   step.linear[0].weight = static_cast<WeightId>(program_.weights.size());
   program_.weights.push_back({name + ".weight", table});
-  taken_.try_emplace({name + ".weight", 0}, step.linear[0].weight);
+  taken_.try_emplace({name + ".weight", 0, 0}, step.linear[0].weight);
   step.scale = scale;
   return out;
 }
@@ -78,7 +78,7 @@ Attention Builder::attention(const Layer& layer) {
               .sees = spec_.causal ? Attention::Sees::past : Attention::Sees::all,
               .window = layer->window,
               .rope = layer->rope};
-  a.rope.factors = rope_factors(layer);
+  a.rope.factors = rope_factors(layer, layer->rope.dims / 2);
   if (has(layer["attn_q_norm"])) a.q_norm = head_norm(layer["attn_q_norm"], a.key_dim, a.heads);
   if (has(layer["attn_k_norm"])) a.k_norm = head_norm(layer["attn_k_norm"], a.key_dim, a.kv_heads);
   if (has(layer["attn_sinks"])) a.sinks = vector(layer["attn_sinks"] + ".weight", a.heads);
@@ -125,13 +125,14 @@ CacheId Builder::cache_of(const Layer& layer) const {
 
 SlotId Builder::gate_up(SlotId x, const Layer& layer, const GateUpOptions& options) {
   const std::string suffix(options.suffix), gate = layer["ffn_gate" + suffix], up = layer["ffn_up" + suffix];
-  const std::int64_t rows = file_.tensor(up + ".weight").rows();
+  const std::int64_t rows = tensor_of(up + ".weight").rows();
   const bool separate = has(gate), joined = !separate && rows == 2 * std::int64_t{layer->ffn};
   const std::int64_t ffn = joined ? rows / 2 : rows;
   Step& step = record(separate || joined ? Op::gate_up : Op::matmul, &layer, x, slot("ffn", ffn));
   if (!options.norm.empty()) step.norm = norm(layer[options.norm], width(x));
   step.activation = options.activation;
   step.xielu = options.xielu;
+  step.clamp = separate || joined ? options.clamp : 0;
   step.linear[0] = linear(separate ? gate : up, width(x), rows, {0, joined ? ffn : 0});
   if (separate) step.linear[1] = linear(up, width(x), rows);
   if (joined) step.linear[1] = linear(up, width(x), rows, {ffn, ffn});
@@ -139,7 +140,7 @@ SlotId Builder::gate_up(SlotId x, const Layer& layer, const GateUpOptions& optio
 }
 
 SlotId Builder::matmul(SlotId in, const Layer& layer, std::string_view name, const MatmulOptions& options) {
-  const Tensor& tensor = file_.tensor(layer[name] + ".weight");
+  const Tensor& tensor = tensor_of(layer[name] + ".weight");
   const std::int64_t rows = options.rows > 0 ? options.rows : tensor.rows();
   const std::int64_t columns = options.x_column != none ? tensor.columns() : width(in);
   Step& step = record(Op::matmul, &layer, in, none);
@@ -183,7 +184,7 @@ SlotId Builder::row(Row::Kind kind, const RowOptions& options, const Layer& laye
 }
 
 SlotId Builder::heads(SlotId in, const Layer& layer, std::string_view name, int count, SlotId out) {
-  const Tensor& tensor = file_.tensor(layer[name] + ".weight");
+  const Tensor& tensor = tensor_of(layer[name] + ".weight");
   const std::int64_t rows = tensor.rows() / count, rest = width(in) / count - tensor.columns();
   Step& step = record(Op::heads, &layer, in, none);
   step.linear[0] = matrices(layer[name], tensor.columns(), rows, count);
@@ -212,8 +213,7 @@ Routing Builder::routing() const {
 SlotId Builder::route(SlotId x, const Layer& layer, Routing& routing, std::string_view suffix,
                       const Norm& norm) {
   for (const char* bias : {"exp_probs_b.bias", "exp_probs_b"})
-    if (suffix.empty() && file_.find(layer[bias]) != nullptr)
-      routing.bias = vector(layer[bias], routing.experts);
+    if (suffix.empty() && find(layer[bias]) != nullptr) routing.bias = vector(layer[bias], routing.experts);
   Step& step = record(Op::route, &layer, x, slot("routes", 2 * std::int64_t{routing.used}));
   step.norm = norm;
   step.linear[0] = linear(layer["ffn_gate_inp" + std::string(suffix)], width(x), routing.experts);
@@ -225,24 +225,20 @@ SlotId Builder::experts(SlotId x, const Layer& layer, Routing routing, const Gat
                         const MatmulOptions& down) {
   const std::string suffix = up.suffix.empty() ? "_exps" : std::string(up.suffix);
   const Norm input_norm = up.norm.empty() ? Norm{} : norm(layer[up.norm], width(x));
-  for (const char* first : {"ffn_gate", "ffn_up", "ffn_gate_up"})
-    refuse_factors(layer[first + suffix], routing.experts);
-  const std::string downs = layer["ffn_down" + suffix];
-  if (file_.find(downs + ".scale") != nullptr) {
-    if (routing.weigh_input)
-      fail("{}: tensor '{}.scale': not supported where inputs are weighed", file_.path(), downs);
-    routing.factors = vector(downs + ".scale", routing.experts);
-  }
+  const std::string gates = layer["ffn_gate" + suffix], ups = layer["ffn_up" + suffix],
+                    both = layer["ffn_gate_up" + suffix], downs = layer["ffn_down" + suffix];
+  const bool joined = has(both);
+  const std::int64_t ffn =
+      tensor_of((joined ? both : ups) + ".weight").rows() / routing.experts / (joined ? 2 : 1);
+  Linear down_matrices = matrices(downs, ffn, spec_.hidden, routing.experts);
+  // Where nothing comes between, the experts' weights take the factors of their products.
+  if (up.routes == none && !routing.weigh_input && down_matrices.bias == none)
+    routing.factors = std::exchange(down_matrices.factors, none);
   const bool own_norm = up.router_norm.kind != Norm::Kind::off;
   const SlotId routes = up.routes != none
                             ? up.routes
                             : route(x, layer, routing, up.suffix, own_norm ? up.router_norm : input_norm);
 
-  const std::string gates = layer["ffn_gate" + suffix], ups = layer["ffn_up" + suffix],
-                    both = layer["ffn_gate_up" + suffix];
-  const bool joined = has(both);
-  const std::int64_t ffn =
-      file_.tensor((joined ? both : ups) + ".weight").rows() / routing.experts / (joined ? 2 : 1);
   Step& first = record(Op::experts_up, &layer, x, slot("experts", routing.used * ffn));
   first.norm = input_norm;
   const bool gated = has(gates);
@@ -254,11 +250,12 @@ SlotId Builder::experts(SlotId x, const Layer& layer, Routing routing, const Gat
     if (gated) first.linear[1] = matrices(ups, width(x), ffn, routing.experts);
   }
   first.activation = up.activation;
+  first.clamp = up.clamp;
   first.routes = routes;
   first.routing = routing;
 
   Step& last = record(Op::experts_down, &layer, slot("experts", routing.used * ffn), none);
-  last.linear[0] = matrices(downs, ffn, spec_.hidden, routing.experts);
+  last.linear[0] = down_matrices;
   last.routes = routes;
   last.routing = routing;
   finish_sum(last, down, layer);
@@ -311,8 +308,8 @@ HeadLayer Builder::head_layer(const std::string& name, std::int64_t& elements) {
 
 Program Builder::finish() {
   for (const auto& [name, tensor] : file_.tensors())
-    if (const auto at = taken_.lower_bound({std::string(name), 0});
-        at == taken_.end() || at->first.first != name)
+    if (const auto at = taken_.lower_bound({std::string(name), 0, 0});
+        at == taken_.end() || std::get<0>(at->first) != name)
       spdlog::debug("{}: tensor '{}' is not used", file_.path(), name);
   check(program_);
   return std::move(program_);

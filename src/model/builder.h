@@ -1,9 +1,11 @@
 // Builder: what an architecture's file is written with. Each call records one step.
 #pragma once
+#include <array>
 #include <map>
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 
 #include "model/model.h"
@@ -32,7 +34,7 @@ class Builder {
   int layers() const { return static_cast<int>(spec_.layers.size()); }
   Layer layer(int index) const { return {index, &spec_.layers[static_cast<std::size_t>(index)]}; }
   Layer outside() const { return {none, nullptr}; }
-  bool has(const std::string& name) const { return file_.find(name + ".weight") != nullptr; }
+  bool has(const std::string& name) const { return find(name + ".weight") != nullptr; }
   bool has_experts() const;  // expert_count is there, and not 0
 
   // Values under the architecture's keys. Sizes are from 1 to 1 << 20, numbers finite; throws Error naming
@@ -74,6 +76,8 @@ class Builder {
   SlotId qkv(SlotId x, const Layer& layer, const Attention& attention, const QkvOptions& options);
   // Makes the layer's cache, unless `attention` names another's.
   SlotId attend(SlotId qkv, const Layer& layer, Attention attention);
+  // The file's factors of the first `pairs` of the layer's rotated pairs, none where it has none.
+  WeightId rope_factors(const Layer& layer, int pairs);
   CacheId cache_of(const Layer& layer) const;  // that attend() made
 
   struct GateUpOptions {
@@ -81,6 +85,7 @@ class Builder {
     Activation activation = Activation::silu;
     std::string_view suffix = "";  // of the tensors' names, for shared experts
     Xielu xielu{};                 // of that activation
+    float clamp = 0;               // of both factors
     Norm router_norm{};            // of experts, where the router has one of its own
     SlotId routes = none;          // of experts that are chosen already
   };
@@ -114,8 +119,7 @@ class Builder {
   // The choice alone, by ffn_gate_inp with exp_probs_b where the file has it, which goes to `routing`.
   SlotId route(SlotId x, const Layer& layer, Routing& routing, std::string_view suffix, const Norm& norm);
   // The choice, unless it is made; ffn_gate_exps where the file has it, ffn_up_exps
-  // (or ffn_gate_up_exps, each matrix of which holds both); ffn_down_exps, with factors (ffn_down_exps.scale)
-  // where the file has them.
+  // (or ffn_gate_up_exps, each matrix of which holds both); ffn_down_exps.
   SlotId experts(SlotId x, const Layer& layer, Routing routing, const GateUpOptions& up,
                  const MatmulOptions& down);
 
@@ -156,7 +160,7 @@ class Builder {
   // A slot of its own kind: the same for the same kind and width.
   SlotId slot(const std::string& kind, std::int64_t width);
   std::int64_t width(SlotId slot) const { return program_.slots[static_cast<std::size_t>(slot)].width; }
-  std::int64_t rows_of(const std::string& name) const { return file_.tensor(name + ".weight").rows(); }
+  std::int64_t rows_of(const std::string& name) const { return tensor_of(name + ".weight").rows(); }
   Norm norm(const std::string& name, std::int64_t elements);
   void allow_plain_norms() { plain_norms_ = true; }  // a norm that the file lacks is one without weights
   // Of `name` where the file has it, else without weights if `always`, else none.
@@ -164,6 +168,17 @@ class Builder {
   // An F32 tensor of `elements` in all; row `row` of one that has several.
   WeightId numbers(const std::string& name, std::int64_t elements) { return vector(name, elements); }
   WeightId row_of(const std::string& name, std::int64_t elements, std::int64_t row);
+  // Tensors of another order than the file's, made at load: they are found under `name` as if the file had
+  // them. `view` is one of the stored numbers, or of `numbers` where there are any.
+  void make(const std::string& name, Tensor view, std::vector<std::byte> numbers = {});
+  void make_numbers(const std::string& name, std::span<const float> numbers,
+                    std::array<std::int64_t, 4> shape);
+  // The given rows of tensor `from`.
+  void make_rows(const std::string& name, const std::string& from, std::span<const std::int64_t> rows);
+  const Tensor* find(const std::string& name) const;          // nullptr where there is none
+  const Tensor& tensor_of(const std::string& name) const;     // throws Error where there is none
+  std::vector<float> decoded(const std::string& name) const;  // all of its rows
+
   // One F32 number: tensor `name`.
   float scalar(const std::string& name);
 
@@ -178,16 +193,16 @@ class Builder {
 
   WeightId weight(const std::string& name, std::int64_t columns, std::int64_t rows, Rows part = whole);
   WeightId vector(const std::string& name, std::int64_t elements, Rows part = whole);  // F32
-  void refuse_factors(const std::string& name, std::int64_t count) const;
+  WeightId factors(const std::string& name, std::int64_t count);
   Linear linear(const std::string& name, std::int64_t columns, std::int64_t rows, Rows part = whole);
   // `part`: rows of each matrix.
   Linear matrices(const std::string& name, std::int64_t columns, std::int64_t rows, std::int64_t count,
                   Rows part = whole);
-  WeightId take(const std::string& name, std::int64_t first, const Tensor& view);  // once for each first row
+  WeightId take(const std::string& name, Rows part, const Tensor& view);  // once for each part
   Norm head_norm(const std::string& name, std::int64_t dim, std::int64_t heads);
   StateId new_state(const Layer& layer, std::int64_t elements);
+  void refuse_factors(const std::string& name) const;
   HeadLayer head_layer(const std::string& name, std::int64_t& elements);
-  WeightId rope_factors(const Layer& layer);
   void finish_sum(Step& step, const MatmulOptions& options, const Layer& layer);
   Step& record(Op op, const Layer* layer, SlotId x, SlotId out);
   std::string full(std::string_view key) const { return spec_.architecture + '.' + std::string(key); }
@@ -198,7 +213,8 @@ class Builder {
   bool embed_;
   bool plain_norms_ = false;
   Program program_;
-  std::map<std::pair<std::string, std::int64_t>, WeightId> taken_;  // by name and first row
+  std::map<std::string, Tensor> made_;
+  std::map<std::tuple<std::string, std::int64_t, std::int64_t>, WeightId> taken_;  // by name and rows
   std::map<std::pair<std::string, std::int64_t>, SlotId> slots_;
 };
 

@@ -12,7 +12,7 @@ StateId Builder::new_state(const Layer& layer, std::int64_t elements) {
 
 SlotId Builder::conv(SlotId x, const Layer& layer, std::string_view name, const ConvOptions& options) {
   const std::string tensor = layer[name];
-  const std::int64_t channels = rows_of(tensor), kernel = file_.tensor(tensor + ".weight").columns();
+  const std::int64_t channels = rows_of(tensor), kernel = tensor_of(tensor + ".weight").columns();
   Step& step = record(Op::conv, &layer, x, slot("conv", channels));
   step.activation = options.activation;
   step.conv = {.kernel = static_cast<int>(kernel),
@@ -21,7 +21,7 @@ SlotId Builder::conv(SlotId x, const Layer& layer, std::string_view name, const 
                .weight = vector(tensor + ".weight", kernel * channels),
                .gated = options.gated,
                .state = new_state(layer, (kernel - 1) * channels)};
-  if (file_.find(tensor + ".bias") != nullptr) step.conv.bias = vector(tensor + ".bias", channels);
+  if (find(tensor + ".bias") != nullptr) step.conv.bias = vector(tensor + ".bias", channels);
   return step.out;
 }
 

@@ -59,15 +59,15 @@ std::string Builder::text(std::string_view key, const std::string& fallback) con
   return file_.get<std::string>(full(key), fallback);
 }
 
-WeightId Builder::take(const std::string& name, std::int64_t first, const Tensor& view) {
+WeightId Builder::take(const std::string& name, Rows part, const Tensor& view) {
   const auto [entry, added] =
-      taken_.try_emplace({name, first}, static_cast<WeightId>(program_.weights.size()));
+      taken_.try_emplace({name, part.first, part.count}, static_cast<WeightId>(program_.weights.size()));
   if (added) program_.weights.push_back({name, view});
   return entry->second;
 }
 
 WeightId Builder::weight(const std::string& name, std::int64_t columns, std::int64_t rows, Rows part) {
-  Tensor tensor = file_.tensor(name);
+  Tensor tensor = tensor_of(name);
   if (tensor.columns() != columns || tensor.rows() != rows)
     fail("{}: tensor '{}' has shape [{}, {}], expected [{}, {}]", file_.path(), name, tensor.columns(),
          tensor.rows(), columns, rows);
@@ -78,11 +78,11 @@ WeightId Builder::weight(const std::string& name, std::int64_t columns, std::int
     tensor.data = tensor.row(part.first);
     tensor.shape = {columns, part.count, 1, 1};
   }
-  return take(name, part.first, tensor);
+  return take(name, part, tensor);
 }
 
 WeightId Builder::vector(const std::string& name, std::int64_t elements, Rows part) {
-  const Tensor& stored = file_.tensor(name);
+  const Tensor& stored = tensor_of(name);
   if (stored.type != Type::f32)
     fail("{}: tensor '{}' has type {}, expected F32", file_.path(), name, type_info(stored.type).name);
   if (part.count == 0) {
@@ -98,26 +98,35 @@ WeightId Builder::vector(const std::string& name, std::int64_t elements, Rows pa
   tensor.data += part.first * static_cast<std::int64_t>(sizeof(float));
   tensor.shape = {part.count, 1, 1, 1};
   tensor.row_bytes = static_cast<std::size_t>(part.count) * sizeof(float);
-  return take(name, part.first, tensor);
+  return take(name, part, tensor);
 }
 
-// Some writers keep a factor beside each matrix (BitNet, NVFP4): leaving it out would give wrong products.
-void Builder::refuse_factors(const std::string& name, std::int64_t count) const {
-  const Tensor* factors = file_.find(name + ".scale");
-  if (factors != nullptr && factors->columns() * factors->rows() == count)
-    fail("{}: tensor '{}.scale': factors of whole matrices are not supported", file_.path(), name);
+// What some writers keep beside a matrix, or beside as many as `count` (BitNet, NVFP4): none where it is
+// absent.
+WeightId Builder::factors(const std::string& name, std::int64_t count) {
+  const Tensor* stored = find(name + ".scale");
+  if (stored == nullptr) return none;
+  // Beside one matrix it may be something else: weights of a norm before the router in Gemma 4.
+  if (count == 1 && stored->columns() * stored->rows() != 1) return none;
+  const WeightId id = vector(name + ".scale", count);
+  const auto* values = reinterpret_cast<const float*>(stored->data);
+  for (std::int64_t i = 0; i < count; ++i)
+    if (!std::isfinite(values[i]))
+      fail("{}: tensor '{}.scale': element {} is {}, expected a finite number", file_.path(), name, i,
+           values[i]);
+  return id;
 }
 
 Linear Builder::linear(const std::string& name, std::int64_t columns, std::int64_t rows, Rows part) {
-  refuse_factors(name, 1);
   Linear linear{.weight = weight(name + ".weight", columns, rows, part)};
-  if (file_.find(name + ".bias") != nullptr) linear.bias = vector(name + ".bias", rows, part);
+  linear.factors = factors(name, 1);
+  if (find(name + ".bias") != nullptr) linear.bias = vector(name + ".bias", rows, part);
   return linear;
 }
 
 Linear Builder::matrices(const std::string& name, std::int64_t columns, std::int64_t rows, std::int64_t count,
                          Rows part) {
-  const Tensor& tensor = file_.tensor(name + ".weight");
+  const Tensor& tensor = tensor_of(name + ".weight");
   if (count > 1 && (tensor.shape[1] != rows || tensor.shape[2] != count))
     fail("{}: tensor '{}.weight' has shape [{}, {}, {}], expected [{}, {}, {}]", file_.path(), name,
          tensor.shape[0], tensor.shape[1], tensor.shape[2], columns, rows, count);
@@ -129,18 +138,20 @@ Linear Builder::matrices(const std::string& name, std::int64_t columns, std::int
     some.data = tensor.row(part.first);
     some.shape[1] = part.count;
     some.apart = rows;
-    return {.weight = take(name + ".weight", part.first, some)};
+    return {.weight = take(name + ".weight", part, some), .bias = none, .factors = factors(name, count)};
   }
   Linear linear{.weight = weight(name + ".weight", columns, rows * count)};
-  if (file_.find(name + ".bias") != nullptr) linear.bias = vector(name + ".bias", rows * count);
+  linear.factors = factors(name, count);
+  if (find(name + ".bias") != nullptr) linear.bias = vector(name + ".bias", rows * count);
   return linear;
 }
 
 Norm Builder::norm(const std::string& name, std::int64_t elements) {
   Norm norm{.kind = spec_.norm, .eps = spec_.norm_eps};
   if (plain_norms_ && !has(name)) return norm;
-  norm.weight = vector(name + ".weight", elements);
-  if (file_.find(name + ".bias") != nullptr) {
+  const bool bare = !has(name) && find(name) != nullptr;  // as some files have it
+  norm.weight = vector(bare ? name : name + ".weight", elements);
+  if (find(name + ".bias") != nullptr) {
     norm.kind = Norm::Kind::layer;  // whatever key its epsilon has: rms norms have no bias
     norm.bias = vector(name + ".bias", elements);
   }
@@ -148,12 +159,12 @@ Norm Builder::norm(const std::string& name, std::int64_t elements) {
 }
 
 Norm Builder::norm_if(const std::string& name, std::int64_t elements, bool always) {
-  if (has(name)) return norm(name, elements);
+  if (has(name) || find(name) != nullptr) return norm(name, elements);
   return always ? Norm{.kind = spec_.norm, .eps = spec_.norm_eps} : Norm{};
 }
 
 WeightId Builder::row_of(const std::string& name, std::int64_t elements, std::int64_t row) {
-  const Tensor& tensor = file_.tensor(name);
+  const Tensor& tensor = tensor_of(name);
   if (tensor.type != Type::f32)
     fail("{}: tensor '{}' has type {}, expected F32", file_.path(), name, type_info(tensor.type).name);
   if (row >= tensor.rows())
@@ -167,7 +178,7 @@ bool Builder::has_experts() const {
 
 // Weights for one head or for each.
 Norm Builder::head_norm(const std::string& name, std::int64_t dim, std::int64_t heads) {
-  const Tensor& tensor = file_.tensor(name + ".weight");
+  const Tensor& tensor = tensor_of(name + ".weight");
   return norm(name, tensor.columns() * tensor.rows() == dim ? dim : dim * heads);
 }
 
@@ -181,20 +192,21 @@ float Builder::scalar(const std::string& name) {
 // Stretched frequencies that a file brings: one vector for all layers, a layer's own, or one each for
 // contexts up to the trained length and beyond it. Windowed layers with a base of their own are not
 // stretched.
-WeightId Builder::rope_factors(const Layer& layer) {
+WeightId Builder::rope_factors(const Layer& layer, int pairs) {
   if (layer->rope.dims == 0 ||
       (layer->window > 0 && (has_key("rope.freq_base_swa") || family_of(file_).window_base > 0)))
     return none;
-  const bool beyond = has_key("rope.scaling.original_context_length") &&
-                      context_ > size("rope.scaling.original_context_length");
+  const bool beyond = context_ > (has_key("rope.scaling.original_context_length")
+                                      ? size("rope.scaling.original_context_length")
+                                      : spec_.context);
   const char* by_length = beyond ? "rope_factors_long.weight" : "rope_factors_short.weight";
   for (const std::string& name : {layer["rope_freqs.weight"], std::string("rope_freqs.weight"),
                                   layer[by_length], std::string(by_length)}) {
-    if (file_.find(name) == nullptr) continue;
-    const int count = layer->rope.dims / 2;
-    const WeightId id = vector(name, count);
+    if (find(name) == nullptr) continue;
+    const int all = layer->rope.dims / 2;
+    const WeightId id = vector(name, all, pairs < all ? Rows{0, pairs} : whole);
     const auto* factors = reinterpret_cast<const float*>(program_.tensor(id).data);
-    for (int i = 0; i < count; ++i)
+    for (int i = 0; i < pairs; ++i)
       if (!std::isfinite(factors[i]) || factors[i] <= 0)
         fail("{}: tensor '{}' has element {} = {}, expected positive numbers", file_.path(), name, i,
              factors[i]);

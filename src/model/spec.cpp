@@ -97,7 +97,8 @@ void read_yarn(const Keys& keys, Rope& rope) {
   rope.yarn_factor = keys.number("rope.scaling.factor", 0);
   if (rope.yarn_factor < 1)
     keys.bad(keys.full("rope.scaling.factor"), rope.yarn_factor, "at least 1 for yarn");
-  const int original = keys.size("rope.scaling.original_context_length", max_context);
+  const int original = keys.size("rope.scaling.original_context_length", max_context,
+                                 keys.size("context_length", max_context));
   rope.yarn_original = static_cast<float>(original);
   rope.yarn_beta_fast = keys.number("rope.scaling.yarn_beta_fast", 0, rope.yarn_beta_fast);
   rope.yarn_beta_slow = keys.number("rope.scaling.yarn_beta_slow", 0, rope.yarn_beta_slow);
@@ -123,11 +124,13 @@ Rope read_rope(const Gguf& file, const Keys& keys, bool windowed, const LayerSpe
     rope.base = own;
     return rope;
   }
-  const bool plain = !keys.has("rope.scaling.factor");
+  const bool old = keys.has("rope.scale_linear") && !keys.has("rope.scaling.factor");
+  const char* factor = old ? "rope.scale_linear" : "rope.scaling.factor";
+  const bool plain = !keys.has(factor);
   const std::string name = keys.full("rope.scaling.type");
   const auto type = file.get<std::string>(name, plain ? "none" : "linear");
   if (type == "linear")
-    rope.scale = 1 / keys.number("rope.scaling.factor", 0);
+    rope.scale = 1 / keys.number(factor, 0);
   else if (type == "yarn")
     read_yarn(keys, rope);
   else if (type != "none" && type != "longrope")
@@ -141,7 +144,11 @@ std::vector<bool> windowed_layers(const Gguf& file, const Keys& keys, const Fami
                                   std::size_t layers) {
   const std::string_view key = "attention.sliding_window_pattern";
   if (keys.is_list(key)) {
-    const auto flags = file.get<std::vector<bool>>(keys.full(key));
+    std::vector<bool> flags;
+    if (file.metadata().find(keys.full(key))->second.element == ValueType::boolean)
+      flags = file.get<std::vector<bool>>(keys.full(key));
+    else
+      for (const auto flag : file.get<std::vector<std::int64_t>>(keys.full(key))) flags.push_back(flag != 0);
     if (flags.size() < layers) keys.bad(keys.full(key), "a shorter list", "a flag for each layer");
     return {flags.begin(), flags.begin() + static_cast<std::ptrdiff_t>(layers)};
   }
@@ -187,6 +194,14 @@ void read_layers(const Gguf& file, const Keys& keys, Spec& spec) {
   }
 }
 
+// Positions that an indexer chooses, one by one or in blocks.
+int chosen_positions(const Keys& keys) {
+  if (!keys.has("attention.indexer.top_k")) return 0;
+  const int chosen = keys.size("attention.indexer.top_k", max_size);
+  return static_cast<int>(std::min<std::int64_t>(
+      std::int64_t{chosen} * keys.size("attention.indexer.block_size", max_size, 1), max_context));
+}
+
 std::optional<Pooling> read_pooling(const Gguf& file, const Keys& keys) {
   if (!keys.has("pooling_type")) return {};
   const std::string name = keys.full("pooling_type");
@@ -214,6 +229,8 @@ Spec read_spec(const Gguf& file) {
   spec.name = file.get<std::string>("general.name", "");
   spec.hidden = keys.size("embedding_length", max_size);
   spec.context = keys.size("context_length", max_context);
+  spec.most_context = chosen_positions(keys);
+  if (spec.most_context > 0) spec.context = std::min(spec.context, spec.most_context);
   const bool layer_norm =
       keys.has("attention.layer_norm_epsilon") && !keys.has("attention.layer_norm_rms_epsilon");
   spec.norm = layer_norm ? Norm::Kind::layer : Norm::Kind::rms;

@@ -161,11 +161,15 @@ class Checker {
     if ((several && r.streams < 2) || r.first < 0 || r.first > 1)
       fail("{}: {} streams from {} on", where_, r.streams, r.first);
     if (several && (r.kind != Row::Kind::correct || r.first == 1)) sized(step_.side, others, "side");
+    if (r.kind == Row::Kind::gate &&
+        (step_.side == none || width(step_.side) == 0 || n % width(step_.side) != 0))
+      fail("{}: its gates do not divide {} columns", where_, n);
     const bool whole = r.kind == Row::Kind::match || (mixes && r.first == 1);
     sized(step_.out, whole ? others : n, "output");
     if (step_.add != none || r.kind == Row::Kind::correct) sized(step_.add, n, "added");
     if (step_.mul != none) sized(step_.mul, n, "multiplying");
     if (!mixes) return;
+    no_factors();
     matrix(step_.linear[0], n, r.streams);
     matrix(step_.linear[1], r.streams, r.kind == Row::Kind::predict ? r.streams * r.streams : r.streams);
     vector(step_.linear[2].weight, n, "factors");
@@ -213,6 +217,7 @@ class Checker {
       fail("{}: tensor '{}' is [{}, {}], expected [{}, {}] {} times", where_, found.name, tensor.columns(),
            tensor.rows(), columns, rows == 0 ? "any" : fmt::format("{}", rows), matrices);
     vector(linear.bias, tensor.rows(), "bias");
+    vector(linear.factors, matrices, "factors");
     return found_rows;
   }
 
@@ -222,6 +227,13 @@ class Checker {
   }
   std::int64_t optional_linear(int i) const {
     return step_.linear[i].weight == none ? 0 : linear(i, step_.x);
+  }
+
+  void no_factors() const {
+    for (const Linear& each : step_.linear)
+      if (each.factors != none)
+        fail("{}: tensor '{}': factors of matrices are not supported here", where_,
+             weight(each.factors, "factors").name);
   }
 
   void matmul() const {
@@ -235,6 +247,7 @@ class Checker {
   }
 
   void embed() const {
+    no_factors();
     linear(0, step_.out, program_.vocab);
     if (step_.linear[1].weight != none) linear(1, step_.out);
     if (step_.linear[2].weight != none) {
@@ -334,7 +347,7 @@ class Checker {
            s.groups, s.block);
     const std::int64_t keys = s.keys(), values = s.values(), heads = s.heads, key_dim = s.key_dim;
     const bool rwkv = s.kind == Scan::Kind::rwkv6 || s.kind == Scan::Kind::rwkv7;
-    if ((rwkv || s.kind == Scan::Kind::mamba) && s.groups != s.heads)
+    if ((rwkv || s.kind == Scan::Kind::mamba || s.kind == Scan::Kind::kda) && s.groups != s.heads)
       fail("{}: {} heads in {} groups", where_, heads, s.groups);
     switch (s.kind) {
       case Scan::Kind::mamba:
@@ -363,6 +376,16 @@ class Checker {
           widths((step_.side == none ? 6 : 7) * values, step_.side == none ? 0 : values, values);
         needed(s.bonus, keys, "bonus");
         norm(s.norm, values);
+        break;
+      case Scan::Kind::kda:
+        widths(values + 2 * keys, 2 * values + 3 * keys + heads, values);
+        needed(s.decay, heads, "decay");
+        needed(s.step_bias, keys, "step bias");
+        norm(s.norm, s.value_dim);
+        break;
+      case Scan::Kind::gla:
+        if (s.value_dim != s.key_dim) fail("{}: keys of {} and values of {}", where_, s.key_dim, s.value_dim);
+        widths(3 * values + 2 * keys, 0, values);
         break;
     }
     if (s.kind == Scan::Kind::mamba2 || s.kind == Scan::Kind::delta) {
@@ -455,7 +478,8 @@ Cost recurrent_cost(const Program& program, const Step& step, int rows, int sequ
   if (step.op == Op::conv) cost.flops = 2.0 * rows * step.conv.kernel * step.conv.channels;
   if (step.op == Op::shift) cost.flops = 3.0 * rows * step.shift.count * state;
   // Decaying, adding a product, and a sum for each element; what delta and rwkv7 take away costs a sum more.
-  const bool corrects = scan.kind == Scan::Kind::delta || scan.kind == Scan::Kind::rwkv7;
+  const bool corrects =
+      scan.kind == Scan::Kind::delta || scan.kind == Scan::Kind::rwkv7 || scan.kind == Scan::Kind::kda;
   if (step.op == Op::scan) cost.flops = (corrects ? 7.0 : 5.0) * rows * state;
   return cost;
 }
@@ -485,7 +509,8 @@ Cost cost_of(const Program& program, const Step& step, int rows, int wanted, dou
   for (int i = 0; i < form_of(step.op).linears; ++i) {
     if (step.linear[i].weight == none) continue;
     const Tensor& tensor = program.tensor(step.linear[i].weight);
-    cost.bytes += read * static_cast<double>(tensor.bytes()) + bytes_of(program, step.linear[i].bias);
+    cost.bytes += read * static_cast<double>(tensor.bytes()) + bytes_of(program, step.linear[i].bias) +
+                  bytes_of(program, step.linear[i].factors);
     cost.flops += 2.0 * computed * used / experts * static_cast<double>(tensor.columns()) *
                   static_cast<double>(tensor.rows());
   }
@@ -503,6 +528,9 @@ void check_head(const Program& program, const Head& head, std::int64_t elements)
       fail("head: tensor '{}' is not F32 [{}]", weight.name, count);
   };
   for (const HeadLayer& layer : head.layers) {
+    if (layer.linear.factors != none)
+      fail("head: tensor '{}': factors of matrices are not supported here",
+           program.weights[static_cast<std::size_t>(layer.linear.factors)].name);
     if (layer.linear.weight != none) {
       const Weight& weight = program.weights[static_cast<std::size_t>(layer.linear.weight)];
       if (weight.tensor.columns() != elements)

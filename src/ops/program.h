@@ -2,7 +2,9 @@
 // weights and states. Immutable after the Builder hands it over; nothing in it depends on a batch.
 #pragma once
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,11 +31,12 @@ enum class Op : std::uint8_t {
   attend,  // out[r] = attention of row r's query heads over its sequence's cache (see Attention)
   matmul,  // out[r] = (post(activation(W0 n)) * mul[r] * scale + add[r]) * out_scale
   row,     // out[r] = what is to be done with whole rows (see Row)
-  gate_up,       // out[r] = activation(W0 n) * (W1 n)
+  gate_up,       // out[r] = activation(W0 n) * (W1 n), the factors cut to at most clamp and to +-clamp where
+                 // that is not 0
   heads,         // out[r][h] = [ W0[h] x[r][h][0 .. columns) | the rest of x[r][h] ] for each head, no norm
   route,         // out[r] = [ numbers of the experts used | their weights ] (see Routing)
   experts_up,    // out[r][k] = activation(W0[e] n) * (W1[e] n) for the k-th expert e of routes[r], the second
-                 // factor being optional
+                 // factor being optional; cut as those of gate_up
   experts_down,  // out[r] = (post(sum over k of weight[r][k] * W0[e] x[r][k]) * scale + add[r]) * out_scale
   conv,          // out[r] = each channel's convolution over the last rows of r's sequence (see Conv)
   shift,         // out[r] = n mixed with that of the row before it in its sequence (see Shift)
@@ -56,6 +59,8 @@ struct Norm {
 struct Linear {
   WeightId weight = none;  // [columns = input width, rows = output width], of experts and heads one for each
   WeightId bias = none;    // f32 [rows], of experts [rows, experts]
+  // f32, a number for each matrix that its products are multiplied with before the bias is added
+  WeightId factors = none;
 };
 
 enum class Activation : std::uint8_t {
@@ -67,6 +72,7 @@ enum class Activation : std::uint8_t {
   relu_squared,
   sigmoid,
   tanh,
+  softplus,  // ln(1 + e^x)
   // gate and up are cut to at most 7 (up to at least -7 too): gate sigmoid(1.702 gate) (up + 1), as gpt-oss
   // has it
   swiglu_clamped,
@@ -155,13 +161,14 @@ struct Routing {
 // c = W1 tanh(W0 n * scale). `first`, 0 or 1, says whether out is the first one or the others. |v| is the
 // root of the mean of squares.
 //   norm: out = (n + add) * scale
+//   gate: out[k] = x[k] * activation(side[k * (width of side) / (width of x)]), as head gates are
 //   sparsify: out = activation(max(x - mean(x) - scale * (standard deviation of x), 0))
 //   match: out_i = side_i * |x| / max(|side_i|, sqrt(1e-5))
 //   predict: out_i = h_i + sum over j of c[i * streams + j] * h_j, h being [ x | side ]
 //   correct: out_i = (p_i + (c[i] + 1) * (x - add)) * W2 + mul, p being [ add | side ], W2 a vector or absent
 //   merge: out = (x + the sum of what match makes of side) / streams
 struct Row {
-  enum class Kind : std::uint8_t { norm, sparsify, match, predict, correct, merge };
+  enum class Kind : std::uint8_t { norm, sparsify, match, predict, correct, merge, gate };
   Kind kind = Kind::norm;
   int streams = 0, first = 0;
 };
@@ -218,6 +225,18 @@ struct Shift {
 //     e[j] = sigmoid(b) * (v[j] - g * sum over i of k[i] * S[i][j])
 //     S[i][j] = g * S[i][j] + k[i] * e[j]
 //     out[j] = norm(y)[j] * silu(z[j]), y[j] = sum over i of q[i] * S[i][j]
+// kda (arXiv:2510.26692), delta with a decay for each key: x = [ q | k | v ], each of all heads,
+//   side = [ . as wide as x | z of each head | b, one a head | a of all keys ].
+//     q = unit(q) / sqrt(key_dim), k = unit(k), g[i] = exp(decay[h] * softplus(a[i] + step_bias[h][i]))
+//     e[j] = sigmoid(b) * (v[j] - sum over i of k[i] * g[i] * S[i][j])
+//     S[i][j] = g[i] * S[i][j] + k[i] * e[j]
+//     out[j] = norm(y)[j] * sigmoid(z[j]), y[j] = sum over i of q[i] * S[i][j]
+// gla (arXiv:2312.06635, as RWKV 6 with Qwen 2's networks has it), value_dim = key_dim: x = [ r | w | k | v |
+// g ],
+//   k and v of each group, the others of each head.
+//     d[i] = exp(-exp(w[i]))
+//     S[i][j] = d[i] * S[i][j] + k[i] * (1 - d[i]) * v[j]
+//     out[j] = g[j] * (sum over i of r[i] * S[i][j]) / sqrt(key_dim)
 // rwkv6 (arXiv:2404.05892), value_dim = key_dim: x = [ r | w | k | v | g ], each of all heads.
 //     y[j] = sum over i of r[i] * (bonus[h][i] * k[i] * v[j] + S[i][j])
 //     S[i][j] = exp(-exp(w[i])) * S[i][j] + k[i] * v[j]
@@ -232,10 +251,10 @@ struct Shift {
 //       with the S before this row on the right
 //     y[j] = sum over i of r[i] * S[i][j]
 //     out[j] = (norm(y)[j] + v[j] * sum over i of r[i] * k[i] * bonus[h][i]) * g[j]
-// Norms of delta and rwkv run over one head; delta's weights serve all heads, others are those of all of
-// them.
+// Norms of delta, kda and rwkv run over one head; those of delta and kda serve all heads, others are those of
+// all of them.
 struct Scan {
-  enum class Kind : std::uint8_t { mamba, mamba2, delta, rwkv6, rwkv7 };
+  enum class Kind : std::uint8_t { mamba, mamba2, delta, rwkv6, rwkv7, kda, gla };
   Kind kind = Kind::mamba;
   int heads = 1, groups = 1;
   int key_dim = 0, value_dim = 0;
@@ -243,7 +262,7 @@ struct Scan {
   int block = 1;
   WeightId decay = none;                      // f32: mamba [key_dim, value_dim], others [heads]
   WeightId bonus = none;                      // f32: mamba [value_dim], mamba2 [heads], rwkv [all keys]
-  WeightId step_bias = none;                  // f32 [heads]
+  WeightId step_bias = none;                  // f32 [heads], kda [all keys]
   WeightId key_scale = none, key_mix = none;  // f32 [all keys]
   Norm norm{}, key_norm{}, query_norm{};
   StateId state = none;
@@ -343,6 +362,7 @@ struct Program {
   std::vector<Step> steps;
   std::vector<Slot> slots;
   std::vector<Weight> weights;
+  std::vector<std::shared_ptr<const std::vector<std::byte>>> made;  // what weights view that no file holds
   std::vector<Cache> caches;
   std::vector<State> states;  // each that of one step
   std::int64_t vocab = 0;

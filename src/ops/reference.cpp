@@ -277,7 +277,8 @@ void Reference::gate_up(const Step& step, const Batch& batch) {
   Matrix out = oracle::product(*program_, step.linear[0], in);
   const Matrix up = oracle::product(*program_, step.linear[1], in);
   for (std::size_t k = 0; k < out.values.size(); ++k)
-    out.values[k] = oracle::gated(step.activation, out.values[k], up.values[k]);
+    out.values[k] =
+        oracle::gated(step.activation, out.values[k], up.values[k], static_cast<double>(step.clamp));
   put(out, step.out);
 }
 

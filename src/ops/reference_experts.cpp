@@ -37,7 +37,8 @@ void Reference::experts_up(const Step& step, const Batch& batch) {
           gated ? oracle::product(*program_, step.linear[1], one, expert, routing.experts) : gate;
       float* out = row(step.out, r) + static_cast<std::size_t>(k) * gate.width;
       for (std::size_t i = 0; i < gate.width; ++i)
-        out[i] = static_cast<float>(gated ? oracle::gated(step.activation, gate.values[i], up.values[i])
+        out[i] = static_cast<float>(gated ? oracle::gated(step.activation, gate.values[i], up.values[i],
+                                                          static_cast<double>(step.clamp))
                                           : oracle::activate(step.activation, gate.values[i]));
     }
 }

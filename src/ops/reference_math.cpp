@@ -33,14 +33,15 @@ Matrix product(const Program& program, const Linear& linear, const Matrix& in, s
                std::int64_t count) {
   const Tensor& tensor = program.tensor(linear.weight);
   const std::int64_t rows = tensor.rows() / count, first = which * rows;
-  const float* bias = floats(program, linear.bias);
+  const float *bias = floats(program, linear.bias), *factors = floats(program, linear.factors);
+  const double factor = factors == nullptr ? 1.0 : factors[which];
   Matrix out(in.rows(), rows);
   std::vector<float> weights(in.width);
   for (std::int64_t o = 0; o < rows; ++o) {
     decode_row(tensor.type, tensor.row(first + o), tensor.columns(), weights.data());
     for (std::size_t r = 0; r < in.rows(); ++r) {
       const double start = bias == nullptr ? 0.0 : bias[first + o];
-      out.row(r)[o] = std::inner_product(weights.begin(), weights.end(), in.row(r), start);
+      out.row(r)[o] = factor * std::inner_product(weights.begin(), weights.end(), in.row(r), 0.0) + start;
     }
   }
   return out;
@@ -62,6 +63,8 @@ double activate(Activation activation, double x, const Xielu& xielu) {
       return 1 / (1 + std::exp(-x));
     case Activation::tanh:
       return std::tanh(x);
+    case Activation::softplus:
+      return softplus(x);
     case Activation::xielu:
       return xielu.linear * x + (x > 0 ? xielu.positive * x * x : xielu.negative * (std::expm1(x) - x));
     case Activation::identity:
@@ -71,8 +74,15 @@ double activate(Activation activation, double x, const Xielu& xielu) {
   return x;
 }
 
-double gated(Activation activation, double gate, double up) {
-  if (activation != Activation::swiglu_clamped) return activate(activation, gate) * up;
+double softplus(double x) {
+  return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x)));
+}
+
+double gated(Activation activation, double gate, double up, double clamp) {
+  if (activation != Activation::swiglu_clamped) {
+    gate = activate(activation, gate);
+    return clamp > 0 ? std::min(gate, clamp) * std::clamp(up, -clamp, clamp) : gate * up;
+  }
   gate = std::min(gate, 7.0);
   return gate / (1 + std::exp(-1.702 * gate)) * (std::clamp(up, -7.0, 7.0) + 1);
 }

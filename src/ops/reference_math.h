@@ -31,7 +31,8 @@ Matrix product(const Program& program, const Linear& linear, const Matrix& in, s
                std::int64_t count = 1);
 
 double activate(Activation activation, double x, const Xielu& xielu = {});
-double gated(Activation activation, double gate, double up);
+double gated(Activation activation, double gate, double up, double clamp = 0);
+double softplus(double x);
 
 // Turns one head in place; `frequencies` are rope_frequencies().
 void rotate(const Rope& rope, const std::vector<float>& frequencies, int position, double* head);

@@ -8,6 +8,7 @@ namespace rf {
 
 using oracle::floats;
 using oracle::Matrix;
+using oracle::softplus;
 
 namespace {
 
@@ -16,9 +17,6 @@ double sigmoid(double x) {
 }
 double silu(double x) {
   return oracle::activate(Activation::silu, x);
-}
-double softplus(double x) {
-  return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x)));
 }
 
 std::vector<double> unit(const double* x, std::size_t n) {
@@ -71,6 +69,8 @@ struct Reference::ScanRow {
   void delta();
   void rwkv6();
   void rwkv7();
+  void kda();
+  void gla();
 };
 
 void Reference::ScanRow::mamba() {
@@ -127,6 +127,49 @@ void Reference::ScanRow::delta() {
     }
     oracle::normalise(program, scan.norm, out, value_dim());
     for (std::size_t j = 0; j < value_dim(); ++j) out[j] *= silu(z[j]);
+  }
+}
+
+void Reference::ScanRow::kda() {
+  for (std::size_t h = 0; h < heads(); ++h) {
+    const HeadState s = head(h);
+    const std::size_t at = h * key_dim();
+    const double *v = x.data() + 2 * keys() + h * value_dim(),
+                 *z = side.data() + 2 * keys() + values() + h * value_dim(),
+                 *b = side.data() + 2 * keys() + 2 * values() + h,
+                 *a = side.data() + 2 * keys() + 2 * values() + heads() + at;
+    std::vector<double> q = unit(x.data() + at, key_dim());
+    const std::vector<double> k = unit(x.data() + keys() + at, key_dim());
+    for (double& value : q) value /= std::sqrt(static_cast<double>(key_dim()));
+    for (std::size_t i = 0; i < key_dim(); ++i) {
+      const double step = softplus(a[i] + static_cast<double>(vector(scan.step_bias)[at + i]));
+      for (std::size_t j = 0; j < value_dim(); ++j) s.at(i, j) *= std::exp(vector(scan.decay)[h] * step);
+    }
+    double* out = y.data() + h * value_dim();
+    for (std::size_t j = 0; j < value_dim(); ++j) {
+      const double e = sigmoid(*b) * (v[j] - s.read(k.data(), j));
+      for (std::size_t i = 0; i < key_dim(); ++i) s.at(i, j) += k[i] * e;
+      out[j] = s.read(q.data(), j);
+    }
+    oracle::normalise(program, scan.norm, out, value_dim());
+    for (std::size_t j = 0; j < value_dim(); ++j) out[j] *= sigmoid(z[j]);
+  }
+}
+
+void Reference::ScanRow::gla() {
+  const std::size_t all = heads() * key_dim();
+  for (std::size_t h = 0; h < heads(); ++h) {
+    const HeadState s = head(h);
+    const std::size_t at = h * key_dim(), shared = group(h) * key_dim();
+    const double *r = x.data() + at, *w = r + all, *k = x.data() + 2 * all + shared, *v = k + keys(),
+                 *g = x.data() + 2 * all + 2 * keys() + at;
+    for (std::size_t j = 0; j < value_dim(); ++j) {
+      for (std::size_t i = 0; i < key_dim(); ++i) {
+        const double d = std::exp(-std::exp(w[i]));
+        s.at(i, j) = d * s.at(i, j) + k[i] * (1 - d) * v[j];
+      }
+      y[at + j] = g[j] * s.read(r, j) / std::sqrt(static_cast<double>(key_dim()));
+    }
   }
 }
 
@@ -252,6 +295,12 @@ void Reference::scan(const Step& step, const Batch& batch) {
         break;
       case Scan::Kind::rwkv7:
         now.rwkv7();
+        break;
+      case Scan::Kind::kda:
+        now.kda();
+        break;
+      case Scan::Kind::gla:
+        now.gla();
         break;
     }
     std::transform(now.y.begin(), now.y.end(), row(step.out, r),

@@ -121,6 +121,14 @@ void row_work(const Program& program, const Step& step, const RowInputs& in, flo
       return correct(program, step, in, n, out);
     case Row::Kind::merge:
       return merge(step, in, n, out);
+    case Row::Kind::gate: {
+      const auto gates = static_cast<std::size_t>(program.slots[static_cast<std::size_t>(step.side)].width);
+      for (std::size_t k = 0; k < n; ++k)
+        out[k] = static_cast<float>(
+            static_cast<double>(in.x[k]) *
+            oracle::activate(step.activation, static_cast<double>(in.side[k * gates / n])));
+      return;
+    }
   }
 }
 

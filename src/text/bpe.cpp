@@ -8,7 +8,6 @@
 #include "text/merge_rules.h"
 #include "text/pre_tokenizer.h"
 #include "text/unicode.h"
-#include "text/word_cache.h"
 
 namespace rf {
 namespace {
@@ -37,7 +36,7 @@ class Bpe final : public Tokenizer {
   }
 
  protected:
-  void encode_plain(std::string_view text, std::vector<std::int32_t>& ids) const override;
+  void encode_plain(std::string_view text, WordCache& words, std::vector<std::int32_t>& ids) const override;
   std::string plain_piece(std::string_view stored) const override {
     return alphabet_.read(stored).value_or(std::string(stored));
   }
@@ -53,16 +52,15 @@ class Bpe final : public Tokenizer {
   MergeRules rules_;
 };
 
-void Bpe::encode_plain(std::string_view text, std::vector<std::int32_t>& ids) const {
+void Bpe::encode_plain(std::string_view text, WordCache& words, std::vector<std::int32_t>& ids) const {
   std::string normal;
   if (spec_.nfc) normal = nfc(text);
   if (!normal.empty()) text = normal;
-  WordCache cache;
   Merger merger;
   const auto encode = [&](std::string_view word, std::vector<std::int32_t>& out) {
     encode_word(word, merger, out);
   };
-  for (const std::string_view word : splitter_.split(text)) cache.append(word, ids, encode);
+  for (const std::string_view word : splitter_.split(text)) words.append(word, ids, encode);
 }
 
 void Bpe::encode_word(std::string_view word, Merger& merger, std::vector<std::int32_t>& ids) const {

@@ -14,7 +14,7 @@ class Gemma4 final : public Tokenizer {
   }
 
  protected:
-  void encode_plain(std::string_view text, std::vector<std::int32_t>& ids) const override;
+  void encode_plain(std::string_view text, WordCache& words, std::vector<std::int32_t>& ids) const override;
   std::string plain_piece(std::string_view stored) const override { return without_marks(stored); }
 
  private:
@@ -25,10 +25,10 @@ class Gemma4 final : public Tokenizer {
   ByteTokens bytes_;
 };
 
-void Gemma4::encode_plain(std::string_view text, std::vector<std::int32_t>& ids) const {
+void Gemma4::encode_plain(std::string_view text, WordCache& words, std::vector<std::int32_t>& ids) const {
   const std::string marked = with_marks(text);
   Merger merger;
-  cutter_.encode_words(marked, ids, [&](std::string_view word, std::vector<std::int32_t>& out) {
+  cutter_.encode_words(marked, words, ids, [&](std::string_view word, std::vector<std::int32_t>& out) {
     encode_word(word, merger, out);
   });
 }

@@ -20,7 +20,7 @@ class Plamo2 final : public Tokenizer {
   Plamo2(Vocabulary vocabulary, const Gguf& file);
 
  protected:
-  void encode_plain(std::string_view text, std::vector<std::int32_t>& ids) const override;
+  void encode_plain(std::string_view text, WordCache&, std::vector<std::int32_t>& ids) const override;
   std::string plain_piece(std::string_view stored) const override { return std::string(stored); }
 
  private:
@@ -50,7 +50,7 @@ Plamo2::Plamo2(Vocabulary all, const Gguf& file) : Tokenizer(std::move(all)), by
 }
 
 // From the end back: of equally cheap ways that whose first piece is the longest, an unknown character last.
-void Plamo2::encode_plain(std::string_view text, std::vector<std::int32_t>& ids) const {
+void Plamo2::encode_plain(std::string_view text, WordCache&, std::vector<std::int32_t>& ids) const {
   constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
   if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
   std::vector<Step> best(text.size() + 1);

@@ -46,7 +46,7 @@ class Rwkv final : public Tokenizer {
 
  protected:
   // A byte that no token begins with, which published vocabularies have none of, is left out.
-  void encode_plain(std::string_view text, std::vector<std::int32_t>& ids) const override {
+  void encode_plain(std::string_view text, WordCache&, std::vector<std::int32_t>& ids) const override {
     while (!text.empty()) {
       std::size_t taken = 1;
       std::int32_t longest = vocabulary().unknown;

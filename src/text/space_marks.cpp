@@ -3,15 +3,12 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "text/unicode.h"
 
 namespace rf {
 namespace {
 
-// The end of the run of marks, perhaps empty, at `at`.
-std::size_t after_marks(std::string_view text, std::size_t at) {
-  while (text.substr(at).starts_with(space_mark)) at += space_mark.size();
-  return at;
-}
+constexpr char32_t mark_point = 0x2581;
 
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -23,13 +20,14 @@ int hex_digit(char c) {
 }  // namespace
 
 std::string with_marks(std::string_view text) {
-  std::string marked;
-  marked.reserve(text.size() + text.size() / 2);
+  const auto spaces = static_cast<std::size_t>(std::count(text.begin(), text.end(), ' '));
+  std::string marked(text.size() + spaces * (space_mark.size() - 1), '\0');
+  char* out = marked.data();
   for (const char c : text) {
     if (c == ' ')
-      marked += space_mark;
+      out = std::copy(space_mark.begin(), space_mark.end(), out);
     else
-      marked += c;
+      *out++ = c;
   }
   return marked;
 }
@@ -45,12 +43,24 @@ std::string without_marks(std::string_view stored) {
 }
 
 void WordCutter::learn(std::string_view piece) {
-  crosses_words_ = crosses_words_ || piece.find(space_mark, after_marks(piece, 0)) != piece.npos;
+  if (well_formed_prefix(piece) != piece.size()) return;  // no text has it
+  for (std::size_t at = 0; at < piece.size();) {
+    const WellFormed left = decode_well_formed(piece.data() + at);
+    at += left.bytes;
+    if (at < piece.size())
+      neighbours_[place_of(left.point, decode_well_formed(piece.data() + at).point)] = true;
+  }
 }
 
 std::size_t WordCutter::word_end(std::string_view text, std::size_t at) const {
-  if (crosses_words_) return text.size();
-  return std::min(text.find(space_mark, after_marks(text, at)), text.size());
+  WellFormed left = decode_well_formed(text.data() + at);
+  for (at += left.bytes; at < text.size(); at += left.bytes) {
+    const WellFormed right = decode_well_formed(text.data() + at);
+    const bool cuts = at_ == At::any_character || right.point == mark_point;
+    if (cuts && !neighbours_[place_of(left.point, right.point)]) break;
+    left = right;
+  }
+  return at;
 }
 
 ByteTokens::ByteTokens(const Gguf& file, const Vocabulary& vocabulary) : unknown_(vocabulary.unknown) {

@@ -16,28 +16,38 @@ inline constexpr std::string_view space_mark = "\xE2\x96\x81";
 std::string with_marks(std::string_view text);       // spaces become marks
 std::string without_marks(std::string_view stored);  // marks become spaces
 
-// Cuts marked text before every run of marks: where no piece reaches across such a place, merging gives the
-// same in each word by itself as in the whole text.
+// Cuts well-formed text between two characters that are neighbours in no piece: as no piece reaches across
+// such a place, each word by itself gives the same as in the whole text.
 class WordCutter {
  public:
-  void learn(std::string_view piece);  // a text that merging may give
+  enum class At : std::uint8_t { any_character, marks };
+  explicit WordCutter(At at = At::any_character) : at_(at) {}
 
-  // Appends the ids of marked `text` to `ids`: encode(word, ids) appends those of a word it sees the first
-  // time.
+  void learn(std::string_view piece);  // a text of several characters that a token may stand for
+
+  // Appends the ids of `text` to `ids`: encode(word, ids) appends those of a word that `words` lacks.
   template <class Encode>
-  void encode_words(std::string_view text, std::vector<std::int32_t>& ids, const Encode& encode) const {
-    WordCache cache;
+  void encode_words(std::string_view text, WordCache& words, std::vector<std::int32_t>& ids,
+                    const Encode& encode) const {
     for (std::size_t at = 0; at < text.size();) {
       const std::size_t end = word_end(text, at);
-      cache.append(text.substr(at, end - at), ids, encode);
+      words.append(text.substr(at, end - at), ids, encode);
       at = end;
     }
   }
 
  private:
+  static constexpr int place_bits = 20;
+  static std::size_t place_of(char32_t left, char32_t right) {
+    return (std::uint64_t{left} << 21 | right) * 0x9e3779b97f4a7c15u >> (64 - place_bits);
+  }
+
   std::size_t word_end(std::string_view text, std::size_t at) const;
 
-  bool crosses_words_ = false;  // some piece has a mark after another character
+  At at_;
+  // By the hash of two characters: whether they may be neighbours. Where others share the place of two that
+  // never are, a word is longer than it had to be, and as right.
+  std::vector<bool> neighbours_ = std::vector<bool>(std::size_t{1} << place_bits);
 };
 
 // The tokens of single bytes, for characters that have none of their own.

@@ -30,7 +30,7 @@ class Spm final : public Tokenizer {
   bool strips_first_space() const override { return adds_space_; }
 
  protected:
-  void encode_plain(std::string_view text, std::vector<std::int32_t>& ids) const override;
+  void encode_plain(std::string_view text, WordCache& words, std::vector<std::int32_t>& ids) const override;
   std::string plain_piece(std::string_view stored) const override { return without_marks(stored); }
 
  private:
@@ -55,10 +55,10 @@ void Spm::index_pieces() {
   }
 }
 
-void Spm::encode_plain(std::string_view text, std::vector<std::int32_t>& ids) const {
+void Spm::encode_plain(std::string_view text, WordCache& words, std::vector<std::int32_t>& ids) const {
   const std::string marked = (adds_space_ ? std::string(space_mark) : std::string()) + with_marks(text);
   Merger merger;
-  cutter_.encode_words(marked, ids, [&](std::string_view word, std::vector<std::int32_t>& out) {
+  cutter_.encode_words(marked, words, ids, [&](std::string_view word, std::vector<std::int32_t>& out) {
     encode_word(word, merger, out);
   });
 }

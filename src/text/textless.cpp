@@ -10,7 +10,7 @@ class Textless : public Tokenizer {
   explicit Textless(Vocabulary vocabulary) : Tokenizer(std::move(vocabulary)) {}
 
  protected:
-  void encode_plain(std::string_view, std::vector<std::int32_t>&) const override {
+  void encode_plain(std::string_view, WordCache&, std::vector<std::int32_t>&) const override {
     fail("there is no vocabulary to encode text with");
   }
   std::string plain_piece(std::string_view) const override { return {}; }

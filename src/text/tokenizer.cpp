@@ -75,12 +75,13 @@ std::vector<std::int32_t> Tokenizer::encode_pair(std::string_view first, std::st
 
 void Tokenizer::encode_parts(std::string_view text, bool parse_special,
                              std::vector<std::int32_t>& ids) const {
+  WordCache words;
   for (std::size_t at = 0; at < text.size();) {
     const AddedTokens::Match match = added_.next(text, at, parse_special);
     std::size_t end = match.begin;
     if (match.token >= 0 && match.token == vocabulary_.takes_space_before)
       while (end > at && is_ascii_space(text[end - 1])) --end;
-    if (end > at) encode_plain(text.substr(at, end - at), ids);
+    if (end > at) encode_plain(text.substr(at, end - at), words, ids);
     at = match.end;
     if (match.token < 0) continue;
     ids.push_back(match.token);

@@ -11,6 +11,7 @@
 
 #include "text/added_tokens.h"
 #include "text/vocabulary.h"
+#include "text/word_cache.h"
 
 namespace rf {
 
@@ -65,8 +66,10 @@ class Tokenizer {
   explicit Tokenizer(Vocabulary vocabulary, std::int32_t after_bos = -1);
   const Vocabulary& vocabulary() const { return vocabulary_; }
 
-  // Appends the ids of `text`, well-formed UTF-8 in which no added token is left; never empty.
-  virtual void encode_plain(std::string_view text, std::vector<std::int32_t>& ids) const = 0;
+  // Appends the ids of `text`, well-formed UTF-8 in which no added token is left; never empty. `words`: what
+  // the whole text's parts share.
+  virtual void encode_plain(std::string_view text, WordCache& words,
+                            std::vector<std::int32_t>& ids) const = 0;
   // The bytes of a normal token's stored text.
   virtual std::string plain_piece(std::string_view stored) const = 0;
   // The bytes of a user-defined token's text, and of a special one's where they are shown.

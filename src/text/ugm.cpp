@@ -20,7 +20,7 @@ class Ugm final : public Tokenizer {
   bool strips_first_space() const override { return adds_space_; }
 
  protected:
-  void encode_plain(std::string_view text, std::vector<std::int32_t>& ids) const override;
+  void encode_plain(std::string_view text, WordCache& words, std::vector<std::int32_t>& ids) const override;
   std::string plain_piece(std::string_view stored) const override { return without_marks(stored); }
 
  private:
@@ -39,7 +39,9 @@ class Ugm final : public Tokenizer {
   Charsmap charsmap_;
   bool adds_space_, merges_spaces_;
   ByteTrie pieces_;
-  WordCutter cutter_;
+  // Of equally good ways the rounding of sums decides, which begin with each word, as in published
+  // tokenizers.
+  WordCutter cutter_{WordCutter::At::marks};
   ByteTokens bytes_;
   double unknown_score_ = 0;
 };
@@ -90,11 +92,17 @@ std::string Ugm::normalised(std::string_view text) const {
   return out.size() == start ? std::string() : out;
 }
 
-void Ugm::encode_plain(std::string_view text, std::vector<std::int32_t>& ids) const {
+void Ugm::encode_plain(std::string_view text, WordCache& words, std::vector<std::int32_t>& ids) const {
   std::vector<Step> best;
-  cutter_.encode_words(normalised(text), ids, [&](std::string_view word, std::vector<std::int32_t>& out) {
-    encode_word(word, best, out);
-  });
+  const auto start = static_cast<std::ptrdiff_t>(ids.size());
+  cutter_.encode_words(
+      normalised(text), words, ids,
+      [&](std::string_view word, std::vector<std::int32_t>& out) { encode_word(word, best, out); });
+  // Neighbouring unknown characters are one unknown piece.
+  const auto both_unknown = [&](std::int32_t a, std::int32_t b) {
+    return a == b && a == vocabulary().unknown;
+  };
+  ids.erase(std::unique(ids.begin() + start, ids.end(), both_unknown), ids.end());
 }
 
 // Viterbi: of all ways to cut the word into pieces, that with the highest sum of scores (Kudo 2018).
@@ -123,18 +131,13 @@ void Ugm::append_path(std::string_view word, const std::vector<Step>& best,
   std::vector<std::uint32_t> ends;  // of the pieces, the last first
   for (auto end = static_cast<std::uint32_t>(word.size()); end > 0; end = best[end].begin)
     ends.push_back(end);
-  std::size_t known_until = 0;  // neighbouring unknown characters are one unknown piece
-  const auto append_unknown = [&](std::size_t end) {
-    if (end > known_until) bytes_.append(word.substr(known_until, end - known_until), ids);
-  };
   for (std::size_t i = ends.size(); i-- > 0;) {
     const Step& step = best[ends[i]];
-    if (step.token < 0) continue;
-    append_unknown(step.begin);
-    ids.push_back(step.token);
-    known_until = ends[i];
+    if (step.token >= 0)
+      ids.push_back(step.token);
+    else
+      bytes_.append(word.substr(step.begin, ends[i] - step.begin), ids);
   }
-  append_unknown(word.size());
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ class Wpm final : public Tokenizer {
   bool strips_first_space() const override { return true; }
 
  protected:
-  void encode_plain(std::string_view text, std::vector<std::int32_t>& ids) const override;
+  void encode_plain(std::string_view text, WordCache& words, std::vector<std::int32_t>& ids) const override;
   std::string plain_piece(std::string_view stored) const override;
   std::string added_piece(std::string_view stored) const override { return " " + std::string(stored); }
 
@@ -59,11 +59,10 @@ Wpm::Unmarked Wpm::unmarked(std::string_view stored) const {
   return {marked ? stored.substr(mark.size()) : stored, marked == marks_starts_};
 }
 
-void Wpm::encode_plain(std::string_view text, std::vector<std::int32_t>& ids) const {
-  WordCache cache;
+void Wpm::encode_plain(std::string_view text, WordCache& words, std::vector<std::int32_t>& ids) const {
   const std::string normal = words_.normalised(text);
   const auto encode = [&](std::string_view word, std::vector<std::int32_t>& out) { encode_word(word, out); };
-  for (const std::string_view word : bert_words(normal)) cache.append(word, ids, encode);
+  for (const std::string_view word : bert_words(normal)) words.append(word, ids, encode);
 }
 
 // The longest piece that begins the rest of the word, again and again; a rest that no piece begins makes the

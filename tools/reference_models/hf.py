@@ -37,6 +37,9 @@ def fill(model, name):
             else:
                 gain = 2.0 if re.search(r"gate\.weight|router", key) else 1.5 if re.search(r"q_proj|k_proj", key) else 1.1
                 value.copy_(gain / value.shape[-1] ** 0.5 * noise)
+        for key, value in model.named_buffers():
+            if "e_score" in key:
+                value.copy_(0.2 * torch.randn(value.shape, generator=generator, dtype=torch.float32))
     return model
 
 

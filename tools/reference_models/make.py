@@ -7,17 +7,22 @@ import sys
 import encoders
 import gemma
 import gpt
+import latent
 import llama_like
 import plain
 import plain_gemma
+import plain_layers
 import plain_llama
 import plain_sparse
+import recurrent
 import sparse
 
 
 def main():
     root, wanted = sys.argv[1], sys.argv[2:]
-    for family in llama_like.FAMILIES + gpt.FAMILIES + gemma.FAMILIES + encoders.FAMILIES + plain.FAMILIES + plain_gemma.FAMILIES + plain_llama.FAMILIES + plain_sparse.FAMILIES + sparse.FAMILIES:
+    modules = (llama_like, gpt, gemma, encoders, latent, plain, plain_gemma, plain_layers, plain_llama, plain_sparse, recurrent,
+               sparse)
+    for family in [family for module in modules for family in module.FAMILIES]:
         if not wanted or any(part in family.__name__ for part in wanted):
             family(root)
 

@@ -3,7 +3,8 @@ import numpy
 
 import golden
 import hf
-from plain import layer_norm, silu
+import latent
+from plain import attention, layer_norm, rms_norm, rotate_halves, silu
 
 SMALL = dict(hidden_size=32, intermediate_size=48, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=128,
              tie_word_embeddings=False, pad_token_id=0, bos_token_id=0, eos_token_id=0)
@@ -162,6 +163,99 @@ def lfm2_moe(root):
                layer + "feed_forward.expert_bias": "blk.%d.exp_probs_b"},
         change=change, keys={"shortconv.l_cache": 3, "attention.head_count_kv": [0, 2, 0], "expert_gating_func": 2,
                              "leading_dense_block_count": 1, "attention.layer_norm_rms_epsilon": 1e-5})
+
+
+def kimi_linear(root):
+    """Delta nets with a decay for each key, and attention over latent vectors that do not turn."""
+    def change(tensors, config):
+        latent.split(tensors, config)
+        for name in list(tensors):
+            if "ssm_conv1d." in name:
+                for part, kernel in zip("qkv", numpy.split(tensors.pop(name), 3)):
+                    tensors[name.replace("conv1d", "conv1d_" + part)] = kernel.reshape(1, -1, 1, 4)
+            if name.endswith("ssm_a.weight"):
+                tensors[name.removesuffix(".weight")] = -numpy.exp(tensors.pop(name).astype("f8"))
+            if name.endswith("ssm_dt.weight"):
+                tensors[name.replace("weight", "bias")] = tensors.pop(name)
+    sizes = {key: value for key, value in latent.SIZES.items() if key != "q_lora_rank"}
+    hf.make(root, "kimi-linear", "kimi-linear", "KimiLinear",
+            latent.SPARSE | sizes | latent.EXPERTS | dict(
+                num_hidden_layers=3, linear_head_dim=8, linear_num_heads=4, linear_conv_kernel_dim=4, q_lora_rank=None,
+                num_local_experts=6, layer_types=["linear_attention", "full_attention", "linear_attention"],
+                mlp_layer_types=["dense", "sparse", "sparse"], norm_topk_prob=True),
+            names=latent.NAMES | latent.SHARED | {"model.layers.%d.self_attn." + key: "blk.%d." + value for key, value in {
+                "conv1d": "ssm_conv1d", "forget_gate.f_a_proj": "ssm_f_a", "forget_gate.f_b_proj": "ssm_f_b",
+                "forget_gate.dt_bias": "ssm_dt", "forget_gate.A_log": "ssm_a", "b_proj": "ssm_beta", "g_a_proj": "ssm_g_a",
+                "g_b_proj": "ssm_g_b", "o_norm": "ssm_norm"}.items()}, change=change,
+            keys={key: value for key, value in latent.LATENT_KEYS.items() if "q_lora" not in key} | latent.EXPERT_KEYS | {
+                "attention.head_count_kv": [0, 1, 0], "ssm.conv_kernel": 4, "kda.head_dim": 8, "expert_gating_func": 2,
+                "expert_weights_norm": None})
+
+
+def plamo2(root):
+    """PLaMo 2, from its published code: Mamba with a number for each head, whose inputs are normed; norms before and after."""
+    n, count, dim, state, rank, ffn, q_heads, kv = 32, 3, 16, 8, 12, 24, 4, 2
+    inner, head = count * dim, 8
+    generator, tensors = golden.random("plamo2"), {}
+
+    def add(name, *shape, gain=None, around=None):
+        values = generator.uniform(0.8, 1.2, shape) * around if around else \
+            generator.standard_normal(shape) * (gain or 1.1 / shape[-1] ** 0.5)
+        tensors[name] = values.astype("f4")
+        return tensors[name].astype("f8")
+    table, last, output, layers = add("token_embd.weight", golden.VOCABULARY, n, gain=0.3), add("output_norm.weight", n, around=1), \
+        add("output.weight", golden.VOCABULARY, n), []
+    for i in range(3):
+        p = f"blk.{i}."
+        layer = {name: add(p + name, n, around=1) for name in ("attn_norm.weight", "post_attention_norm", "ffn_norm.weight",
+                                                               "post_ffw_norm")}
+        layer |= {"up": add(p + "ffn_up.weight", 2 * ffn, n), "down": add(p + "ffn_down.weight", n, ffn)}
+        if i == 1:
+            layer |= {"qkv": add(p + "attn_qkv.weight", (q_heads + 2 * kv) * head, n), "o": add(p + "attn_output.weight", n, q_heads * head),
+                      "q_norm": add(p + "attn_q_norm.weight", q_heads, head, around=1),
+                      "k_norm": add(p + "attn_k_norm.weight", kv, head, around=1)}
+        else:
+            layer |= {"in": add(p + "ssm_in.weight", 2 * inner, n), "conv": add(p + "ssm_conv1d.weight", inner, 4),
+                      "x": add(p + "ssm_x.weight", rank + 2 * state, inner), "dt": add(p + "ssm_dt.weight", count, rank),
+                      "bias": add(p + "ssm_dt.bias", count, gain=0.5), "a": add(p + "ssm_a", count, around=-0.7),
+                      "d": add(p + "ssm_d", count, around=1), "out": add(p + "ssm_out.weight", n, inner)}
+            layer |= {f"{part}_norm": add(p + f"ssm_{part}_norm", width, around=1)
+                      for part, width in (("dt", rank), ("b", state), ("c", state))}
+        layers.append(layer)
+
+    def attend(h, w):
+        q, k, v = (part.reshape(len(h), -1, head) for part in numpy.split(h @ w["qkv"].T, [q_heads * head, (q_heads + kv) * head], -1))
+        q, k = rotate_halves(rms_norm(q, w["q_norm"])), rotate_halves(rms_norm(k, w["k_norm"]))
+        return attention(q, k, v) @ w["o"].T
+
+    def mamba(h, w):
+        zx = (h @ w["in"].T).reshape(len(h), count, 2 * dim)
+        z, x = zx[..., :dim], zx[..., dim:].reshape(len(h), inner)
+        padded = numpy.concatenate([numpy.zeros((3, inner)), x])
+        x = silu(sum(padded[j:j + len(h)] * w["conv"][:, j] for j in range(4)))
+        b, c, dt = numpy.split(x @ w["x"].T, [state, 2 * state], -1)
+        b, c, dt = rms_norm(b, w["b_norm"]), rms_norm(c, w["c_norm"]), rms_norm(dt, w["dt_norm"])
+        step = numpy.log1p(numpy.exp(dt @ w["dt"].T + w["bias"]))
+        s, y = numpy.zeros((count, dim, state)), numpy.empty((len(h), count, dim))
+        x = x.reshape(len(h), count, dim)
+        for t in range(len(h)):
+            s = numpy.exp(step[t] * w["a"])[:, None, None] * s + (step[t][:, None] * x[t])[:, :, None] * b[t]
+            y[t] = s @ c[t] + w["d"][:, None] * x[t]
+        return (silu(z) * y).reshape(len(h), inner) @ w["out"].T
+
+    def compute(ids):
+        x = table[ids]
+        for i, w in enumerate(layers):
+            x = x + rms_norm((attend if i == 1 else mamba)(rms_norm(x, w["attn_norm.weight"]), w), w["post_attention_norm"])
+            gate, up = numpy.split(rms_norm(x, w["ffn_norm.weight"]) @ w["up"].T, 2, -1)
+            x = x + rms_norm((silu(gate) * up) @ w["down"].T, w["post_ffw_norm"])
+        return rms_norm(x, last) @ output.T
+    golden.make(root, "plamo2", "plamo2", {
+        "block_count": 3, "context_length": 128, "embedding_length": n, "feed_forward_length": ffn, "attention.key_length": head,
+        "attention.head_count": [0, q_heads, 0], "attention.head_count_kv": [0, kv, 0], "attention.value_length": head,
+        "attention.layer_norm_rms_epsilon": 1e-6, "rope.freq_base": 10000.0, "ssm.state_size": state, "ssm.conv_kernel": 4,
+        "ssm.time_step_rank": count, "ssm.inner_size": inner, "ssm.group_count": 0}, tensors, compute,
+        "numpy, from the published code of PLaMo 2")
 
 
 def sigmoid(x):
@@ -323,4 +417,110 @@ def rwkv7(root):
         "attention.gate_lora_rank": 7}, m.tensors, compute, "numpy, from arXiv:2503.14456")
 
 
-FAMILIES = [jamba, falcon_mamba, falcon_h1, nemotron_h, nemotron_h_moe, lfm2_moe, rwkv6, rwkv7]
+class QwenNetwork:
+    """Qwen 2's norms and network, around time mixing (arXiv:2501.15570)."""
+
+    def __init__(self, m, p):
+        self.first, self.second = m.vector(p + "attn_norm", 0.8, 1.2), m.vector(p + "ffn_norm", 0.8, 1.2)
+        self.gate, self.up = m.matrix(p + "ffn_gate", m.FFN, m.HIDDEN), m.matrix(p + "ffn_up", m.FFN, m.HIDDEN)
+        self.down = m.matrix(p + "ffn_down", m.HIDDEN, m.FFN)
+
+    def __call__(self, x):
+        h = rms_norm(x, self.second)
+        return x + (silu(h @ self.gate.T) * (h @ self.up.T)) @ self.down.T
+
+
+def rwkv6_qwen2(root):
+    """QRWKV 6: gated linear attention, two heads of which share keys and values; no norm of what it gives."""
+    m, mixed, decayed = Rwkv("rwkv6qwen2"), 5, 7
+    n, head = m.HIDDEN, m.HEAD
+    table, last = m.add("token_embd.weight", 0.3 * m.random.standard_normal((golden.VOCABULARY, n))), m.vector("output_norm", 0.8, 1.2)
+    output, layers = m.matrix("output", golden.VOCABULARY, n), []
+    for i in range(2):
+        p = f"blk.{i}."
+        w = {"network": QwenNetwork(m, p), "x": m.vector(p + "time_mix_lerp_x", 0, 1),
+             "share": m.vector(p + "time_mix_lerp_fused", 0, 1, 5, 1, 1, n), "w1": m.matrix(p + "time_mix_w1", 5 * mixed, n),
+             "w2": m.matrix(p + "time_mix_w2", 5, n, mixed), "decay": m.vector(p + "time_mix_decay", -3, 1),
+             "d1": m.matrix(p + "time_mix_decay_w1", decayed, n), "d2": m.matrix(p + "time_mix_decay_w2", n, decayed)}
+        for part, rows in (("receptance", n), ("key", head), ("value", head)):
+            w[part] = (m.matrix(p + "time_mix_" + part, rows, n),
+                       m.add(p + f"time_mix_{part}.bias", 0.2 * m.random.standard_normal(rows)))
+        layers.append(w | {part: m.matrix(p + "time_mix_" + part, n, n) for part in ("gate", "output")})
+
+    def time_mix(x, w):
+        less = before(x) - x
+        low = numpy.tanh((x + less * w["x"]) @ w["w1"].T).reshape(len(x), 5, mixed)
+        share = w["share"].reshape(5, n) + numpy.einsum("tip,inp->tin", low, w["w2"])
+        xw, xk, xv, xr, xg = (x + less * share[:, i] for i in range(5))
+        r, k, v = (m.heads(part @ w[name][0].T + w[name][1]) for part, name in ((xr, "receptance"), (xk, "key"), (xv, "value")))
+        decay = m.heads(numpy.exp(-numpy.exp(w["decay"] + numpy.tanh(xw @ w["d1"].T) @ w["d2"].T)))
+        k, v = k.repeat(n // head, 1) * (1 - decay), v.repeat(n // head, 1)
+        state, y = numpy.zeros((n // head, head, head)), numpy.empty_like(v)
+        for t in range(len(x)):
+            state = decay[t][:, :, None] * state + k[t][:, :, None] * v[t][:, None, :]
+            y[t] = numpy.einsum("hi,hij->hj", r[t], state) / head ** 0.5
+        return (y.reshape(len(x), n) * sigmoid(xg @ w["gate"].T)) @ w["output"].T
+
+    def compute(ids):
+        x = table[ids]
+        for w in layers:
+            x = w["network"](x + time_mix(rms_norm(x, w["network"].first), w))
+        return rms_norm(x, last) @ output.T
+    golden.make(root, "rwkv6qwen2", "rwkv6qwen2", {
+        "block_count": 2, "context_length": 1 << 20, "embedding_length": n, "feed_forward_length": m.FFN, "token_shift_count": 1,
+        "attention.head_count": 0, "attention.head_count_kv": 1, "attention.layer_norm_rms_epsilon": 1e-6, "wkv.head_size": head,
+        "time_mix_extra_dim": mixed, "time_decay_extra_dim": decayed}, m.tensors, compute,
+        "numpy, from arXiv:2501.15570 and the published code of QRWKV 6")
+
+
+def arwkv7(root):
+    """ARWKV 7: RWKV 7's time mixing without gates or a norm."""
+    m = Rwkv("arwkv7")
+    n, count = m.HIDDEN, m.HIDDEN // m.HEAD
+    table, last = m.add("token_embd.weight", 0.3 * m.random.standard_normal((golden.VOCABULARY, n))), m.vector("output_norm", 0.8, 1.2)
+    output, layers = m.matrix("output", golden.VOCABULARY, n), []
+    for i in range(2):
+        p = f"blk.{i}."
+        w = {"network": QwenNetwork(m, p), "share": m.vector(p + "time_mix_lerp_fused", 0, 1, 5, 1, 1, n),
+             "k_k": m.vector(p + "time_mix_k_k", 0.5, 1.5), "k_a": m.vector(p + "time_mix_k_a", 0, 1),
+             "r_k": m.vector(p + "time_mix_r_k", -1, 1)}
+        w |= {part: m.matrix(p + "time_mix_" + part, n, n) for part in ("receptance", "key", "value", "output")}
+        for part, rank in (("w", 6), ("a", 5), ("v", 4)):
+            w[part + "1"], w[part + "2"] = m.matrix(p + f"time_mix_{part}1", rank, n), m.matrix(p + f"time_mix_{part}2", n, rank)
+            w[part + "0"] = m.vector(p + f"time_mix_{part}0", -1, 1)
+        layers.append(w)
+
+    def time_mix(x, w, first):
+        less = before(x) - x
+        xr, xw, xk, xv, xa = (x + less * share for share in w["share"].reshape(5, n))
+        r, k, v = xr @ w["receptance"].T, xk @ w["key"].T, xv @ w["value"].T
+        decay = m.heads(numpy.exp(-numpy.exp(-0.5) * sigmoid(w["w0"] + numpy.tanh(xw @ w["w1"].T) @ w["w2"].T)))
+        first = v if first is None else first
+        v = v + (first - v) * sigmoid(w["v0"] + xv @ w["v1"].T @ w["v2"].T)
+        a = sigmoid(w["a0"] + xa @ w["a1"].T @ w["a2"].T)
+        removed = m.heads(k * w["k_k"])
+        removed = removed / numpy.linalg.norm(removed, axis=-1, keepdims=True)
+        r, k, v, a = (m.heads(part) for part in (r, k * (1 + (a - 1) * w["k_a"]), v, a))
+        state, y = numpy.zeros((count, m.HEAD, m.HEAD)), numpy.empty_like(v)  # rows are values, columns keys
+        for t in range(len(x)):
+            known = numpy.einsum("hji,hi->hj", state, -removed[t])
+            state = state * decay[t][:, None, :] + known[:, :, None] * (removed[t] * a[t])[:, None, :] \
+                + v[t][:, :, None] * k[t][:, None, :]
+            y[t] = numpy.einsum("hji,hi->hj", state, r[t])
+        y = y + (r * k * w["r_k"].reshape(count, m.HEAD)).sum(-1, keepdims=True) * v
+        return y.reshape(len(x), n) @ w["output"].T, first
+
+    def compute(ids):
+        x, first = table[ids], None
+        for w in layers:
+            mixed, first = time_mix(rms_norm(x, w["network"].first), w, first)
+            x = w["network"](x + mixed)
+        return rms_norm(x, last) @ output.T
+    golden.make(root, "arwkv7", "arwkv7", {
+        "block_count": 2, "context_length": 1 << 20, "embedding_length": n, "feed_forward_length": m.FFN, "token_shift_count": 1,
+        "attention.head_count": 0, "attention.layer_norm_rms_epsilon": 1e-6, "wkv.head_size": m.HEAD,
+        "attention.decay_lora_rank": 6, "attention.iclr_lora_rank": 5, "attention.value_residual_mix_lora_rank": 4,
+        "attention.gate_lora_rank": 0}, m.tensors, compute, "numpy, from arXiv:2501.15570 and arXiv:2503.14456")
+
+
+FAMILIES = [rwkv6_qwen2, arwkv7, kimi_linear, plamo2, jamba, falcon_mamba, falcon_h1, nemotron_h, nemotron_h_moe, lfm2_moe, rwkv6, rwkv7]

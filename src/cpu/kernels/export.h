@@ -11,7 +11,7 @@ void tile_matmul(const TiledWeight& w, int t, const PackedRows& in, int rows, st
 std::size_t scratch_bytes(const TiledWeight& w);
 void store(const float* tile, int rows, int count, const Epilogue& epilogue, float* out, std::int64_t stride);
 void normalise(const NormView& norm, const float* x, int n, float* out);
-void store_gated(Activation activation, const float* gate, const float* up, int rows, int count,
+void store_gated(Activation activation, float clamp, const float* gate, const float* up, int rows, int count,
                  const float* gate_bias, const float* up_bias, float* out, std::int64_t stride);
 void rotate(float* head, Rope::Pairs pairs, int dims, const float* cosines, const float* sines);
 void store_kv(const CacheLayout& layout, std::byte* cache, const std::int32_t* pages, int position,

@@ -63,12 +63,17 @@ void quantise_block(const float* x, int row, int block, const PackedRows& out) {
   std::int8_t* codes = out.codes + 32 * at;
   for (int i = 0; i < 32; i += lanes) store_i8(codes + i, F::load(x + i) * inverse);
   out.scale[at] = scale;
-  std::int32_t* sums = out.sums + 2 * static_cast<std::int64_t>(block) * out.rows + row;
-  std::int32_t low = 0, high = 0;
-  for (int i = 0; i < 16; ++i) low += codes[i];
-  for (int i = 16; i < 32; ++i) high += codes[i];
-  sums[0] = low;
-  sums[out.rows] = high;
+  for (int g = 0; g < 2; ++g) {
+    std::int32_t low = 0, high = 0;
+    for (int i = 0; i < 8; ++i) {
+      low += codes[16 * g + i];
+      high += codes[16 * g + 8 + i];
+    }
+    const std::int64_t to = (2 * static_cast<std::int64_t>(block) + g) * out.rows + row;
+    out.sums[to] = low + high;
+    out.eights[to] = static_cast<std::int32_t>(static_cast<std::uint32_t>(low & 0xffff) |
+                                               static_cast<std::uint32_t>(high) << 16);
+  }
 }
 
 }  // namespace
@@ -128,6 +133,8 @@ F activate(Activation kind, F x, const Xielu& xielu) {
       return sigmoid(x);
     case Activation::tanh:
       return tanh(x);
+    case Activation::softplus:
+      return softplus(x);
     case Activation::xielu: {
       const F above = max(x, F::zero()), below = min(x, F::zero());
       const F negative = F::set1(xielu.negative) * (exp(below) - one - below);
@@ -140,8 +147,13 @@ F activate(Activation kind, F x, const Xielu& xielu) {
   return x;
 }
 
-F gated(Activation kind, F gate, F up) {
-  if (kind != Activation::swiglu_clamped) return activate(kind, gate, {}) * up;
+F gated(Activation kind, float clamp, F gate, F up) {
+  if (kind != Activation::swiglu_clamped) {
+    gate = activate(kind, gate, {});
+    if (clamp <= 0) return gate * up;
+    const F most = F::set1(clamp);
+    return min(gate, most) * max(min(up, most), F::zero() - most);
+  }
   const F seven = F::set1(7), cut = min(gate, seven);
   return cut * sigmoid(cut * F::set1(1.702f)) * (max(min(up, seven), F::zero() - seven) + F::set1(1));
 }
@@ -180,7 +192,7 @@ void store(const float* tile, int rows, int count, const Epilogue& epilogue, flo
   }
 }
 
-void store_gated(Activation activation, const float* gate, const float* up, int rows, int count,
+void store_gated(Activation activation, float clamp, const float* gate, const float* up, int rows, int count,
                  const float* gate_bias, const float* up_bias, float* out, std::int64_t stride) {
   alignas(64) float bias[2][16] = {};
   for (int i = 0; i < count; ++i) {
@@ -192,7 +204,7 @@ void store_gated(Activation activation, const float* gate, const float* up, int 
     float* to = count == 16 ? out : whole;
     for (int i = 0; i < 16; i += lanes) {
       const F g = F::load(gate + i) + F::load(bias[0] + i), u = F::load(up + i) + F::load(bias[1] + i);
-      gated(activation, g, u).store(to + i);
+      gated(activation, clamp, g, u).store(to + i);
     }
     if (to != out)
       for (int i = 0; i < count; ++i) out[i] = whole[i];

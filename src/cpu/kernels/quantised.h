@@ -59,9 +59,9 @@ template <class Fmt>
   return s;
 }
 
-// Codes in two parts, of which the smaller goes with eight elements at once.
+// Codes in two parts, of which one goes with eight elements at once.
 template <class Fmt>
-concept InParts = requires { Fmt::plus_code; };
+concept InParts = requires { Fmt::eight_codes; };
 
 template <class Fmt>
 concept Gathered = requires(Tile t, V (&out)[8]) { Fmt::codes_of_32(t, 0, out); };
@@ -122,24 +122,18 @@ void one_row(const TiledWeight& w, const std::uint8_t* base, const PackedRows& i
     for (int s = 0; s < subs; ++s) {
       next.fetch_piece();
       if constexpr (InParts<Fmt>) {
-        const std::int8_t* a = in.codes + 32 * at;
-        const EightSums eights(a, -Fmt::zero, Fmt::plus_code - Fmt::zero);
         RF_UNROLL(2)
         for (int g = 0; g < D::groups; ++g) {
           I sum[halves];
+          for (int h = 0; h < halves; ++h) sum[h] = I::zero();
+          dot<quads_that_fit(Fmt::coarse_top), D::quads, Fmt::coarse_times, Fmt::coarse_lift>(
+              sum, [&](int h, int i) { return Fmt::template coarse_codes<V>(t[h], s, g * D::quads + i); },
+              in.codes + 32 * at + 4 * D::quads * g);
           for (int h = 0; h < halves; ++h) {
+            const V plus = Fmt::template plus_bits<V>(t[h], s * D::groups + g);
+            sum[h] = sum[h] + I::of_pair(in.eights[sum_at + g * in.rows], Fmt::eight_codes, plus);
             scale[h] = group_scale<Fmt>(t[h], whole[h], s * D::groups + g);
-            sum[h] = eights.of(g, Fmt::template plus_bits<V>(t[h], s * D::groups + g));
           }
-          const auto add_half = [&]<int half>() {
-            constexpr int quads = D::quads / 2;
-            const int first = g * D::quads + half * quads;
-            dot<quads_that_fit(Fmt::coarse_top), quads, Fmt::coarse_times[half]>(
-                sum, [&](int h, int i) { return Fmt::template coarse_codes<V>(t[h], s, first + i); },
-                a + 4 * first);
-          };
-          add_half.template operator()<0>();
-          add_half.template operator()<1>();
           add_sums<D>(acc, sum, scale, I::zero(), in, at);
         }
       } else {

@@ -15,7 +15,7 @@ int padded(int n) {
 struct Row {
   alignas(64) float decay[max_scan_dim], keys[max_scan_dim], queries[max_scan_dim], known[max_scan_dim],
       removed[max_scan_dim], values[max_scan_dim], gate[max_scan_dim], y[max_scan_dim];
-  float rate = 1;  // delta: of what it learns
+  float rate = 1, kept = 1;  // delta and kda: of what it learns, and of what it knows
 };
 
 void take(const float* from, int n, float* to) {
@@ -81,9 +81,9 @@ void advance_columns(Row& row, int key_dim, int stride, float* state, int column
     }
   }
   if constexpr (rule == Rule::learns) {
-    const F decay = F::set1(row.decay[0]), rate = F::set1(row.rate);
+    const F kept = F::set1(row.kept), rate = F::set1(row.rate);
     RF_UNROLL(4)
-    for (int c = 0; c < N; ++c) add[c] = rate * (add[c] - decay * known[c]);
+    for (int c = 0; c < N; ++c) add[c] = rate * (add[c] - kept * known[c]);
   }
   for (int i = 0; i < key_dim; ++i) {
     const F decay = F::set1(row.decay[i]), key = F::set1(row.keys[i]), query = F::set1(row.queries[i]);
@@ -147,10 +147,55 @@ void delta_row(const ScanPart& part, const float* x, const float* side, Row& row
   const float* b = side + 2 * keys + 2 * values + head / s.block * 2 * s.block + head % s.block;
   row.rate = one(*b, [](F v) { return sigmoid(v); });
   const float d = one(b[s.block] + part.step_bias[head], [](F v) { return softplus(v); });
-  fill(row.decay, s.key_dim, exp_one(d * part.decay[head]));
+  row.kept = exp_one(d * part.decay[head]);
+  fill(row.decay, s.key_dim, row.kept);
   advance<Rule::learns>(row, s, part.state);
   normalise(part.norm, row.y, s.value_dim, row.y);
   each_vector(row.y, s.value_dim, [&](F y, int j) { return y * silu(F::load(row.gate + j)); });
+}
+
+void kda_row(const ScanPart& part, const float* x, const float* side, Row& row) {
+  const Scan& s = *part.scan;
+  const int head = part.part, n = s.key_dim;
+  const std::int64_t keys = s.keys(), values = s.values(), first = std::int64_t{head} * n,
+                     first_value = std::int64_t{head} * s.value_dim;
+  take(x + first, n, row.queries);
+  take(x + keys + first, n, row.keys);
+  take(x + 2 * keys + first_value, s.value_dim, row.values);
+  side += 2 * keys + values;
+  take(side + first_value, s.value_dim, row.gate);
+  row.rate = one(side[values + head], [](F v) { return sigmoid(v); });
+  take(side + values + s.heads + first, n, row.decay);
+  take(part.step_bias + first, n, row.removed);
+  each_vector(row.decay, n, [&](F a, int i) {
+    return exp(softplus(a + F::load(row.removed + i)) * F::set1(part.decay[head]));
+  });
+  scale(row.queries, n,
+        1 / __builtin_sqrtf((dot(row.queries, row.queries, n) + 1e-6f) * static_cast<float>(n)));
+  scale(row.keys, n, 1 / __builtin_sqrtf(dot(row.keys, row.keys, n) + 1e-6f));
+  take(row.keys, n, row.known);
+  each_vector(row.known, n, [&](F k, int i) { return k * F::load(row.decay + i); });
+  row.kept = 1;
+  advance<Rule::learns>(row, s, part.state);
+  normalise(part.norm, row.y, s.value_dim, row.y);
+  each_vector(row.y, s.value_dim, [&](F y, int j) { return y * sigmoid(F::load(row.gate + j)); });
+}
+
+void gla_row(const ScanPart& part, const float* x, Row& row) {
+  const Scan& s = *part.scan;
+  const int n = s.key_dim;
+  const std::int64_t all = s.values(), first = std::int64_t{part.part} * n,
+                     shared = std::int64_t{s.group_of(part.part)} * n;
+  take(x + first, n, row.queries);
+  take(x + all + first, n, row.decay);
+  take(x + 2 * all + shared, n, row.keys);
+  take(x + 2 * all + s.keys() + shared, n, row.values);
+  take(x + 2 * all + 2 * s.keys() + first, n, row.gate);
+  each_vector(row.decay, n, [](F w, int) { return exp(F::zero() - exp(w)); });
+  each_vector(row.keys, n, [&](F k, int i) { return k * (F::set1(1) - F::load(row.decay + i)); });
+  scale(row.queries, n, 1 / __builtin_sqrtf(static_cast<float>(n)));
+  advance<Rule::plain>(row, s, part.state);
+  each_vector(row.y, n, [&](F y, int j) { return y * F::load(row.gate + j); });
 }
 
 void rwkv6_row(const ScanPart& part, const float* x, Row& row) {
@@ -251,6 +296,8 @@ void scan(const ScanPart& part) {
     if (s.kind == Scan::Kind::delta) delta_row(part, x, side, row);
     if (s.kind == Scan::Kind::rwkv6) rwkv6_row(part, x, row);
     if (s.kind == Scan::Kind::rwkv7) rwkv7_row(part, x, side, row);
+    if (s.kind == Scan::Kind::kda) kda_row(part, x, side, row);
+    if (s.kind == Scan::Kind::gla) gla_row(part, x, row);
     float* out = part.out + r * part.out_stride + std::int64_t{part.part} * s.value_dim;
     for (int j = 0; j < s.value_dim; ++j) out[j] = row.y[j];
   }

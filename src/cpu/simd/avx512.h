@@ -179,6 +179,12 @@ struct I {
   static I zero() { return {_mm512_setzero_si512()}; }
   static I set1(std::int32_t x) { return {_mm512_set1_epi32(x)}; }
   static I load(const std::int32_t* p) { return {_mm512_loadu_si512(p)}; }
+  // By the low two bits of a lane: the 16-bit halves of `pair` times the two factors that they number, added.
+  static I of_pair(std::int32_t pair, const std::int16_t (&factors)[8], V bits) {
+    const __m512i all = _mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(factors)));
+    const __m512i sums = _mm512_madd_epi16(_mm512_set1_epi32(pair), all);
+    return {_mm512_castps_si512(_mm512_permutevar_ps(_mm512_castsi512_ps(sums), bits.v))};
+  }
   void store(std::int32_t* p) const { _mm512_storeu_si512(p, v); }
 };
 inline I operator+(I a, I b) {
@@ -191,49 +197,32 @@ inline F to_float(I a) {
   return {_mm512_cvtepi32_ps(a.v)};
 }
 
-// Of 32 activations, by two bits of a row each half: what the first eight of 16 come to if multiplied with
-// `low`, or with `high` where the first bit is set, plus the same of the others by the second.
-struct EightSums {
-  I half[2];  // by these bits, again and again
-  EightSums(const std::int8_t* a, int low, int high) {
-    const __m256i x =
-        _mm256_xor_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(a)), _mm256_set1_epi8(-128));
-    const __m256i sums = _mm256_sad_epu8(x, _mm256_setzero_si256());  // each plus 1024
-    const __m256i pairs = _mm256_shuffle_epi8(sums, _mm256_set1_epi32(0x09080100));
-    const auto both = [](int first, int second) { return (first & 0xffff) | second * 0x10000; };
-    const __m128i factors =
-        _mm_setr_epi32(both(low, low), both(high, low), both(low, high), both(high, high));
-    const __m128i surplus = _mm_setr_epi32(2 * low, low + high, low + high, 2 * high);
-    const __m256i all = _mm256_sub_epi32(_mm256_madd_epi16(pairs, _mm256_broadcastsi128_si256(factors)),
-                                         _mm256_slli_epi32(_mm256_broadcastsi128_si256(surplus), 10));
-    half[0].v = _mm512_broadcast_i32x4(_mm256_castsi256_si128(all));
-    half[1].v = _mm512_broadcast_i32x4(_mm256_extracti128_si256(all, 1));
-  }
-  I of(int g, V bits) const {
-    return {_mm512_castps_si512(_mm512_permutevar_ps(_mm512_castsi512_ps(half[g].v), bits.v))};
-  }
-};
-
 // acc[h] += `times` the products of `quads` quads of unsigned codes a lane, quad i codes(h, i), with the
-// signed bytes at `a`. `fits`: how many quads' products of two pairs add up within 16 bits; 0: codes use 8
-// bits, and not even one pair's do. What is then to be taken from every code is `wide_zero`.
+// signed bytes at `a`; those of the first half of the quads times 2^lift. `fits`: how many quads' products of
+// two pairs add up within 16 bits; 0: codes use 8 bits, and not even one pair's do. What is then to be taken
+// from every code is `wide_zero`.
 #ifdef __AVX512VNNI__
 inline constexpr int wide_zero = 128;
-template <int fits, int quads, int times = 1, int H, class Codes>
+template <int fits, int quads, int times = 1, int lift = 0, int H, class Codes>
 inline void dot(I (&acc)[H], Codes codes, const std::int8_t* a) {
+  static_assert(lift == 0 || times > 1);
   I sum[H];
   for (int h = 0; h < H; ++h) sum[h] = times == 1 ? acc[h] : I::zero();
   RF_UNROLL(8)
   for (int i = 0; i < quads; ++i) {
     const __m512i x = _mm512_set1_epi32(*reinterpret_cast<const std::int32_t*>(a + 4 * i));
-    for (int h = 0; h < H; ++h) sum[h].v = _mm512_dpbusd_epi32(sum[h].v, codes(h, i).v, x);
+    for (int h = 0; h < H; ++h) {
+      sum[h].v = _mm512_dpbusd_epi32(sum[h].v, codes(h, i).v, x);
+      if (lift > 0 && 2 * (i + 1) == quads) sum[h].v = _mm512_slli_epi32(sum[h].v, lift);
+    }
   }
   for (int h = 0; h < H; ++h) acc[h] = times == 1 ? sum[h] : acc[h] + sum[h] * I::set1(times);
 }
 #else
 inline constexpr int wide_zero = 0;
-template <int fits, int quads, int times = 1, int H, class Codes>
+template <int fits, int quads, int times = 1, int lift = 0, int H, class Codes>
 inline void dot(I (&acc)[H], Codes codes, const std::int8_t* a) {
+  static_assert(lift == 0 || fits >= quads);
   constexpr int chunk = fits == 0 ? 1 : fits < quads ? fits : quads;
   RF_UNROLL(8)
   for (int i = 0; i < quads; i += chunk) {
@@ -250,6 +239,7 @@ inline void dot(I (&acc)[H], Codes codes, const std::int8_t* a) {
         }
         const __m512i pairs = _mm512_maddubs_epi16(c, signed_x);
         sums[h] = j == i ? pairs : _mm512_add_epi16(sums[h], pairs);
+        if (lift > 0 && 2 * (j + 1) == quads) sums[h] = _mm512_slli_epi16(sums[h], lift);
       }
     }
     for (int h = 0; h < H; ++h)

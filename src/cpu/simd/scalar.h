@@ -226,6 +226,15 @@ struct I {
   static I set1(std::int32_t x) { return {{x, x, x, x}}; }
   static I zero() { return set1(0); }
   static I load(const std::int32_t* p) { return {{p[0], p[1], p[2], p[3]}}; }
+  // By the low two bits of a lane: the 16-bit halves of `pair` times the two factors that they number, added.
+  static I of_pair(std::int32_t pair, const std::int16_t (&factors)[8], V bits) {
+    I r;
+    for (int i = 0; i < lanes; ++i) {
+      const std::int16_t* two = factors + 2 * (bits.v[4 * i] & 3);
+      r.v[i] = static_cast<std::int16_t>(pair) * two[0] + (pair >> 16) * two[1];
+    }
+    return r;
+  }
   void store(std::int32_t* p) const { std::memcpy(p, v, sizeof v); }
 };
 inline I operator+(I a, I b) {
@@ -240,31 +249,17 @@ inline F to_float(I a) {
   return each([&](int i) { return static_cast<float>(a.v[i]); });
 }
 
-// Of 32 activations, by two bits of a row each half: what the first eight of 16 come to if multiplied with
-// `low`, or with `high` where the first bit is set, plus the same of the others by the second.
-struct EightSums {
-  std::int32_t half[2][4] = {};  // by these bits
-  EightSums(const std::int8_t* a, int low, int high) {
-    for (int bits = 0; bits < 4; ++bits)
-      for (int k = 0; k < 32; ++k) half[k >> 4][bits] += (bits >> (k >> 3 & 1) & 1 ? high : low) * a[k];
-  }
-  I of(int g, V bits) const {
-    I r;
-    for (int i = 0; i < lanes; ++i) r.v[i] = half[g][bits.v[4 * i] & 3];
-    return r;
-  }
-};
-
 // acc[h] += `times` the products of `quads` quads of unsigned codes a lane, quad i codes(h, i), with the
-// signed bytes at `a`.
+// signed bytes at `a`; those of the first half of the quads times 2^lift.
 inline constexpr int wide_zero = 128;
-template <int fits, int quads, int times = 1, int H, class Codes>
+template <int fits, int quads, int times = 1, int lift = 0, int H, class Codes>
 inline void dot(I (&acc)[H], Codes codes, const std::int8_t* a) {
   for (int q = 0; q < quads; ++q)
     for (int h = 0; h < H; ++h) {
       const V c = codes(h, q);
       for (int i = 0; i < lanes; ++i)
-        for (int j = 0; j < 4; ++j) acc[h].v[i] += times * c.v[4 * i + j] * a[4 * q + j];
+        for (int j = 0; j < 4; ++j)
+          acc[h].v[i] += (2 * q < quads ? times << lift : times) * c.v[4 * i + j] * a[4 * q + j];
     }
 }
 

@@ -42,9 +42,15 @@ RF_DEVICE float activate(ActivationKind kind, float x) {
       return lane::sigmoid(x);
     case ActivationKind::identity:
     case ActivationKind::swiglu_clamped:
+    case ActivationKind::xielu:
       break;
   }
   return x;
+}
+
+RF_DEVICE float activate(const XieluParams& p, float x) {
+  const float rest = x > 0 ? p.positive * x * x : p.negative * (lane::exp(x) - 1.0f - x);
+  return __builtin_fmaf(p.linear, x, rest);
 }
 
 RF_DEVICE float gated(ActivationKind kind, float gate, float up) {
@@ -67,7 +73,7 @@ RF_DEVICE Ends ends_of(const Epilogue& e, int row, std::int64_t at) {
           e.mul != nullptr ? e.mul[row * e.mul_stride + at] : 0.0f};
 }
 RF_DEVICE float finished(const Epilogue& e, float v, const Ends& ends) {
-  v = activate(e.activation, v);
+  v = e.activation == ActivationKind::xielu ? activate(e.xielu, v) : activate(e.activation, v);
   if (e.clamp > 0) v = v > e.clamp ? e.clamp : v < -e.clamp ? -e.clamp : v;
   if (e.mul != nullptr) v *= ends.mul;
   v = capped(v * e.scale, e.softcap);

@@ -70,6 +70,7 @@ RF_DEVICE void store_products(const MatmulParams& p, const Share& s, int first, 
   const std::int64_t bias_at = static_cast<std::int64_t>(s.number) * m.rows + out;
   const float bias = m.bias != nullptr ? m.bias[bias_at] : 0,
               up_bias = up.bias != nullptr ? up.bias[bias_at] : 0;
+  const float factor = factor_of(m, s.number), up_factor = factor_of(up, s.number);
   RF_NO_UNROLL
   for (int row = lane::thread() / outputs; row < live; row += at_once * step) {
     // What is read comes first, so that the loads are under way together.
@@ -89,9 +90,10 @@ RF_DEVICE void store_products(const MatmulParams& p, const Share& s, int first, 
     for (int n = 0; n < at_once; ++n) {
       if (row + n * step >= live) break;
       const float* own = products + (row + n * step) * width + column;
-      float v = m.bias != nullptr ? own[0] + bias : own[0];
+      float v = own[0] * factor;
+      if (m.bias != nullptr) v += bias;
       if (with_up) {
-        const float u = own[width / 2];
+        const float u = own[width / 2] * up_factor;
         v = gated(p.epilogue.activation, v, up.bias != nullptr ? u + up_bias : u);
       } else {
         if (p.weigh != 0) v *= weight[n];

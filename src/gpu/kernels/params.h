@@ -30,7 +30,8 @@ struct RowCount {
 // Matrices [columns, rows] in tiles of 16 rows (tensor/tiles.h), one after the other.
 struct Matrix {
   const std::uint8_t* data;
-  const float* bias;  // [matrices][rows], or null
+  const float* bias;     // [matrices][rows], or null
+  const float* factors;  // [matrices], or null
   std::uint64_t tile_bytes;
   std::uint32_t field_at[5];
   std::int32_t columns, rows, tiles;  // of one matrix
@@ -69,7 +70,13 @@ enum class ActivationKind : std::int32_t {
   relu_squared,
   tanh,
   sigmoid,
-  swiglu_clamped
+  swiglu_clamped,
+  xielu
+};
+
+// Those of rf::Xielu.
+struct XieluParams {
+  float positive, negative, linear;
 };
 
 // What becomes of a product v: (activation(v + bias), cut off at +-clamp unless that is 0, * mul * scale,
@@ -81,6 +88,7 @@ struct Epilogue {
   std::int64_t add_stride, mul_stride;
   ActivationKind activation;
   float clamp, scale, softcap, out_scale;
+  XieluParams xielu;
 };
 
 // rf_embed_FORMAT, grid (ceil(columns / 256), rows), block 64: out[r] (+)= table[index] * scale.

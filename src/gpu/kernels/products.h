@@ -29,6 +29,7 @@ RF_DEVICE Share share_of(const MatvecParams& p, int y) {
 }
 
 RF_DEVICE float with_bias(const Matrix& m, const Share& share, int column, float v) {
+  v *= factor_of(m, share.matrix);
   return m.bias != nullptr ? v + m.bias[static_cast<std::int64_t>(share.matrix) * m.rows + column] : v;
 }
 

@@ -197,4 +197,8 @@ struct BF16 {
 template <class Weights>
 concept FloatWeights = requires(const std::uint8_t* base) { Weights::template column<1>(base, 0, 0); };
 
+RF_DEVICE float factor_of(const Matrix& m, int number) {
+  return m.factors != nullptr ? m.factors[number] : 1.0f;
+}
+
 }  // namespace rf::gpu

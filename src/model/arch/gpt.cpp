@@ -1,5 +1,5 @@
 // The families with layer norms and ungated networks: GPT-2, GPT-NeoX, StarCoder 2, Phi 2, Falcon, BLOOM,
-// MPT, Nemotron; and StableLM, which gates.
+// MPT, Nemotron; and StableLM and Jais, which gate.
 #include "model/archs.h"
 #include "model/blocks.h"
 
@@ -61,6 +61,20 @@ void record_mpt(Builder& b) {
   gpt_layers(b, b.embed({.positions = learned}),
              {.activation = Activation::gelu, .clamp = b.number("attention.clamp_kqv", 0)}, false,
              b.number("attention.max_alibi_bias", 0));
+}
+
+// Jais: the width of heads, not its root, divides the scores (maximal update parametrisation,
+// arXiv:2203.03466).
+void record_jais(Builder& b) {
+  SlotId x = b.embed({});
+  for (int i = 0; i < b.layers(); ++i) {
+    Attention a = b.attention(b.layer(i));
+    a.rope = {};
+    a.scale = 1 / static_cast<float>(a.key_dim);
+    a.alibi = b.number("attention.max_alibi_bias", 8);
+    x = transformer_layer(b, x, b.layer(i), a, {});
+  }
+  b.logits(x, {});
 }
 
 void record_nemotron(Builder& b) {

@@ -1,6 +1,7 @@
 // Families that mix attention with recurrences. Which layer is of which kind is told by its tensors.
 #include "model/archs.h"
 #include "model/blocks.h"
+#include "model/latent.h"
 #include "model/recurrent.h"
 
 namespace rf {
@@ -98,6 +99,22 @@ void record_nemotron_h(Builder& b) {
       x = feed_forward(b, x, w, network, x);
     else
       x = attention_block(b, x, w, without_rope(b, w), {}, none);
+  }
+  b.logits(x, {});
+}
+
+// Kimi Linear: delta nets with a decay for each key, and attention over latent vectors without rotation.
+void record_kimi_linear(Builder& b) {
+  LayerOptions options;
+  if (b.has_experts()) {
+    options.routing = b.routing();
+    options.routing.normalise = b.flag("expert_weights_norm", true);
+  }
+  SlotId x = b.embed({});
+  for (int i = 0; i < b.layers(); ++i) {
+    const Layer w = b.layer(i);
+    x = b.has(w["ssm_f_a"]) ? kda_block(b, x, w) : latent_attention(b, x, w, {.rotated = false});
+    x = feed_forward(b, x, w, options, x);
   }
   b.logits(x, {});
 }

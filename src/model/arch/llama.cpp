@@ -3,6 +3,7 @@
 // matrices, experts and shared experts are where the file has them.
 #include <cmath>
 
+#include "base/error.h"
 #include "model/archs.h"
 #include "model/blocks.h"
 
@@ -224,7 +225,8 @@ void record_ernie(Builder& b) {
   llama_layers(b, options);
 }
 
-// Hunyuan: queries and keys are normed after their rotation.
+// Hunyuan: queries and keys are normed after their rotation, the base of which files of the vision model
+// stretch by a factor (NTK-aware scaling).
 void record_hunyuan(Builder& b) {
   LayerOptions options;
   if (b.has_key("expert_count")) options.routing = b.routing(), options.routing.normalise = true;
@@ -232,7 +234,48 @@ void record_hunyuan(Builder& b) {
   for (int i = 0; i < b.layers(); ++i) {
     Attention a = b.attention(b.layer(i));
     a.norm_after_rope = true;
+    if (const float alpha = b.number("rope.scaling.alpha", 0); alpha > 0) {
+      const auto dim = static_cast<float>(a.key_dim);
+      a.rope.base *= std::pow(alpha, dim / (dim - 2));
+    }
     x = transformer_layer(b, x, b.layer(i), a, options);
+  }
+  b.logits(x, {});
+}
+
+// Chameleon: layer norms of queries and keys, for each head its own; the larger model's norms follow
+// attention and network.
+void record_chameleon(Builder& b) {
+  LayerOptions options;
+  if (b.flag("swin_norm", false))
+    options = {.attention_norm = "", .attention_post = "attn_norm", .ffn_norm = "", .ffn_post = "ffn_norm"};
+  SlotId x = b.embed({});
+  for (int i = 0; i < b.layers(); ++i) {
+    Attention a = b.attention(b.layer(i));
+    for (Norm* norm : {&a.q_norm, &a.k_norm}) norm->kind = Norm::Kind::layer, norm->eps = 1e-5f;
+    x = transformer_layer(b, x, b.layer(i), a, options);
+  }
+  b.logits(x, {});
+}
+
+// Nanbeige: the layers are gone through several times, each time with caches of their own, and the last norm
+// comes between.
+void record_nanbeige(Builder& b) {
+  const int loops = b.size("num_loops", 1);
+  if (loops > 64) b.bad_key("num_loops", fmt::format("at most 64, found {}", loops));
+  const bool norm_between = !b.flag("skip_loop_final_norm", false);
+  SlotId x = b.embed({});
+  for (int loop = 0; loop < loops; ++loop) {
+    if (loop > 0 && norm_between)
+      x = b.row(
+          Row::Kind::norm,
+          {.x = x, .out = b.slot("looped", b.spec().hidden), .norm = b.norm("output_norm", b.spec().hidden)},
+          b.outside());
+    for (int i = 0; i < b.layers(); ++i) {
+      Attention a = b.attention(b.layer(i));
+      if (const float scale = b.number("attention.scale", 0); scale != 0) a.scale = scale;
+      x = transformer_layer(b, x, b.layer(i), a, {});
+    }
   }
   b.logits(x, {});
 }

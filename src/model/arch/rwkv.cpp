@@ -1,7 +1,9 @@
 // RWKV 6 (arXiv:2404.05892) and 7 (arXiv:2503.14456): time mixing, a recurrence whose inputs are mixed with
-// the row before; then channel mixing, a network whose input is.
+// the row before; then channel mixing, a network whose input is. In QRWKV 6 and ARWKV 7 (arXiv:2501.15570)
+// time mixing stands in the place of Qwen 2's attention, between its norms and networks.
 #include "base/error.h"
 #include "model/archs.h"
+#include "model/blocks.h"
 
 namespace rf {
 namespace {
@@ -26,10 +28,12 @@ Scan scan_of(Builder& b, const Layer& w, const Shape& shape, Scan::Kind kind, co
           .key_dim = shape.head,
           .value_dim = shape.head,
           .bonus = b.numbers(w[bonus] + ".weight", shape.width),
-          .norm = {.kind = Norm::Kind::layer,
-                   .weight = b.numbers(w["time_mix_ln"] + ".weight", shape.width),
-                   .bias = b.numbers(w["time_mix_ln"] + ".bias", shape.width),
-                   .eps = head_norm_eps}};
+          .norm = b.has(w["time_mix_ln"])
+                      ? Norm{.kind = Norm::Kind::layer,
+                             .weight = b.numbers(w["time_mix_ln"] + ".weight", shape.width),
+                             .bias = b.numbers(w["time_mix_ln"] + ".bias", shape.width),
+                             .eps = head_norm_eps}
+                      : Norm{}};
 }
 
 // The shares of the row before, one vector each: rows of one tensor, or tensors of their own in older files.
@@ -75,11 +79,22 @@ SlotId time_mix6(Builder& b, SlotId x, const Layer& w) {
                {.out = b.slot("mixtures", b.rows_of(w["time_mix_w1"])), .activation = Activation::tanh});
   const SlotId in =
       b.shift(x, w, "attn_norm", shares(b, w, "wkvrg", width), b.heads(low, w, "time_mix_w2", 5, none));
-  const SlotId row = b.slot("rwkv", 5 * width);  // [ r w k v g ]
+  // Without a bonus for the row itself it is gated linear attention, whose heads may share keys and values.
+  Scan scan{.kind = Scan::Kind::gla,
+            .heads = shape.heads,
+            .groups = shape.heads,
+            .key_dim = shape.head,
+            .value_dim = shape.head};
+  const bool bonus = b.has(w["time_mix_first"]);
+  if (bonus) scan = scan_of(b, w, shape, Scan::Kind::rwkv6, "time_mix_first");
+  if (!bonus && w->kv_heads > 0) scan.groups = w->kv_heads;
+  if (shape.heads % scan.groups != 0)
+    b.bad_key("attention.head_count_kv", fmt::format("a divisor of {}, found {}", shape.heads, scan.groups));
+  const std::int64_t keys = scan.keys();
+  const SlotId row = b.slot("rwkv", 3 * width + 2 * keys);  // [ r w k v g ]
   const auto project = [&](const char* name, std::int64_t part, std::int64_t column, Activation activation) {
-    b.matmul(
-        in, w, name,
-        {.out = row, .activation = activation, .first_column = column * width, .x_column = part * width});
+    b.matmul(in, w, name,
+             {.out = row, .activation = activation, .first_column = column, .x_column = part * width});
   };
   project("time_mix_receptance", 3, 0, Activation::identity);
   low_rank(b, in, 0, w,
@@ -88,10 +103,10 @@ SlotId time_mix6(Builder& b, SlotId x, const Layer& w) {
             .between = Activation::tanh,
             .bias = "time_mix_decay"},
            row, 1);
-  project("time_mix_key", 1, 2, Activation::identity);
-  project("time_mix_value", 2, 3, Activation::identity);
-  project("time_mix_gate", 4, 4, Activation::silu);
-  const SlotId y = b.scan(row, none, w, scan_of(b, w, shape, Scan::Kind::rwkv6, "time_mix_first"));
+  project("time_mix_key", 1, 2 * width, Activation::identity);
+  project("time_mix_value", 2, 2 * width + keys, Activation::identity);
+  project("time_mix_gate", 4, 2 * width + 2 * keys, bonus ? Activation::silu : Activation::sigmoid);
+  const SlotId y = b.scan(row, none, w, scan);
   return b.matmul(y, w, "time_mix_output", {.add = x});
 }
 
@@ -100,7 +115,8 @@ SlotId time_mix7(Builder& b, SlotId x, const Layer& w, SlotId first) {
   const Shape shape = shape_of(b);
   const std::int64_t width = shape.width;
   const bool begins = w.index == 0;
-  const SlotId in = b.shift(x, w, "attn_norm", shares(b, w, "rwkvag", width), none);
+  const bool gated = b.has(w["time_mix_g1"]);
+  const SlotId in = b.shift(x, w, "attn_norm", shares(b, w, gated ? "rwkvag" : "rwkva", width), none);
   const SlotId row = b.slot("rwkv", (begins ? 6 : 7) * width);  // [ r w k v a g m ]
   const auto project = [&](const char* name, std::int64_t part, SlotId out, std::int64_t column) {
     b.matmul(in, w, name, {.out = out, .first_column = column * width, .x_column = part * width});
@@ -117,8 +133,16 @@ SlotId time_mix7(Builder& b, SlotId x, const Layer& w, SlotId first) {
       b, in, 4, w,
       {.first = "time_mix_a1", .second = "time_mix_a2", .after = Activation::sigmoid, .bias = "time_mix_a0"},
       row, 4);
-  low_rank(b, in, 5, w, {.first = "time_mix_g1", .second = "time_mix_g2", .between = Activation::sigmoid},
-           row, 5);
+  if (gated) {
+    low_rank(b, in, 5, w, {.first = "time_mix_g1", .second = "time_mix_g2", .between = Activation::sigmoid},
+             row, 5);
+  } else {  // gates of one, the bias of a product with nothing
+    b.make_numbers(w["time_mix_ones.weight"], std::vector<float>(static_cast<std::size_t>(width)),
+                   {1, width, 1, 1});
+    b.make_numbers(w["time_mix_ones.bias"], std::vector<float>(static_cast<std::size_t>(width), 1.0f),
+                   {width, 1, 1, 1});
+    project("time_mix_ones", 0, row, 5);
+  }
   if (!begins)
     low_rank(b, in, 3, w,
              {.first = "time_mix_v1",
@@ -159,6 +183,25 @@ void record_rwkv6(Builder& b) {
   for (int i = 0; i < b.layers(); ++i) {
     x = time_mix6(b, x, b.layer(i));
     x = channel_mix(b, x, b.layer(i), true, every > 0 && (i + 1) % every == 0 ? 0.5f : 1);
+  }
+  b.logits(x, {});
+}
+
+void record_rwkv6_qwen2(Builder& b) {
+  SlotId x = b.embed({});
+  for (int i = 0; i < b.layers(); ++i) {
+    x = time_mix6(b, x, b.layer(i));
+    x = feed_forward(b, x, b.layer(i), {}, x);
+  }
+  b.logits(x, {});
+}
+
+void record_arwkv7(Builder& b) {
+  SlotId x = b.embed({});
+  const SlotId first = b.slot("first values", b.spec().hidden);
+  for (int i = 0; i < b.layers(); ++i) {
+    x = time_mix7(b, x, b.layer(i), first);
+    x = feed_forward(b, x, b.layer(i), {}, x);
   }
   b.logits(x, {});
 }

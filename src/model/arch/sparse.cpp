@@ -1,5 +1,6 @@
 // Families with experts whose layers are not quite Llama's: EXAONE with experts, Mellum 2, Hy 3, AFM with
-// experts (Trinity), SmallThinker, Grok.
+// experts (Trinity), SmallThinker, Grok, MiMo V2, Step 3.5, Laguna, Arctic,
+// MiniMax M3.
 #include <cmath>
 
 #include "model/archs.h"
@@ -63,11 +64,7 @@ void record_afmoe(Builder& b) {
     Attention a = b.attention(w);
     if (windows ? a.window == 0 : i % 4 == 3) a.rope = {};
     const SlotId attended = b.attend(b.qkv(x, w, a, {}), w, a);
-    const SlotId gated = b.matmul(x, w, "attn_gate",
-                                  {.out = b.slot("gated", b.width(attended)),
-                                   .norm = "attn_norm",
-                                   .activation = Activation::sigmoid,
-                                   .mul = attended});
+    const SlotId gated = gate_attention(b, x, attended, w, Activation::sigmoid);
     x = b.matmul(gated, w, "attn_output", {.add = x, .post = "post_attention_norm"});
     x = feed_forward(b, x, w, options, x);
   }
@@ -89,6 +86,98 @@ void record_smallthinker(Builder& b) {
     x = attention_block(b, x, w, a, {}, none);
     x = b.experts(x, w, routing, {.activation = Activation::relu, .routes = routes}, {.add = x});
   }
+  b.logits(x, {});
+}
+
+// What attention gives is scaled; layers with a window have sinks and more key heads.
+void record_mimo2(Builder& b) {
+  LayerOptions options{.residual_scale = b.number("attention.value_scale", 1)},
+      network{.routing = b.routing()};
+  if (options.residual_scale == 0) options.residual_scale = 1;
+  if (!b.has_key("expert_gating_func")) network.routing.gating = Routing::Gating::sigmoid;
+  network.routing.normalise = b.flag("expert_weights_norm", true);
+  SlotId x = b.embed({});
+  for (int i = 0; i < b.layers(); ++i) {
+    x = attention_block(b, x, b.layer(i), b.attention(b.layer(i)), options, none);
+    x = feed_forward(b, x, b.layer(i), network, x);
+  }
+  b.logits(x, {});
+}
+
+namespace {
+
+// What gives a layer with gated attention: Step 3.5's and Laguna's are alike but for the gates.
+SlotId gated_layer(Builder& b, SlotId x, const Layer& w, const Attention& a, Activation gates,
+                   const LayerOptions& options) {
+  const SlotId attended = b.attend(b.qkv(x, w, a, {}), w, a);
+  const SlotId gated = b.has(w["attn_gate"]) ? gate_attention(b, x, attended, w, gates) : attended;
+  x = b.matmul(gated, w, "attn_output", {.add = x});
+  return feed_forward(b, x, w, options, x);
+}
+
+}  // namespace
+
+// Layers without a window rotate half of what the file says, stretched where it says so. Gates are cut in
+// some layers.
+void record_step35(Builder& b) {
+  LayerOptions options{.routing = b.routing()};
+  if (!b.has_key("expert_gating_func")) options.routing.gating = Routing::Gating::sigmoid;
+  options.routing.normalise = b.flag("expert_weights_norm", true);
+  const std::vector<float> experts = b.numbers_of("swiglu_clamp_exp"),
+                           shared = b.numbers_of("swiglu_clamp_shexp");
+  SlotId x = b.embed({});
+  for (int i = 0; i < b.layers(); ++i) {
+    const Layer w = b.layer(i);
+    Attention a = b.attention(w);
+    if (a.window == 0) {
+      a.rope.dims /= 2;
+      a.rope.factors = b.rope_factors(w, a.rope.dims / 2);
+    } else {
+      a.rope.factors = none;
+    }
+    const auto k = static_cast<std::size_t>(i);
+    options.expert_clamp = k < experts.size() ? experts[k] : 0;
+    options.shared_clamp = k < shared.size() ? shared[k] : 0;
+    x = gated_layer(b, x, w, a, Activation::sigmoid, options);
+  }
+  b.logits(x, {});
+}
+
+// Layers with a window rotate without the file's stretching.
+void record_laguna(Builder& b) {
+  LayerOptions options{.routing = b.routing()};
+  if (!b.has_key("expert_gating_func")) options.routing.gating = Routing::Gating::sigmoid;
+  options.routing.normalise = b.flag("expert_weights_norm", true);
+  SlotId x = b.embed({});
+  for (int i = 0; i < b.layers(); ++i) {
+    Attention a = b.attention(b.layer(i));
+    if (a.window > 0) a.rope = {.pairs = a.rope.pairs, .dims = a.rope.dims, .base = a.rope.base};
+    x = gated_layer(b, x, b.layer(i), a, Activation::softplus, options);
+  }
+  b.logits(x, {});
+}
+
+// A dense network follows attention; experts read what came into the layer.
+void record_arctic(Builder& b) {
+  Routing routing = b.routing();
+  routing.normalise = b.flag("expert_weights_norm", true);
+  SlotId x = b.embed({});
+  for (int i = 0; i < b.layers(); ++i) {
+    const Layer w = b.layer(i);
+    const SlotId sum = attention_block(b, x, w, b.attention(w), {}, b.slot("parallel", b.spec().hidden));
+    b.matmul(b.gate_up(sum, w, {}), w, "ffn_down", {.add = sum});
+    x = b.experts(x, w, routing, {.norm = "ffn_norm_exps"}, {.add = sum, .out = x});
+  }
+  b.logits(x, {});
+}
+
+// Gates are clamped. An indexer chooses blocks of positions: see Spec::most_context.
+void record_minimax3(Builder& b) {
+  LayerOptions options{.activation = Activation::swiglu_clamped, .routing = b.routing()};
+  b.size("attention.indexer.top_k");
+  SlotId x = b.embed({});
+  for (int i = 0; i < b.layers(); ++i)
+    x = transformer_layer(b, x, b.layer(i), b.attention(b.layer(i)), options);
   b.logits(x, {});
 }
 

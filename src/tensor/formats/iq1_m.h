@@ -34,11 +34,13 @@ struct SpreadIq1M {
   static V codes(const auto& t, int s, int i) {
     const V eights =
         V::load(t.field[2] + 64 * (2 * s + (i >> 2))).word_bits(TwoBits::shift(i) - 3, 0x18181818);
-    return eights | V::load(t.field[3]).if_bit(4 * s + (i >> 1), plus_code * 0x01010101u);
+    return eights | V::load(t.field[3]).if_bit(4 * s + (i >> 1), 0x02020202);
   }
-  // The same in parts: what is to be multiplied with a number for each half of a group; and, in the low two
-  // bits of each row's word, which eights of group g get plus_code as well.
-  static constexpr int coarse_times[2] = {8, 2}, coarse_top = 8, plus_code = 2;
+  // The same in parts: what is to be multiplied with a number for each half of a group, the first half's
+  // being 2^coarse_lift too small; and, in the low two bits of each row's word, which eights of group g get
+  // 1/8 as well. By these bits, what every element of the two eights has besides its coarse code.
+  static constexpr int coarse_times = 2, coarse_lift = 2, coarse_top = 8;
+  alignas(16) static constexpr std::int16_t eight_codes[8] = {-9, -9, -7, -9, -9, -7, -7, -7};
   template <class V>
   static V coarse_codes(const auto& t, int s, int i) {
     return V::load(t.field[2] + 64 * (2 * s + (i >> 2))).bits(4 * (i & 1), 3 << (i & 2));

@@ -6,6 +6,7 @@
 
 #include "compared_isas.h"
 #include "cpu/cpu.h"
+#include "factored_model.h"
 #include "golden_arch.h"
 
 namespace rf::test {
@@ -33,6 +34,18 @@ TEST_P(CpuGolden, EveryInstructionSetGivesTheRecordedLogits) {
   for (const std::string& isa : cpu_isas()) {
     SCOPED_TRACE(isa);
     run_golden(model, cpu(isa, 2), {.exact = !quantised(model)});
+  }
+}
+
+// Factors beside matrices undo what was done to these.
+TEST(CpuFactors, ProductsAreThoseOfTheWholeMatrices) {
+  for (const char* folder : factored_models) {
+    SCOPED_TRACE(folder);
+    const FactoredModel file(folder);
+    EXPECT_GT(file.matrices(), 5);
+    const GoldenModel model(folder, file.path());
+    for (const std::string& isa : compared_isas())
+      run_golden(model, cpu(isa, 2), {.exact = !quantised(model), .page_tokens = {16}});
   }
 }
 

@@ -1,4 +1,5 @@
 // The golden models of the supported families on the reference backend.
+#include "factored_model.h"
 #include "golden_arch.h"
 
 namespace rf {
@@ -17,6 +18,15 @@ TEST_P(Golden, Reference) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Arch, Golden, testing::ValuesIn(test::golden_folders()), test::golden_test_name);
+
+TEST(GoldenFactors, ProductsAreThoseOfTheWholeMatrices) {
+  for (const char* folder : test::factored_models) {
+    SCOPED_TRACE(folder);
+    const test::FactoredModel file(folder);
+    EXPECT_GT(file.matrices(), 5);
+    test::run_golden(test::GoldenModel(folder, file.path()), reference, {.exact = true, .page_tokens = {16}});
+  }
+}
 
 TEST(GoldenFolders, EveryFamilyIsThere) {
   const std::vector<std::string> folders = test::golden_folders();

@@ -121,12 +121,25 @@ TEST(Spec, RopeScaling) {
   EXPECT_EQ(linear.scale, 0.25f);
   EXPECT_EQ(linear.magnitude, 1);
   EXPECT_EQ(linear.yarn_factor, 0);
+  EXPECT_EQ(spec_of("llama", set("llama.rope.scale_linear", 4.f)).layers[0].rope.scale, 0.25f);  // of old
   const Rope yarn = spec_of("llama", scaling("yarn", false)).layers[0].rope;
   EXPECT_EQ(yarn.scale, 1);
   EXPECT_EQ(yarn.yarn_factor, 4);
   EXPECT_EQ(yarn.yarn_original, 128);
   EXPECT_FLOAT_EQ(yarn.magnitude, 1.1386294f);  // 0.1 ln 4 + 1
   EXPECT_EQ(spec_of("llama", scaling("yarn", true)).layers[0].rope.magnitude, 1.25f);
+}
+
+// Up to as many positions as an indexer chooses, or as its blocks have, attention sees all.
+TEST(Spec, ChoiceOfPositionsBoundsTheContext) {
+  const Gguf file = Gguf::open(source("deepseek32"));
+  const Spec spec = read_spec(file);
+  EXPECT_EQ(spec.context, 64);
+  EXPECT_NO_THROW(record(file, spec, 64));
+  EXPECT_THROW(record(file, spec, 65), Error);
+  EXPECT_EQ(spec_of("minimax-m3").context, 64);
+  EXPECT_EQ(spec_of("minimax-m3", set("minimax-m3.attention.indexer.top_k", std::uint32_t{100})).context,
+            128);
 }
 
 struct Fault {
@@ -151,6 +164,7 @@ constexpr std::uint32_t zero = 0, three = 3, huge = 0xffffffffu;
 std::vector<Fault> metadata_faults() {
   return {
       {"UnknownFamily", "llama", set("general.architecture", "unheard-of"), {"unheard-of", "llama, llama4"}},
+      {"Diffusion", "llama", set("general.architecture", "dream"), {"dream", "diffusion"}},
       {"NoFamily", "llama", without("general.architecture"), {"general.architecture"}},
       {"Experts", "llama", set("llama.expert_count", std::uint32_t{8}), {"expert_used_count"}},
       {"NoLayers", "llama", set("llama.block_count", zero), {"llama.block_count", "is 0"}},
@@ -228,7 +242,7 @@ std::vector<Fault> tensor_faults() {
   const auto factor_of = [](const char* name) {
     return Changes{.without = {}, .add = [name](GgufWriter& writer) {
                      writer.add(name, Type::f32, {1, 1, 1, 1},
-                                [](std::span<std::byte> out) { std::memset(out.data(), 0, out.size()); });
+                                [](std::span<std::byte> out) { std::memset(out.data(), 0xff, out.size()); });
                    }};
   };
   const auto retyped = [](const char* name, Type type) {
@@ -274,7 +288,8 @@ std::vector<Fault> tensor_faults() {
        reshaped("rope_freqs.weight", 8, 1),
        {"rope_freqs.weight", "8 elements", "16"}},
       {"ZeroFactor", "llama3-rope", bad_factor, {"rope_freqs.weight", "element 0"}},
-      {"FactorOfAMatrix", "llama", factor_of("blk.1.ffn_up.scale"), {"blk.1.ffn_up.scale", "not supported"}},
+      {"FactorOfAMatrix", "llama", factor_of("blk.1.ffn_up.scale"), {"blk.1.ffn_up.scale", "finite"}},
+      {"FactorOfATable", "llama", factor_of("token_embd.scale"), {"token_embd.scale", "finite"}},
   };
 }
 

@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
+#include <random>
 
 #include "base/error.h"
 #include "vocabulary_file.h"
@@ -310,6 +312,67 @@ TEST(Spm, OddScoresGiveSomeEncoding) {
       test::load_spm(spm_entries({{"a", 1, 0}, {"aa", 1, nan}, {"ab", 1, inf}, {"b", 1, -inf}}),
                      [](GgufWriter& w) { w.set("tokenizer.ggml.add_space_prefix", false); });
   EXPECT_EQ(plain_ids(*tokenizer, "aab"), Ids({first_piece, first_piece + 2}));
+}
+
+// The definition as it reads: of all neighbours that are a piece together the best, the leftmost of equals.
+std::vector<std::int32_t> joined_plainly(const std::vector<Entry>& entries,
+                                         std::vector<std::string> symbols) {
+  const auto id_of = [&](const std::string& text) {
+    const auto found = std::ranges::find(entries, text, &Entry::text);
+    return found == entries.end() || found->type != 1 ? -1
+                                                      : static_cast<std::int32_t>(found - entries.begin());
+  };
+  for (;;) {
+    std::size_t best = symbols.size();
+    float score = 0;
+    for (std::size_t i = 0; i + 1 < symbols.size(); ++i) {
+      const std::int32_t id = id_of(symbols[i] + symbols[i + 1]);
+      if (id < 0) continue;
+      const float found = entries[static_cast<std::size_t>(id)].score;
+      if (best == symbols.size() || found > score) best = i, score = found;
+    }
+    if (best == symbols.size()) break;
+    symbols[best] += symbols[best + 1];
+    symbols.erase(symbols.begin() + static_cast<std::ptrdiff_t>(best) + 1);
+  }
+  std::vector<std::int32_t> ids;
+  for (const std::string& symbol : symbols) ids.push_back(std::max(id_of(symbol), 0));
+  return ids;
+}
+
+TEST(Spm, RandomVocabulariesFollowTheDefinition) {
+  const std::vector<std::string> alphabet{"a", "b", "\xE2\x96\x81", "\u00e9", "\u4e2d", "\U0001F600"};
+  std::mt19937 random(1);
+  const auto integer = [&](int first, int last) {
+    return first + static_cast<int>(random() % static_cast<unsigned>(last - first + 1));
+  };
+  for (int round = 0; round < 60; ++round) {
+    std::vector<Entry> entries{{"<unk>", 2}};
+    const auto some = [&](int most) {
+      std::vector<std::string> characters;
+      for (int n = integer(1, most); n > 0; --n)
+        characters.push_back(alphabet[static_cast<std::size_t>(integer(0, 5))]);
+      return characters;
+    };
+    for (int n = integer(0, 40); n > 0; --n) {
+      std::string text;
+      for (const std::string& character : some(4)) text += character;
+      if (std::ranges::find(entries, text, &Entry::text) == entries.end())
+        entries.push_back({text, 1, static_cast<float>(integer(-4, 4))});
+    }
+    const test::Loaded spm = test::load([&](GgufWriter& writer) {
+      test::set_entries(writer, entries);
+      writer.set("tokenizer.ggml.model", "llama");
+      writer.set("tokenizer.ggml.add_space_prefix", false);
+      writer.set("tokenizer.ggml.unknown_token_id", std::uint32_t{0});
+    });
+    for (int n = 0; n < 20; ++n) {
+      const std::vector<std::string> symbols = some(40);
+      std::string text;
+      for (const std::string& symbol : symbols) text += symbol == alphabet[2] ? " " : symbol;
+      EXPECT_EQ(plain_ids(*spm, text), joined_plainly(entries, symbols)) << text;
+    }
+  }
 }
 
 TEST(Spm, RoleTokensOfPhi3SwallowTheSpaceAfterThem) {

@@ -75,6 +75,13 @@ TEST(Ugm, NeighbouringUnknownCharactersAreOne) {
   EXPECT_EQ(plain_ids(*tokenizer, "axyaz"), Ids({3, 4, 2, 4, 2}));
 }
 
+// Also where the mark of a space is among them.
+TEST(Ugm, UnknownCharactersAreOneAcrossWords) {
+  const auto tokenizer = load("t5", t5({{"a", 1, -1}}));
+  EXPECT_EQ(plain_ids(*tokenizer, "x y"), Ids({2}));
+  EXPECT_EQ(plain_ids(*tokenizer, "x y a z"), Ids({2, 3, 2}));
+}
+
 TEST(Ugm, UnknownCharactersBecomeBytesWhereThereAreSome) {
   std::vector<Entry> entries = t5({{mark, 1, -3}});
   for (int i = 0; i < 256; ++i) entries.push_back({fmt::format("<0x{:02X}>", i), 6, 0});
