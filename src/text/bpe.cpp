@@ -8,6 +8,7 @@
 #include "text/merge_rules.h"
 #include "text/pre_tokenizer.h"
 #include "text/unicode.h"
+#include "text/word_cache.h"
 
 namespace rf {
 namespace {

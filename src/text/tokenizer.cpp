@@ -11,6 +11,7 @@
 #include "text/spm.h"
 #include "text/ugm.h"
 #include "text/unicode.h"
+#include "text/word_cache.h"
 #include "text/wpm.h"
 
 namespace rf {

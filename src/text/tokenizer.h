@@ -11,9 +11,10 @@
 
 #include "text/added_tokens.h"
 #include "text/vocabulary.h"
-#include "text/word_cache.h"
 
 namespace rf {
+
+class WordCache;
 
 struct EncodeOptions {
   bool add_special = true;    // BOS and EOS as the file's flags say

@@ -18,24 +18,22 @@ class WordCache {
   void append(std::string_view word, std::vector<std::int32_t>& ids, const Encode& encode) {
     if (word.size() > longest) return encode(word, ids);
     const std::size_t old = ids.size();
-    if (const std::int32_t known = places_.find(word); known >= 0) {
-      const Place place = list_[static_cast<std::size_t>(known)];
-      ids.resize(old + place.count);
-      for (std::size_t i = 0; i < place.count; ++i) ids[old + i] = ids_[place.begin + i];
+    if (const std::int32_t place = places_.find(word); place >= 0) {
+      const std::int32_t* known = &ids_[static_cast<std::size_t>(place)];
+      const auto count = static_cast<std::size_t>(*known);
+      ids.resize(old + count);
+      for (std::size_t i = 0; i < count; ++i) ids[old + i] = known[1 + i];
       return;
     }
     encode(word, ids);
-    if (list_.size() == most) return;
-    places_.insert(copy_of(word), static_cast<std::int32_t>(list_.size()));
-    list_.push_back({ids_.size(), ids.size() - old});
+    if (places_.size() == most) return;
+    places_.insert(copy_of(word), static_cast<std::int32_t>(ids_.size()));
+    ids_.push_back(static_cast<std::int32_t>(ids.size() - old));
     ids_.insert(ids_.end(), ids.begin() + static_cast<std::ptrdiff_t>(old), ids.end());
   }
 
  private:
   static constexpr std::size_t longest = 1024, most = 1 << 18;
-  struct Place {
-    std::size_t begin, count;  // in ids_
-  };
 
   std::string_view copy_of(std::string_view word) {
     char* copy = static_cast<char*>(bytes_.allocate(word.size(), 1));
@@ -43,9 +41,8 @@ class WordCache {
     return {copy, word.size()};
   }
 
-  StringTable places_;  // number in list_ by word
-  std::vector<Place> list_;
-  std::vector<std::int32_t> ids_;
+  StringTable places_;             // in ids_, by word
+  std::vector<std::int32_t> ids_;  // of each word: how many it has, then these
   std::pmr::monotonic_buffer_resource bytes_;
 };
 
