@@ -30,20 +30,6 @@ using Folder = testing::TestWithParam<std::string>;
 // Each device in turn, and the CPU for what they leave to it: one sequence in one batch, one
 // in pieces, down to single rows at its end.
 class GpuGolden : public Folder {};
-// Steps of few families that have no kernels.
-bool left_to_the_cpu(const Step& step) {
-  switch (step.op) {
-    case Op::row:
-      return step.row.kind == Row::Kind::gate;
-    case Op::gate_up:
-    case Op::experts_up:
-      return step.clamp > 0;
-    case Op::scan:
-      return step.scan.kind == Scan::Kind::kda || step.scan.kind == Scan::Kind::gla;
-    default:
-      return step.activation == Activation::softplus;
-  }
-}
 
 TEST_P(GpuGolden, GivesTheRecordedLogits) {
   const GoldenModel model(GetParam());

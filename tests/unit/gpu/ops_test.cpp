@@ -33,7 +33,8 @@ TEST_P(GpuOps, AgreeWithTheOracle) {
     Backend& device = *devices[number++ % devices.size()];
     SCOPED_TRACE(device.name());
     std::string why;
-    ASSERT_TRUE(device.can(setup.program, setup.step(), &why)) << why;
+    ASSERT_NE(device.can(setup.program, setup.step(), &why), left_to_the_cpu(setup.step())) << why;
+    if (left_to_the_cpu(setup.step())) continue;
     expect_near(setup, allowed, expected, run_op(device, setup));
     if (HasFailure()) FAIL() << "the cases after it were not run";
   }

@@ -52,4 +52,19 @@ inline std::vector<std::unique_ptr<Backend>> test_devices() {
   return devices;
 }
 
+// Steps of few families that have no kernels.
+inline bool left_to_the_cpu(const Step& step) {
+  switch (step.op) {
+    case Op::row:
+      return step.row.kind == Row::Kind::gate;
+    case Op::gate_up:
+    case Op::experts_up:
+      return step.clamp > 0;
+    case Op::scan:
+      return step.scan.kind == Scan::Kind::kda || step.scan.kind == Scan::Kind::gla;
+    default:
+      return step.activation == Activation::softplus;
+  }
+}
+
 }  // namespace rf::test
