@@ -89,13 +89,23 @@ void record_smallthinker(Builder& b) {
   b.logits(x, {});
 }
 
+namespace {
+
+// Where the file does not say otherwise, scores are sigmoids and the weights of those chosen add up to one.
+Routing sigmoid_routing(const Builder& b) {
+  Routing routing = b.routing();
+  if (!b.has_key("expert_gating_func")) routing.gating = Routing::Gating::sigmoid;
+  routing.normalise = b.flag("expert_weights_norm", true);
+  return routing;
+}
+
+}  // namespace
+
 // What attention gives is scaled; layers with a window have sinks and more key heads.
 void record_mimo2(Builder& b) {
-  LayerOptions options{.residual_scale = b.number("attention.value_scale", 1)},
-      network{.routing = b.routing()};
+  LayerOptions options{.residual_scale = b.number("attention.value_scale", 1)};
   if (options.residual_scale == 0) options.residual_scale = 1;
-  if (!b.has_key("expert_gating_func")) network.routing.gating = Routing::Gating::sigmoid;
-  network.routing.normalise = b.flag("expert_weights_norm", true);
+  const LayerOptions network{.routing = sigmoid_routing(b)};
   SlotId x = b.embed({});
   for (int i = 0; i < b.layers(); ++i) {
     x = attention_block(b, x, b.layer(i), b.attention(b.layer(i)), options, none);
@@ -120,9 +130,7 @@ SlotId gated_layer(Builder& b, SlotId x, const Layer& w, const Attention& a, Act
 // Layers without a window rotate half of what the file says, stretched where it says so. Gates are cut in
 // some layers.
 void record_step35(Builder& b) {
-  LayerOptions options{.routing = b.routing()};
-  if (!b.has_key("expert_gating_func")) options.routing.gating = Routing::Gating::sigmoid;
-  options.routing.normalise = b.flag("expert_weights_norm", true);
+  LayerOptions options{.routing = sigmoid_routing(b)};
   const std::vector<float> experts = b.numbers_of("swiglu_clamp_exp"),
                            shared = b.numbers_of("swiglu_clamp_shexp");
   SlotId x = b.embed({});
@@ -145,9 +153,7 @@ void record_step35(Builder& b) {
 
 // Layers with a window rotate without the file's stretching.
 void record_laguna(Builder& b) {
-  LayerOptions options{.routing = b.routing()};
-  if (!b.has_key("expert_gating_func")) options.routing.gating = Routing::Gating::sigmoid;
-  options.routing.normalise = b.flag("expert_weights_norm", true);
+  LayerOptions options{.routing = sigmoid_routing(b)};
   SlotId x = b.embed({});
   for (int i = 0; i < b.layers(); ++i) {
     Attention a = b.attention(b.layer(i));
