@@ -56,7 +56,7 @@ class Conversion {
         const std::int64_t last = std::min(first + rows_at_once, from_.rows());
         for (std::int64_t r = first; r < last && !stop_; ++r)
           squares += convert(r, values, back, out.subspan(static_cast<std::size_t>(r) * row_bytes_));
-        MappedFile::release({from_.row(first), static_cast<std::size_t>(last - first) * from_.row_bytes});
+        from_.release(first, last);
         if (member == 0 && !tell(static_cast<std::size_t>(last) * from_.row_bytes)) stop_ = true;
       }
       const std::lock_guard lock(mutex_);

@@ -8,46 +8,11 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
-#include <iterator>
-#include <map>
-#include <mutex>
 #include <utility>
 
 #include "base/error.h"
 
 namespace rf {
-namespace {
-
-using Address = std::uintptr_t;
-
-// The mappings there are, by where they begin.
-struct Mappings {
-  std::mutex lock;
-  std::map<Address, Address> ends;
-};
-Mappings& mappings() {
-  static Mappings all;
-  return all;
-}
-
-void add_mapping(const std::byte* data, std::size_t size) {
-  const std::scoped_lock lock(mappings().lock);
-  const auto begin = reinterpret_cast<Address>(data);
-  mappings().ends[begin] = begin + size;
-}
-
-void remove_mapping(const std::byte* data) {
-  const std::scoped_lock lock(mappings().lock);
-  mappings().ends.erase(reinterpret_cast<Address>(data));
-}
-
-bool is_mapped(Address first, Address last) {
-  const std::scoped_lock lock(mappings().lock);
-  const auto after = mappings().ends.upper_bound(first);
-  return after != mappings().ends.begin() && last <= std::prev(after)->second;
-}
-
-}  // namespace
 
 MappedFile::MappedFile(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a FIFO would wait for a writer
@@ -66,15 +31,12 @@ MappedFile::MappedFile(const std::string& path) {
       fail("{}: cannot map {} bytes: {}", path, size_, std::strerror(why));
     }
     data_ = static_cast<const std::byte*>(mapped);
-    add_mapping(data_, size_);
   }
   ::close(fd);
 }
 
 MappedFile::~MappedFile() {
-  if (data_ == nullptr) return;
-  remove_mapping(data_);
-  ::munmap(const_cast<std::byte*>(data_), size_);
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
@@ -88,12 +50,10 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 
 void MappedFile::release(std::span<const std::byte> part) {
   // Only pages that lie wholly inside, so that neighbours keep theirs.
-  const auto page = static_cast<Address>(::sysconf(_SC_PAGESIZE));
-  const auto first = (reinterpret_cast<Address>(part.data()) + page - 1) / page * page;
-  const auto last = (reinterpret_cast<Address>(part.data()) + part.size()) / page * page;
-  // Other memory would lose what it holds.
-  if (last > first && is_mapped(first, last))
-    ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto first = (reinterpret_cast<std::uintptr_t>(part.data()) + page - 1) / page * page;
+  const auto last = (reinterpret_cast<std::uintptr_t>(part.data()) + part.size()) / page * page;
+  if (last > first) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
 }
 
 }  // namespace rf

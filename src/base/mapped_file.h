@@ -19,7 +19,8 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
 
-  // Lets go of the pages of `part` (of bytes()): they come back when touched.
+  // Lets go of the pages of `part` (of bytes()): they come back when touched. Other memory would lose what it
+  // holds.
   static void release(std::span<const std::byte> part);
 
  private:

@@ -7,7 +7,6 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/mapped_file.h"
 #include "base/memory.h"
 #include "base/team.h"
 #include "cpu/cpu.h"
@@ -365,12 +364,11 @@ void Cpu::take_weights(const std::vector<WeightId>& wanted, Room room,
           write_tile(tensor, weight, i, to + static_cast<std::size_t>(i) * weight.tile_bytes);
         const std::int64_t first_row = weight.first_row(t),
                            end = weight.first_row(last - 1) + weight.rows_in(last - 1);
-        MappedFile::release(
-            {tensor.row(first_row), static_cast<std::size_t>(end - first_row) * tensor.row_bytes});
+        tensor.release(first_row, end);
       }
     });
     // Reading a piece maps pages around it, those of pieces already let go among them.
-    MappedFile::release({tensor.row(0), static_cast<std::size_t>(tensor.rows()) * tensor.row_bytes});
+    tensor.release(0, tensor.rows());
     work_->weights[static_cast<std::size_t>(id)] = weight;
     at += aligned(weight.bytes());
     done += weight.bytes();

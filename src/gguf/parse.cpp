@@ -222,6 +222,7 @@ void place_tensors(std::vector<Placed>& placed, std::span<const std::byte> file,
       fail("{}: tensor {} at data offset {} overlaps tensor {}, which ends at {}", path, quoted(name),
            here.offset, quoted(before->entry->first), before->offset + before->bytes);
     here.entry->second.data = file.data() + data_start + here.offset;
+    here.entry->second.mapped = true;
     before = &here;
   }
 }

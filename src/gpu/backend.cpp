@@ -10,7 +10,6 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "base/mapped_file.h"
 #include "gpu/capture.h"
 #include "gpu/device.h"
 #include "gpu/gpu.h"
@@ -211,8 +210,7 @@ void Gpu::take_weights(void (*progress)(void*, std::size_t, std::size_t), void* 
       device_->copy_in(layout_.weights + tiles.at + static_cast<std::size_t>(first) * t.tile_bytes,
                        made.data(), made.size());
       const std::int64_t first_row = t.first_row(first), end = t.first_row(last - 1) + t.rows_in(last - 1);
-      MappedFile::release(
-          {tensor.row(first_row), static_cast<std::size_t>(end - first_row) * tensor.row_bytes});
+      tensor.release(first_row, end);
       done += made.size();
       if (progress != nullptr) progress(context, done, weights_.bytes());
     }

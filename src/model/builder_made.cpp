@@ -42,6 +42,7 @@ void Builder::make(const std::string& name, Tensor view, std::vector<std::byte> 
   if (!numbers.empty()) {
     program_.made.push_back(std::make_shared<const std::vector<std::byte>>(std::move(numbers)));
     view.data = program_.made.back()->data();
+    view.mapped = false;
   }
   made_[name] = view;
 }

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/mapped_file.h"
 #include "tensor/type.h"
 
 namespace rf {
@@ -14,6 +15,7 @@ struct Tensor {
   std::array<std::int64_t, 4> shape{0, 1, 1, 1};
   std::size_t row_bytes = 0;
   const std::byte* data = nullptr;
+  bool mapped = false;     // they are those of a MappedFile
   std::int64_t apart = 0;  // rows from one matrix [shape[0], shape[1]] to the next, where others lie between
 
   std::int64_t columns() const { return shape[0]; }
@@ -22,6 +24,10 @@ struct Tensor {
   const std::byte* row(std::int64_t r) const {
     if (apart != 0) r = r / shape[1] * apart + r % shape[1];
     return data + static_cast<std::size_t>(r) * row_bytes;
+  }
+  // Lets go of the memory of rows [first, end), where they can be read again.
+  void release(std::int64_t first, std::int64_t end) const {
+    if (mapped) MappedFile::release({row(first), static_cast<std::size_t>(end - first) * row_bytes});
   }
 };
 
