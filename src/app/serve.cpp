@@ -88,7 +88,8 @@ std::vector<ModelEntry> entries_of(const ServeOptions& options) {
   std::vector<ModelEntry> entries;
   for (const std::string& model : options.models) entries.push_back(entry_of(model));
   if (!options.models_folder.empty())
-    for (const std::string& path : model_files(options.models_folder)) entries.push_back(entry_of(path));
+    for (const std::string& path : model_files(options.models_folder))
+      entries.emplace_back(entry_of(path)).required = false;
   if (entries.empty())
     fail("serve: expected a model (--model) or a folder of models (--models-dir), found none");
   for (ModelEntry& entry : entries) entry.command = engine_command(options.words, entry.path);

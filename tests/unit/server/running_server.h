@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <future>
 #include <string>
@@ -50,6 +51,7 @@ class Client {
     for (ssize_t n = 1; !bytes.empty() && n > 0; bytes.remove_prefix(static_cast<std::size_t>(n)))
       if ((n = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL)) <= 0) return;
   }
+  void finish_sending() const { ::shutdown(socket_, SHUT_WR); }
   std::string receive_some() const {
     std::string bytes(65536, '\0');
     const ssize_t n = ::recv(socket_, bytes.data(), bytes.size(), 0);
@@ -177,6 +179,16 @@ class RunningServer {
   const int port_;
   std::thread thread_;
 };
+
+// Waits for it. False: it takes far too long.
+template <class Condition>
+bool comes_true(Condition condition) {
+  for (int i = 0; i < 6000; ++i) {
+    if (condition()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return false;
+}
 
 inline std::string llama() {
   return golden("arch/llama/model.gguf");
