@@ -30,7 +30,11 @@ namespace {
 
 HttpRequest plain_request(http::request<http::string_body>& from) {
   HttpRequest request;
-  const std::string_view target(from.target().data(), from.target().size());
+  std::string_view target(from.target().data(), from.target().size());
+  if (target.starts_with("http://") || target.starts_with("https://")) {  // as proxies are asked
+    const std::size_t path = target.find('/', target.find("//") + 2);
+    target = path == std::string_view::npos ? "/" : target.substr(path);
+  }
   const std::size_t mark = target.find('?');
   request.method = std::string(from.method_string());
   request.path = percent_decoded(target.substr(0, mark));
@@ -43,6 +47,12 @@ HttpRequest plain_request(http::request<http::string_body>& from) {
   }
   request.body = std::move(from.body());
   return request;
+}
+
+// What some clients send behind a body (RFC 9112, section 2.2).
+void drop_line_ends(beast::flat_buffer& buffer) {
+  const std::string_view bytes(static_cast<const char*>(buffer.cdata().data()), buffer.size());
+  buffer.consume(std::min(bytes.find_first_not_of("\r\n"), bytes.size()));
 }
 
 enum class Peer : std::uint8_t { open, finished, gone };
@@ -128,16 +138,21 @@ HttpConnection::Kept HttpConnection::receive(Stream& stream, HttpRequest& reques
   const HttpLimits limits = shared_->options.limits;  // they may change meanwhile
   auto& lowest = beast::get_lowest_layer(stream);
   error_code error;
+  drop_line_ends(buffer_);
   if (buffer_.size() == 0) {  // idle clients keep no buffer
     buffer_.shrink_to_fit();
     idle_ = true;
     lowest.expires_after(std::chrono::seconds(limits.idle_seconds));
-    std::array<char, 512> first;
-    const std::size_t n =
-        co_await stream.async_read_some(asio::buffer(first), asio::redirect_error(awaited, error));
+    while (buffer_.size() == 0) {
+      std::array<char, 512> first;
+      const std::size_t n =
+          co_await stream.async_read_some(asio::buffer(first), asio::redirect_error(awaited, error));
+      if (error) break;
+      buffer_.commit(asio::buffer_copy(buffer_.prepare(n), asio::buffer(first, n)));
+      drop_line_ends(buffer_);
+    }
     idle_ = false;
     if (error) co_return false;
-    buffer_.commit(asio::buffer_copy(buffer_.prepare(n), asio::buffer(first, n)));
   }
   http::request_parser<http::string_body> parser;
   parser.header_limit(limits.header_bytes);
@@ -147,6 +162,10 @@ HttpConnection::Kept HttpConnection::receive(Stream& stream, HttpRequest& reques
   };
   lowest.expires_after(patience());
   co_await http::async_read_header(stream, buffer_, parser, asio::redirect_error(awaited, error));
+  if (!error && parser.get().count(http::field::transfer_encoding) > 0 && !parser.chunked()) {
+    co_await refuse(501, "expected a body that is chunked, or as long as Content-Length says");
+    co_return false;
+  }
   if (!error && beast::iequals(parser.get()[http::field::expect], "100-continue")) {
     http::response<http::empty_body> go_on(http::status::continue_, 11);
     co_await http::async_write(stream, go_on, asio::redirect_error(awaited, error));

@@ -41,6 +41,7 @@ TEST(Http, LimitsAreTold) {
   EXPECT_EQ(raw("GARBAGE\r\n\r\n"), 400);
   EXPECT_EQ(raw("POST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n"), 400);
   EXPECT_EQ(raw("GET /api/version HTTP/1.0\r\n\r\n"), 200);
+  EXPECT_EQ(raw("POST /tokenize HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n"), 501);
   server.on_loop([&] { server.http().set_limits({.body_bytes = 10}); });
   EXPECT_EQ(server.request("POST", "/tokenize", R"({"text":"Hello"})").status, 413);
 }
@@ -65,6 +66,16 @@ TEST(Http, ConnectionsBeyondTheLimitAreToldSo) {
   idle.pop_back();
   EXPECT_TRUE(comes_true([&] { return server.request("GET", "/api/version").status == 200; }))
       << "the place of one that left is not given to the next";
+}
+
+TEST(Http, RequestsAsSomeClientsSendThem) {
+  RunningServer server({.models = {{"tiny", test::llama()}}, .engines = Engines::never_loaded});
+  const Client client(server.port());
+  client.send("\r\n");
+  client.send("\r\nPOST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\n\r\n{\"text\":\"x\"}\r\n");
+  EXPECT_EQ(test::parse_reply(client.receive_some()).status, 200) << "between requests line ends are let be";
+  client.send("GET http://x/api/version?a=/b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  EXPECT_EQ(test::parse_reply(client.receive_all()).status, 200) << "as a proxy is asked";
 }
 
 class Clients : public testing::Test {
@@ -125,13 +136,13 @@ TEST(WaitingClients, AreAskedWhetherTheyAreThereWithWhatTheAnswerBeginsWith) {
   for (const std::string version : {"1.1", "1.0"}) {
     const Client client(server.port());
     client.send(post("/v1/completions", R"({"prompt":"x"})", version,
-                     "X-Request-Id: waits\r\nConnection: close\r\n"));
+                     "X-Request-Id: waits-" + version + "\r\nConnection: close\r\n"));
     client.finish_sending();
     std::string bytes;
     for (std::string some = "-"; bytes.size() < 9 && !some.empty(); bytes += some)
       some = client.receive_some();
     EXPECT_EQ(bytes, "HTTP/" + version + " ");
-    ASSERT_TRUE(comes_true([&] { return server.request("POST", "/cancel/waits").status == 200; }));
+    ASSERT_TRUE(comes_true([&] { return server.request("POST", "/cancel/waits-" + version).status == 200; }));
     bytes += client.receive_all();
     EXPECT_TRUE(bytes.starts_with("HTTP/" + version + " 200 OK\r\n")) << bytes;
     EXPECT_EQ(test::parse_reply(bytes).json()["choices"][0]["text"], "");

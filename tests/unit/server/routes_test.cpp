@@ -94,6 +94,7 @@ TEST_F(Refusals, FieldByField) {
       {"/api/chat", chat, R"({"format":"xml"})", "format", "json"},
       {"/api/chat", chat, R"({"keep_alive":"5 parsecs"})", "keep_alive", "duration"},
       {"/api/generate", text, R"({"prompt":1})", "prompt", "a string"},
+      {"/api/generate", text, R"({"images":["AA=="]})", "images", "takes text"},
       {"/api/generate", text, R"({"stream":"no"})", "stream", "true or false"},
       {"/v1/embeddings", respond, R"({"input":[]})", "input", "not empty"},
       {"/v1/embeddings", respond, R"({"input":[1,2.5]})", "input", "token ids"},
