@@ -34,8 +34,9 @@ class WallClock(ApiTest):
     def test_jumps(self):
         created, ids = [], []
         for jump in (-DAY, DAY, -400 * DAY, 400 * DAY, 0):
-            events = self.server.stream("/v1/completions", {"prompt": "x", "max_tokens": 100, "temperature": 0, "ignore_eos": True,
-                                                            "stream": True, "stream_options": {"include_usage": True}})
+            events = self.server.stream("/v1/chat/completions", {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 100,
+                                                            "temperature": 0, "ignore_eos": True, "stream": True,
+                                                            "stream_options": {"include_usage": True}})
             first = next(events)
             self.set(jump)
             rest = list(events)

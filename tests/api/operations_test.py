@@ -378,6 +378,23 @@ class Ways(ApiTest):
         done = subprocess.run([BINARY, "serve", "--port", "0", "--models-dir", folder], capture_output=True, text=True)
         self.assertEqual((done.returncode, f"{folder}/d.gguf" in done.stderr), (1, True), done.stderr)
 
+    def test_a_model_file_is_written_anew(self):
+        path, whole = self.folder / "anew.gguf", MODEL.read_bytes()
+        path.write_bytes(whole)
+        server = Server("--ctx", 64, models=[f"tiny={path}"])
+        before = server.post("/v1/completions", SHORT | {"temperature": 0})["choices"][0]["text"]
+        path.write_bytes(b"")  # as at the beginning of a copy over it
+        self.assertEqual(server.post("/tokenize", {"text": "Hello"})["count"], 4)
+        self.assertIn("template", server.post("/api/show", {"model": "tiny"}))
+        self.assertEqual(server.request("GET", "/health")[0], 200)
+        server.kill_engine()
+        asked = threading.Thread(target=lambda: server.request("POST", "/v1/completions", SHORT))
+        asked.start()
+        path.write_bytes(whole)
+        asked.join()
+        self.assertEqual(server.post("/v1/completions", SHORT | {"temperature": 0})["choices"][0]["text"], before)
+        self.end(server)
+
     def test_several_models(self):
         server = Server("--ctx", 64, "--keep-alive", 1, models=[f"a={MODEL}", f"b={golden('arch/qwen2/model.gguf')}"])
         answers = {name: server.post("/v1/completions", SHORT | {"model": name, "temperature": 0})["choices"][0]["text"]
