@@ -132,28 +132,33 @@ Done HttpConnection::sleep_until_woken() {
   co_await woken_.async_wait(asio::redirect_error(awaited, ignored));
 }
 
+// Waits until the buffer has the beginning of a request. Idle clients keep no buffer.
+template <class Stream>
+HttpConnection::Kept HttpConnection::begins(Stream& stream) {
+  drop_line_ends(buffer_);
+  if (buffer_.size() > 0) co_return true;
+  buffer_.shrink_to_fit();
+  idle_ = true;
+  beast::get_lowest_layer(stream).expires_after(std::chrono::seconds(shared_->options.limits.idle_seconds));
+  error_code error;
+  while (buffer_.size() == 0 && !error) {
+    std::array<char, 512> first;
+    const std::size_t n =
+        co_await stream.async_read_some(asio::buffer(first), asio::redirect_error(awaited, error));
+    buffer_.commit(asio::buffer_copy(buffer_.prepare(n), asio::buffer(first, n)));
+    drop_line_ends(buffer_);
+  }
+  idle_ = false;
+  co_return !error;
+}
+
 template <class Stream>
 HttpConnection::Kept HttpConnection::receive(Stream& stream, HttpRequest& request, bool& keep,
                                              unsigned& version) {
+  if (!co_await begins(stream)) co_return false;
   const HttpLimits limits = shared_->options.limits;  // they may change meanwhile
   auto& lowest = beast::get_lowest_layer(stream);
   error_code error;
-  drop_line_ends(buffer_);
-  if (buffer_.size() == 0) {  // idle clients keep no buffer
-    buffer_.shrink_to_fit();
-    idle_ = true;
-    lowest.expires_after(std::chrono::seconds(limits.idle_seconds));
-    while (buffer_.size() == 0) {
-      std::array<char, 512> first;
-      const std::size_t n =
-          co_await stream.async_read_some(asio::buffer(first), asio::redirect_error(awaited, error));
-      if (error) break;
-      buffer_.commit(asio::buffer_copy(buffer_.prepare(n), asio::buffer(first, n)));
-      drop_line_ends(buffer_);
-    }
-    idle_ = false;
-    if (error) co_return false;
-  }
   http::request_parser<http::string_body> parser;
   parser.header_limit(limits.header_bytes);
   parser.body_limit(limits.body_bytes);

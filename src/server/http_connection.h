@@ -51,6 +51,8 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   template <class Stream>
   Done serve(Stream& stream);
   template <class Stream>
+  Kept begins(Stream& stream);
+  template <class Stream>
   Kept receive(Stream& stream, HttpRequest& request, bool& keep, unsigned& version);
   template <class Stream>
   Kept answer(Stream& stream, bool keep, unsigned version);

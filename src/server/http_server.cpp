@@ -132,7 +132,9 @@ void HttpServer::State::listen() {
     asio::co_spawn(context, accept(tcp), asio::detached);
   } catch (const boost::system::system_error& error) {
     if (!options.socket.empty()) fail("{}: cannot listen there: {}", options.socket, error.code().message());
-    fail("{}:{}: cannot listen there: {}", options.host, options.port, error.code().message());
+    const bool v6 = options.host.find(':') != std::string::npos;
+    fail("{}{}{}:{}: cannot listen there: {}", v6 ? "[" : "", options.host, v6 ? "]" : "", options.port,
+         error.code().message());
   }
 }
 

@@ -373,6 +373,15 @@ class Ways(ApiTest):
         for wrong in (["-m", folder / "b.gguf"], ["-m", f"x={folder}/b.gguf", "-m", MODEL]):  # what was asked for by name
             done = subprocess.run([BINARY, "serve", "--port", "0", *wrong], capture_output=True, text=True)
             self.assertEqual((done.returncode, f"{folder}/b.gguf" in done.stderr), (1, True), done.stderr)
+        for name in ("x", "y"):  # of one name
+            (folder / name).mkdir()
+            shutil.copy(MODEL, folder / name / "e.gguf")
+        server = Server("--ctx", 64, "--models-dir", folder, models=[])
+        self.assertEqual([m["id"] for m in server.request("GET", "/v1/models")[1]["data"]], [*"abcd", "x/e", "y/e"])
+        self.assertEqual(server.post("/v1/completions", SHORT | {"model": "y/e"})["model"], "y/e")
+        self.end(server)
+        shutil.rmtree(folder / "x")
+        shutil.rmtree(folder / "y")
         (folder / "a.gguf").write_bytes(b"")
         (folder / "c.gguf").unlink()
         done = subprocess.run([BINARY, "serve", "--port", "0", "--models-dir", folder], capture_output=True, text=True)

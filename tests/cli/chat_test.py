@@ -157,6 +157,17 @@ class Interactive(CliTest):
         chat.send("/exit\r")
         self.assertEqual(chat.process.wait(60), 0)
 
+    def test_control_characters_do_nothing(self):
+        for word in ("chat", "generate"):
+            command = ["chat"] if word == "chat" else ["generate", "-p", "Hi"]
+            terminal = Terminal([*command, "-m", golden("arch/llama/model.gguf"), "-n", "3", "--logit-bias", "27=1e9", *COMMON],
+                                self.folder)  # the escape character
+            self.addCleanup(terminal.close)
+            if word == "chat":
+                terminal.expect("> ")
+                terminal.send("Hi\r")
+            self.assertNotIn("\x1b\x1b", terminal.expect("\ufffd{3}"))
+
     def test_full_context(self):
         chat = self.chat(golden("arch/llama/model.gguf"), "--temperature", "0", "--ctx", "96", "--logit-bias", "65=1e9")
         chat.send("Hello\r")
