@@ -53,6 +53,11 @@ class PartFile {
     std::getline(std::ifstream(validator_path_), validator_);
     if (validator_.empty()) clear();
   }
+  ~PartFile() {
+    if (size_ == 0 && !over_) discard();
+  }
+  PartFile(const PartFile&) = delete;
+  PartFile& operator=(const PartFile&) = delete;
 
   const std::string& path() const { return file_.path(); }
   std::uint64_t size() const { return size_; }
@@ -95,12 +100,15 @@ class PartFile {
   void keep() {
     file_.sync();
     file_.rename_to(destination_);
+    over_ = true;
     std::filesystem::remove(validator_path_);
   }
 
   void discard() {
-    std::filesystem::remove(path());
-    std::filesystem::remove(validator_path_);
+    std::error_code absent;
+    std::filesystem::remove(path(), absent);
+    std::filesystem::remove(validator_path_, absent);
+    over_ = true;
   }
 
  private:
@@ -108,6 +116,7 @@ class PartFile {
   const LockedFile file_;
   std::string validator_path_, validator_;
   std::uint64_t size_ = 0;
+  bool over_ = false;  // it has its name, or is gone
 };
 
 class Download {
