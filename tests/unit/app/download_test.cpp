@@ -214,7 +214,6 @@ TEST_F(DownloadTest, NotFoundIsNotRetried) {
   HttpServer server([&](const std::string&) { return answer("404 Not Found", "", "no such thing"); });
   EXPECT_EQ(error(server.url("/m")), server.url("/m") + ": the server answered HTTP 404");
   EXPECT_EQ(folder_.files(), 0u) << "nothing is left of it";
-  << "nothing is left of it";
   EXPECT_EQ(server.requests().size(), 1u);
 }
 
