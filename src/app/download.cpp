@@ -1,7 +1,6 @@
 #include "app/download.h"
 
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 #include <utility>
 
 #include "app/digest.h"
+#include "app/file.h"
 #include "app/http.h"
 #include "base/error.h"
 #include "base/locked_file.h"
@@ -75,16 +75,6 @@ class PartFile {
       std::filesystem::remove(validator_path_);
     else
       std::ofstream(validator_path_) << validator << '\n';
-  }
-
-  // Fails early where the disk cannot hold `more` bytes.
-  void expect(std::uint64_t more) const {
-    struct statvfs disk{};
-    if (::fstatvfs(file_.descriptor(), &disk) != 0) return;
-    const std::uint64_t free = std::uint64_t{disk.f_bavail} * disk.f_frsize;
-    if (more > free)
-      fail("{}: needs {} MB more, but only {} MB are free on this disk", path(), more / 1000000 + 1,
-           free / 1000000);
   }
 
   void append(std::string_view piece) {
@@ -193,7 +183,7 @@ class Download {
       part_.discard();
       fail("{}: the server offers {} bytes, expected {}", url_, total_, options_.size);
     }
-    part_.expect(coming);
+    expect_room(part_.path(), coming);
   }
 
   const std::string& url_;

@@ -76,6 +76,14 @@ std::string to_text(const nlohmann::ordered_json& value, int indent) {
   return value.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
+void expect_room(const std::string& path, std::uint64_t bytes) {
+  std::error_code unknown;
+  const std::uint64_t free = std::filesystem::space(path, unknown).available;
+  if (!unknown && bytes > free)
+    fail("{}: needs {} MB more, but only {} MB are free on this disk", path, bytes / 1000000 + 1,
+         free / 1000000);
+}
+
 OutputFile::OutputFile(std::string path) : path_(std::move(path)), file_(std::fopen(path_.c_str(), "wb")) {
   if (file_ == nullptr) fail("{}: cannot write it: {}", path_, std::strerror(errno));
 }

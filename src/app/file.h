@@ -1,6 +1,7 @@
 // Files as commands read and write them. Errors name the path and the system's reason.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <functional>
 #include <nlohmann/json_fwd.hpp>
@@ -20,6 +21,9 @@ void for_each_json_line(const std::string& path, const std::function<void(const 
 
 // JSON on one line or indented; bytes that are not UTF-8 become U+FFFD.
 std::string to_text(const nlohmann::ordered_json& value, int indent = -1);
+
+// Throws Error where the disk that `path` is on, a file or a folder, is known not to hold `bytes` more.
+void expect_room(const std::string& path, std::uint64_t bytes);
 
 // A file that is written piece by piece, and removed again where that does not come to its end.
 class OutputFile {

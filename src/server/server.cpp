@@ -91,8 +91,9 @@ void Server::load_first() {
       cannot_load(first, first.engine.trouble());
     if (first.engine.state() != EngineHost::State::ready || std::exchange(measured_, true)) return;
     const auto bandwidth = std::make_shared<double>(0);
-    loop_.background([=, this] { *bandwidth = calls_.read_bandwidth(); },
-                     [=, this] { metrics_.measured(*bandwidth); });
+    // It takes memory, which may not be there: then it stays unknown.
+    const auto measure = [=, this] { fault_of([&] { *bandwidth = calls_.read_bandwidth(); }); };
+    loop_.background(measure, [=, this] { metrics_.measured(*bandwidth); });
   };
   models_.use(first, [this, &first](const ApiError* error) {
     if (error != nullptr) cannot_load(first, error->what());

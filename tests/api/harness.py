@@ -28,7 +28,7 @@ class Server:
     """`rocmforge serve` as a process; `options` are further words of its command line. Without `log` the log's level is
     left to them."""
 
-    def __init__(self, *options, models=None, ready=True, log=True, binary=BINARY, **env):
+    def __init__(self, *options, models=None, ready=True, log=True, binary=BINARY, preexec_fn=None, **env):
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("ROCMFORGE_", "XDG_", "RF_"))}
         command = [binary, "serve"] + (["--log-level", "info"] if log else [])
         for model in [f"tiny={MODEL}"] if models is None else models:
@@ -37,7 +37,7 @@ class Server:
             command += ["--port", "0"]
         self.log = tempfile.TemporaryFile()
         self.process = subprocess.Popen([*command, "--threads", "1", *map(str, options)], stdout=subprocess.PIPE,
-                                        stderr=self.log, env=kept | {"HOME": "/nonexistent"} | env)
+                                        stderr=self.log, preexec_fn=preexec_fn, env=kept | {"HOME": "/nonexistent"} | env)
         line = self.process.stdout.readline().decode()
         found = re.match(r"listening on (?:unix:|\w+://([\w.]+):(\d+))", line)
         if not found:

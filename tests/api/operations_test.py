@@ -4,6 +4,7 @@ import http.server
 import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import socket
@@ -12,8 +13,9 @@ import subprocess
 import tempfile
 import threading
 import time
+import unittest
 
-from harness import BINARY, MODEL, ApiTest, Server, golden, main
+from harness import BINARY, MODEL, SANITIZED, ApiTest, Server, golden, main
 
 SHORT = {"prompt": "x", "max_tokens": 3, "ignore_eos": True}
 
@@ -402,6 +404,15 @@ class Ways(ApiTest):
         path.write_bytes(whole)
         asked.join()
         self.assertEqual(server.post("/v1/completions", SHORT | {"temperature": 0})["choices"][0]["text"], before)
+        self.end(server)
+
+    @unittest.skipIf(SANITIZED, "a sanitizer takes all address space")
+    def test_little_memory(self):
+        limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (250 << 20, 250 << 20))
+        server = Server("--ctx", 64, "--host-cache", 0, preexec_fn=limit)
+        for _ in range(3):  # also after what the machine reads was to be measured
+            self.assertEqual(len(server.post("/v1/completions", SHORT)["choices"]), 1)
+            time.sleep(0.3)
         self.end(server)
 
     def test_several_models(self):
