@@ -55,10 +55,10 @@ void EngineHost::launch() {
         WorkerProcess::Handlers{
             .message = [this](message::Kind kind, std::string_view payload) { take(kind, payload); },
             .ended = [this](const std::string& why) { ended(why); }});
-  } catch (const Error& error) {
+  } catch (const Error& error) {  // no descriptor is left, perhaps: for a while
+    change(State::loading);
     trouble_ = error.what();
-    fail_all(503, trouble_);
-    return change(State::broken);
+    return ended(trouble_);
   }
   ticker_ = loop_.every(std::chrono::milliseconds(500), [this] { watch(); });
   change(State::loading);

@@ -415,6 +415,27 @@ class Ways(ApiTest):
             time.sleep(0.3)
         self.end(server)
 
+    def test_no_descriptor_is_left(self):
+        limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (30, 30))
+        server = Server("--ctx", 50000, preexec_fn=limit)
+        pid = server.engine()
+        events = server.stream("/v1/completions", SHORT | {"max_tokens": 10000, "stream": True, "stream_options": {
+            "include_usage": True}})
+        next(events)
+        crowd = [socket.create_connection((server.host, server.port)) for _ in range(40)]
+        end = time.monotonic() + 60
+        while len(os.listdir(f"/proc/{server.process.pid}/fd")) < 30 and time.monotonic() < end:
+            time.sleep(0.01)
+        os.kill(pid, signal.SIGKILL)
+        while "Too many open files" not in server.text() and time.monotonic() < end:
+            time.sleep(0.01)
+        for connection in crowd:
+            connection.close()
+        rest = list(events)
+        self.assertEqual((rest[-1], rest[-2].get("usage", {}).get("completion_tokens")), ("[DONE]", 10000), rest[-2:])
+        self.assertIn("Too many open files", server.text())
+        self.end(server)
+
     def test_several_models(self):
         server = Server("--ctx", 64, "--keep-alive", 1, models=[f"a={MODEL}", f"b={golden('arch/qwen2/model.gguf')}"])
         answers = {name: server.post("/v1/completions", SHORT | {"model": name, "temperature": 0})["choices"][0]["text"]
