@@ -69,6 +69,7 @@ MODELS = {
     "paddleocr": "PaddleOCR VL, text",
     "cogvlm": "CogVLM, text",
     "chameleon": "Chameleon, text",
+    "talkie": "Talkie 13B",
     "mimo2": "MiMo V2 Flash",
     "step35": "Step 3.5 Flash",
     "cohere2moe": "Command A with experts",

@@ -244,4 +244,30 @@ def chameleon(root):
         _make(root, name, "chameleon", "from arXiv:2405.09818 and its published code", ROTARY | {"swin_norm": swin}, layer_of(swin))
 
 
-FAMILIES = [chameleon, same_layers, openelm, jais, arctic, plamo, hunyuan_vl]
+def talkie(root):
+    """Norms without weights but for a gain of each query head; a part of the embedding is added after every layer."""
+    w = Weights("talkie")
+    table = w.embeddings("token_embd", golden.VOCABULARY)
+
+    def norm(x):
+        return rms_norm(x, 1.0)
+
+    layers = []
+    for i in range(LAYERS):
+        p = f"blk.{i}."
+        gains, part = w.norm(p + "attn_q_norm", HEADS), w.norm(p + "layer_output_scale", 1)
+        w.tensors[p + "attn_q_norm.weight"] = gains.reshape(HEADS, 1)
+        layers.append((gains[:, None], part, Attention(w, p), Network(w, p)))
+    output = w.matrix("output", golden.VOCABULARY, HIDDEN)
+
+    def compute(ids):
+        x = skip = norm(table[ids])
+        for gains, part, attention, network in layers:
+            x = x + attention(norm(x), lambda q, k: (norm(q) * gains, norm(k)), norm_last=True)
+            x = x + network(norm(x)) + part * skip
+        return norm(x) @ output.T * 0.7
+    golden.make(root, "talkie", "talkie", KEYS | ROTARY | {"logit_scale": 0.7}, w.tensors, compute,
+                "numpy, from the published reader of Talkie's files")
+
+
+FAMILIES = [talkie, chameleon, same_layers, openelm, jais, arctic, plamo, hunyuan_vl]

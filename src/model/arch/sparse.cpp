@@ -192,7 +192,7 @@ void record_minimax3(Builder& b) {
 void record_grok(Builder& b) {
   Routing routing = b.routing();
   routing.normalise = true;
-  SlotId x = b.embed({.scale = b.number("embedding_scale", 78.38367176906169f)});
+  SlotId x = b.embed({.scale = b.factor("embedding_scale", 78.38367176906169f)});
   for (int i = 0; i < b.layers(); ++i) {
     const Layer w = b.layer(i);
     Attention a = b.attention(w);
@@ -212,7 +212,7 @@ void record_grok(Builder& b) {
                   {.add = dense, .out = b.slot("both", b.spec().hidden), .out_scale = std::sqrt(0.5f)});
     x = b.row(Row::Kind::norm, {.x = both, .add = x, .out = x, .norm = b.norm(w[post], b.spec().hidden)}, w);
   }
-  b.logits(x, {.scale = b.number("logit_scale", 0.5773502691896257f),
+  b.logits(x, {.scale = b.factor("logit_scale", 0.5773502691896257f),
                .softcap = b.number("final_logit_softcapping", 0)});
 }
 
