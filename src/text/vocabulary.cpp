@@ -39,7 +39,13 @@ constexpr std::string_view end_texts[] = {
     "<turn|>",
     "<|fim_pad|>",
     "<fim_pad>",
+    "<fim-pad>",
     "<PAD>",
+    "[PAD]",
+    "<|fim_repo|>",
+    "<fim-repo>",
+    "<REPO>",
+    "<reponame>",
     "<|repo_name|>",
     "<|file_sep|>",
     "<eos>",
@@ -144,6 +150,11 @@ void find_ends(const Gguf& file, Vocabulary& vocabulary) {
   for (const char* key :
        {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"})
     if (const std::int32_t id = read_id(file, vocabulary, key); id >= 0)
+      vocabulary.ends[static_cast<std::size_t>(id)] = true;
+  // After a gap is filled in; who fills none in does not mind what these are.
+  for (const char* key : {"tokenizer.ggml.fim_pad_token_id", "tokenizer.ggml.fim_rep_token_id",
+                          "tokenizer.ggml.fim_sep_token_id"})
+    if (const auto id = file.get<std::int64_t>(key, -1); id >= 0 && id < vocabulary.size())
       vocabulary.ends[static_cast<std::size_t>(id)] = true;
 }
 

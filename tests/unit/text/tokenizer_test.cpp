@@ -178,11 +178,12 @@ TEST(Tokenizer, KnowsEndsBeyondEos) {
                      "gpt-2", [](GgufWriter& w) {
                        w.set("tokenizer.ggml.eos_token_id", std::uint32_t{5});
                        w.set("tokenizer.ggml.eot_token_id", std::uint32_t{6});
+                       w.set("tokenizer.ggml.fim_sep_token_id", std::uint32_t{7});
                      });
   Ids ends;
   for (std::int32_t id = -1; id <= tokenizer->vocab_size(); ++id)
     if (tokenizer->is_end_of_generation(id)) ends.push_back(id);
-  EXPECT_EQ(ends, Ids({5, 6, 256, 258})) << "an ordinary token's text ends nothing";
+  EXPECT_EQ(ends, Ids({5, 6, 7, 256, 258})) << "an ordinary token's text ends nothing";
   EXPECT_TRUE(tokenizer->is_special(258)) << "a user must not be able to write a turn's end as plain text";
 }
 
