@@ -95,6 +95,7 @@ constexpr std::array families{
     Family{"qwen3vl", Rope::Pairs::halves, 0, record_llama},
     Family{"qwen3vlmoe", Rope::Pairs::halves, 0, record_llama},
     Family{"deepseek", Rope::Pairs::adjacent, 0, record_routed},
+    Family{"deepseek2-ocr", Rope::Pairs::halves, 0, record_routed},
     Family{"dots1", Rope::Pairs::halves, 0, record_routed},
     Family{"bailingmoe", Rope::Pairs::adjacent, 0, record_routed},
     Family{"bailingmoe2", Rope::Pairs::halves, 0, record_routed},

@@ -105,8 +105,9 @@ void read_yarn(const Keys& keys, Rope& rope) {
   // mscale over mscale_all_dim of the published configurations, the second being the multiplier.
   const double grow = 0.1 * std::log(static_cast<double>(rope.yarn_factor)),
                multiplier = static_cast<double>(keys.number("rope.scaling.yarn_log_multiplier", -1, 0));
-  rope.magnitude =
-      keys.number("rope.scaling.attn_factor", 0, static_cast<float>((1 + grow) / (1 + multiplier * grow)));
+  rope.magnitude = static_cast<float>((1 + grow) / (1 + multiplier * grow));
+  // What the published configurations give in its place; writers put 1 where these give nothing.
+  if (const float given = keys.number("rope.scaling.attn_factor", 0, 1); given != 1) rope.magnitude = given;
 }
 
 Rope read_rope(const Gguf& file, const Keys& keys, bool windowed, const LayerSpec& layer) {

@@ -109,26 +109,27 @@ TEST(Spec, WindowOfTheFamiliesThatHaveOne) {
 }
 
 TEST(Spec, RopeScaling) {
-  const auto scaling = [](std::string_view type, bool attention_factor) {
+  const auto scaling = [](std::string_view type, float attention_factor) {
     return Changes{.without = {}, .add = [=](GgufWriter& writer) {
                      writer.set("llama.rope.scaling.type", type);
                      writer.set("llama.rope.scaling.factor", 4.f);
                      writer.set("llama.rope.scaling.original_context_length", std::uint32_t{128});
-                     if (attention_factor) writer.set("llama.rope.scaling.attn_factor", 1.25f);
+                     if (attention_factor > 0) writer.set("llama.rope.scaling.attn_factor", attention_factor);
                    }};
   };
-  EXPECT_EQ(spec_of("llama", scaling("none", false)).layers[0].rope.scale, 1);
-  const Rope linear = spec_of("llama", scaling("linear", false)).layers[0].rope;
+  EXPECT_EQ(spec_of("llama", scaling("none", 0)).layers[0].rope.scale, 1);
+  const Rope linear = spec_of("llama", scaling("linear", 0)).layers[0].rope;
   EXPECT_EQ(linear.scale, 0.25f);
   EXPECT_EQ(linear.magnitude, 1);
   EXPECT_EQ(linear.yarn_factor, 0);
   EXPECT_EQ(spec_of("llama", set("llama.rope.scale_linear", 4.f)).layers[0].rope.scale, 0.25f);  // of old
-  const Rope yarn = spec_of("llama", scaling("yarn", false)).layers[0].rope;
+  const Rope yarn = spec_of("llama", scaling("yarn", 0)).layers[0].rope;
   EXPECT_EQ(yarn.scale, 1);
   EXPECT_EQ(yarn.yarn_factor, 4);
   EXPECT_EQ(yarn.yarn_original, 128);
   EXPECT_FLOAT_EQ(yarn.magnitude, 1.1386294f);  // 0.1 ln 4 + 1
-  EXPECT_EQ(spec_of("llama", scaling("yarn", true)).layers[0].rope.magnitude, 1.25f);
+  EXPECT_EQ(spec_of("llama", scaling("yarn", 1)).layers[0].rope.magnitude, yarn.magnitude);
+  EXPECT_EQ(spec_of("llama", scaling("yarn", 1.25f)).layers[0].rope.magnitude, 1.25f);
 }
 
 // What a file leaves out is what its family's published models have.
