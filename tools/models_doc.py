@@ -70,6 +70,7 @@ MODELS = {
     "cogvlm": "CogVLM, text",
     "chameleon": "Chameleon, text",
     "talkie": "Talkie 13B",
+    "grovemoe": "GroveMoE",
     "deepseek2-ocr": "DeepSeek-OCR, text",
     "mimo2": "MiMo V2 Flash",
     "step35": "Step 3.5 Flash",

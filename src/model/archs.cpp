@@ -87,6 +87,7 @@ constexpr std::array families{
     Family{"afmoe", Rope::Pairs::halves, 4, record_afmoe},
     Family{"exaone-moe", Rope::Pairs::halves, 4, record_exaone_moe},
     Family{"grok", Rope::Pairs::halves, 0, record_grok},
+    Family{"grovemoe", Rope::Pairs::halves, 0, record_grovemoe},
     Family{"hy_v3", Rope::Pairs::halves, 0, record_hy3},
     Family{"mellum", Rope::Pairs::halves, 4, record_mellum},
     Family{"smallthinker", Rope::Pairs::halves, 4, record_smallthinker, true, true},

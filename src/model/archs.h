@@ -59,6 +59,7 @@ void record_gptneox(Builder& b);
 void record_granite(Builder& b);
 void record_granite_hybrid(Builder& b);
 void record_grok(Builder& b);
+void record_grovemoe(Builder& b);
 void record_hunyuan(Builder& b);
 void record_hy3(Builder& b);
 void record_jais(Builder& b);
