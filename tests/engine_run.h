@@ -17,12 +17,16 @@ namespace rf::test {
 
 using Tokens = std::vector<std::int32_t>;
 
-inline Engine load_reference(const std::string& model, const EngineOptions& options) {
-  const std::string path = golden("arch/" + model + "/model.gguf");
-  if (path.empty()) fail("no golden data of {}", model);
+inline Engine load_reference_file(const std::string& path, const EngineOptions& options) {
   std::vector<std::unique_ptr<Backend>> backends;
   backends.push_back(make_reference());
   return Engine(path, std::move(backends), options);
+}
+
+inline Engine load_reference(const std::string& model, const EngineOptions& options) {
+  const std::string path = golden("arch/" + model + "/model.gguf");
+  if (path.empty()) fail("no golden data of {}", model);
+  return load_reference_file(path, options);
 }
 
 // What `call` throws, "" where it does not.
