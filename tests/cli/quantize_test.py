@@ -193,7 +193,7 @@ class Quantize(ModelFiles):
         for ending in (signal.SIGINT, signal.SIGTERM):
             child = subprocess.Popen([BINARY, "quantize", path, self.folder / "out.gguf", "IQ4_XS", "--threads", "1"],
                                      stderr=subprocess.DEVNULL, env=environment())
-            for _ in range(1000):
+            for _ in range(12000):
                 if (self.folder / "out.gguf.part").exists():
                     break
                 time.sleep(0.005)
