@@ -6,6 +6,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <filesystem>
 #include <future>
@@ -57,7 +58,9 @@ class Client {
   void finish_sending() const { ::shutdown(socket_, SHUT_WR); }
   std::string receive_some() const {
     std::string bytes(65536, '\0');
-    const ssize_t n = ::recv(socket_, bytes.data(), bytes.size(), 0);
+    ssize_t n = -1;
+    do n = ::recv(socket_, bytes.data(), bytes.size(), 0);
+    while (n < 0 && errno == EINTR);  // by an engine's end: what has a time limit is not begun again
     bytes.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
     return bytes;
   }
