@@ -17,32 +17,52 @@ namespace rf::test {
 
 using Tokens = std::vector<std::int32_t>;
 
-inline Engine load_reference(const std::string& model, const EngineOptions& options) {
-  const std::string path = golden("arch/" + model + "/model.gguf");
-  if (path.empty()) fail("no golden data of {}", model);
+inline Engine load_reference_of(const std::string& path, const EngineOptions& options) {
   std::vector<std::unique_ptr<Backend>> backends;
   backends.push_back(make_reference());
   return Engine(path, std::move(backends), options);
 }
 
+inline Engine load_reference(const std::string& model, const EngineOptions& options) {
+  const std::string path = golden("arch/" + model + "/model.gguf");
+  if (path.empty()) fail("no golden data of {}", model);
+  return load_reference_of(path, options);
+}
+
+// What `call` throws, "" where it does not.
+inline std::string error_of(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
 // All that clients could see of an answer; log-probabilities as bits.
 struct Seen {
   Tokens tokens;
-  std::vector<std::string> texts;
+  std::vector<std::string> texts;  // of each token
+  std::string text;
   std::vector<std::uint32_t> logprobs;
   float surprise = -1;
   Finish finish = Finish::unfinished;
-  int cached = 0;
+  int cached = 0, prompt_done = 0;
 };
 
+// Runs until nothing is left to do. A request has no event after its last.
 inline std::map<std::uint64_t, Seen> run(Engine& engine) {
   std::map<std::uint64_t, Seen> all;
   std::vector<Event> events;
   while (engine.step(events)) {
     for (const Event& event : events) {
       Seen& seen = all[event.request];
+      EXPECT_EQ(seen.finish, Finish::unfinished);
+      EXPECT_GE(event.prompt_done, seen.prompt_done);
       seen.finish = event.finish;
       seen.cached = event.prompt_cached;
+      seen.prompt_done = event.prompt_done;
+      seen.text += event.text;
       if (event.token < 0) continue;
       seen.tokens.push_back(event.token);
       seen.texts.push_back(event.text);
@@ -54,6 +74,7 @@ inline std::map<std::uint64_t, Seen> run(Engine& engine) {
     }
     events.clear();
   }
+  EXPECT_TRUE(engine.idle());
   return all;
 }
 
@@ -62,10 +83,26 @@ inline Seen run(Engine& engine, const Request& request) {
   return run(engine).at(id);
 }
 
-inline Tokens prompt_of(int length, int seed) {
+inline std::vector<Seen> run(Engine& engine, const std::vector<Request>& requests) {
+  std::vector<std::uint64_t> ids;
+  for (const Request& request : requests) ids.push_back(engine.submit(request));
+  const auto all = run(engine);
+  std::vector<Seen> ordered;
+  for (const std::uint64_t id : ids) ordered.push_back(all.at(id));
+  return ordered;
+}
+
+inline Tokens prompt_of(int length, int seed = 1) {
   Tokens tokens;
   for (int i = 0; i < length; ++i) tokens.push_back((i * 31 + seed * 7 + 3) % 250);
   return tokens;
+}
+
+inline Request greedy(Tokens prompt, int max_tokens) {
+  return {.prompt = std::move(prompt),
+          .sampling = {.temperature = 0},
+          .max_tokens = max_tokens,
+          .ignore_eos = true};
 }
 
 // The whole distribution is told, so that equal logits are what is compared.

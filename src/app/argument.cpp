@@ -47,6 +47,19 @@ std::pair<std::int32_t, float> parse_logit_bias(const std::string& text) {
   return {id, value};
 }
 
+std::optional<std::uint64_t> parse_seed(std::string_view text) {
+  const auto whole = [&](auto& value) {
+    const auto [next, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return error == std::errc() && next == text.data() + text.size();
+  };
+  std::uint64_t seed = 0;
+  std::int64_t negative = 0;
+  if (whole(seed)) return seed;
+  if (!whole(negative)) fail("expected a whole number of 64 bits, found '{}'", text);
+  if (negative == -1) return std::nullopt;
+  return static_cast<std::uint64_t>(negative);
+}
+
 std::uint64_t parse_size(std::string_view text) {
   constexpr std::string_view units = "KMGT";
   std::uint64_t bytes = 0;

@@ -63,7 +63,7 @@ class Chat {
   bool command(const std::string& line);  // false: the chat is over
   void greet() const {
     print(dim(fmt::format("{}, context {} tokens. /help lists the commands, /exit leaves.",
-                          engine_->spec().name.empty() ? options_.model : engine_->spec().name,
+                          engine_->spec().name.empty() ? options_.model : for_terminal(engine_->spec().name),
                           engine_->context())) +
           "\n");
   }

@@ -11,6 +11,7 @@
 #include "app/interrupt.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "gguf/parse.h"
 
 namespace rf {
 namespace {
@@ -39,7 +40,8 @@ class ConfigFile : public CLI::ConfigBase {
     std::vector<CLI::ConfigItem> special, general;
     for (CLI::ConfigItem& item : CLI::ConfigBase::from_config(in)) {
       if (item.name == "++" || item.name == "--") continue;  // borders of sections
-      if (!is_known(item)) throw CLI::ConfigError::Extras(item.fullname());
+      if (!is_known(item))
+        throw CLI::ConfigError(fmt::format("there is no option {}", rf::quoted(item.fullname())));
       if (!item.parents.empty()) {
         if (applies(item.parents[0], item.name)) special.push_back(std::move(item));
       } else if (const CLI::Option* option = root_.get_option_no_throw("--" + item.name)) {
@@ -184,7 +186,9 @@ int run_command_line(std::vector<std::string> arguments) {
   } catch (const CLI::ParseError& error) {
     const std::vector<std::string> unread = line.root.remaining();
     const bool is_command = line.root.get_subcommands().empty() && !unread.empty();
-    const std::string what = is_command ? "there is no command '" + unread.front() + "'" : error.what();
+    std::string what = is_command ? "there is no command '" + unread.front() + "'" : error.what();
+    if (dynamic_cast<const CLI::ConfigError*>(&error) != nullptr)
+      what = line.root.get_config_ptr()->as<std::string>() + ": " + what;
     std::fprintf(stderr, "rocmforge: %s (rocmforge --help and rocmforge COMMAND --help tell more)\n",
                  what.c_str());
     return 2;

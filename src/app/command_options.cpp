@@ -15,7 +15,7 @@ namespace rf {
 
 void add_load(CLI::App& app, LoadOptions& load) {
   const auto add = [&](const char* name, auto& value, const char* help) {
-    return app.add_option(name, value, help)->group("Running")->capture_default_str();
+    return add_value(app, "Running", name, value, help);
   };
   add("--device", load.device, "auto, cpu, reference (slow and exact), gpu, gpu:N or sim")
       ->check([](const std::string& name) {
@@ -102,7 +102,7 @@ void add_constraint(CLI::App& app, AnswerOptions& answer) {
 void add_answer(CLI::App& app, AnswerOptions& answer) {
   SamplerOptions& sampling = answer.sampling;
   const auto add = [&](const char* name, auto& value, const char* help) {
-    return app.add_option(name, value, help)->group("Answer")->capture_default_str();
+    return add_value(app, "Answer", name, value, help);
   };
   add("-n,--max-tokens", answer.max_tokens, "Tokens to generate at most; -1: until the context is full")
       ->check([](const std::string& text) {
@@ -122,7 +122,14 @@ void add_answer(CLI::App& app, AnswerOptions& answer) {
       ->check(CLI::Range(-1, 1 << 30));
   add("--presence-penalty", sampling.presence_penalty, "Taken off the logits of tokens that occurred");
   add("--frequency-penalty", sampling.frequency_penalty, "Taken off for each time that a token occurred");
-  add("--seed", sampling.seed, "The same seed gives the same text; random when absent");
+  app.add_option_function<std::string>(
+         "--seed",
+         [&sampling](const std::string& text) {
+           sampling.seed = parsed("--seed", [&] { return parse_seed(text); });
+         },
+         "The same seed gives the same text; random when absent, or -1")
+      ->group("Answer")
+      ->type_name("INT");
   app.add_option_function<std::vector<std::string>>(
          "--logit-bias",
          [&sampling](const std::vector<std::string>& texts) {
@@ -302,10 +309,15 @@ void declare_bench(CLI::App& app, BenchOptions& o) {
   add_load(app, o.load);
 }
 
-void declare_request(CLI::App& app, RequestOptions& o) {
+void declare_status(CLI::App& app, RequestOptions& o) {
   app.add_option("ID", o.id, "The request's id, as the server's X-Request-Id header told it");
   app.add_option("--host", o.host, "The server: HOST[:PORT] or a URL")->capture_default_str();
   app.add_option("--api-key", o.api_key, "A key of the server");
+}
+
+void declare_cancel(CLI::App& app, RequestOptions& o) {
+  declare_status(app, o);
+  app.get_option("ID")->required();
 }
 
 // A check of an option's value by a function that throws Error.
@@ -385,8 +397,8 @@ std::vector<Command> declare_commands(CLI::App& root, ServeOptions& serving) {
       command(root, "generate", "Go on with a text", generate, declare_generate),
       serve_command(root, serving),
       command(root, "status", "Show a running server's requests, or one of them", request_status,
-              declare_request),
-      command(root, "cancel", "Cancel a request of a running server", request_cancel, declare_request),
+              declare_status),
+      command(root, "cancel", "Cancel a request of a running server", request_cancel, declare_cancel),
       command(root, "pull", "Fetch a model", pull, declare_pull),
       command(root, "models", "List the models that are here", models, declare_models),
       command(root, "inspect", "Show a model file's metadata and tensors", inspect, declare_inspect),

@@ -1,7 +1,5 @@
 #include "app/download.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -19,6 +17,7 @@
 #include "app/digest.h"
 #include "app/http.h"
 #include "base/error.h"
+#include "base/locked_file.h"
 #include "base/log.h"
 
 namespace rf {
@@ -41,24 +40,31 @@ std::string header(const Http::Response& response, const std::string& name) {
 class PartFile {
  public:
   explicit PartFile(const std::string& destination)
-      : destination_(destination), path_(destination + ".part"), validator_path_(path_ + ".etag") {
-    lock();
+      : destination_(destination),
+        file_(destination + ".part",
+              {.wait =
+                   [&] {
+                     spdlog::info("{}: another process is fetching this file; waiting for it", destination);
+                   }}),
+        validator_path_(path() + ".etag") {
     struct stat info{};
-    ::fstat(fd_, &info);
+    ::fstat(file_.descriptor(), &info);
     size_ = static_cast<std::uint64_t>(info.st_size);
     std::getline(std::ifstream(validator_path_), validator_);
     if (validator_.empty()) clear();
   }
-  ~PartFile() { ::close(fd_); }
+  ~PartFile() {
+    if (size_ == 0 && !over_) discard();
+  }
   PartFile(const PartFile&) = delete;
   PartFile& operator=(const PartFile&) = delete;
 
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return file_.path(); }
   std::uint64_t size() const { return size_; }
   const std::string& validator() const { return validator_; }
 
   void clear() {
-    if (::ftruncate(fd_, 0) != 0) fail("{}: cannot truncate: {}", path_, std::strerror(errno));
+    file_.clear();
     size_ = 0;
     set_validator("");
   }
@@ -74,58 +80,43 @@ class PartFile {
   // Fails early where the disk cannot hold `more` bytes.
   void expect(std::uint64_t more) const {
     struct statvfs disk{};
-    if (::fstatvfs(fd_, &disk) != 0) return;
+    if (::fstatvfs(file_.descriptor(), &disk) != 0) return;
     const std::uint64_t free = std::uint64_t{disk.f_bavail} * disk.f_frsize;
     if (more > free)
-      fail("{}: needs {} MB more, but only {} MB are free on this disk", path_, more / 1000000 + 1,
+      fail("{}: needs {} MB more, but only {} MB are free on this disk", path(), more / 1000000 + 1,
            free / 1000000);
   }
 
   void append(std::string_view piece) {
     while (!piece.empty()) {
-      const ssize_t n = ::pwrite(fd_, piece.data(), piece.size(), static_cast<off_t>(size_));
+      const ssize_t n = ::pwrite(file_.descriptor(), piece.data(), piece.size(), static_cast<off_t>(size_));
       if (n < 0 && errno == EINTR) continue;
-      if (n <= 0) fail("{}: cannot write: {}", path_, std::strerror(errno));
+      if (n <= 0) fail("{}: cannot write: {}", path(), std::strerror(errno));
       size_ += static_cast<std::uint64_t>(n);
       piece.remove_prefix(static_cast<std::size_t>(n));
     }
   }
 
   void keep() {
-    if (::fsync(fd_) != 0) fail("{}: cannot write: {}", path_, std::strerror(errno));
-    if (std::rename(path_.c_str(), destination_.c_str()) != 0)
-      fail("{}: cannot rename to it: {}", destination_, std::strerror(errno));
+    file_.sync();
+    file_.rename_to(destination_);
+    over_ = true;
     std::filesystem::remove(validator_path_);
   }
 
   void discard() {
-    std::filesystem::remove(path_);
-    std::filesystem::remove(validator_path_);
+    std::error_code absent;
+    std::filesystem::remove(path(), absent);
+    std::filesystem::remove(validator_path_, absent);
+    over_ = true;
   }
 
  private:
-  // The file itself carries the lock. Whoever waited for it may hold a file that was renamed or removed
-  // meanwhile.
-  void lock() {
-    for (;;) {
-      fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-      if (fd_ < 0) fail("{}: cannot create: {}", path_, std::strerror(errno));
-      if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
-        spdlog::info("{}: another process is fetching this file; waiting for it", destination_);
-        while (::flock(fd_, LOCK_EX) != 0 && errno == EINTR) {
-        }
-      }
-      struct stat mine{}, named{};
-      ::fstat(fd_, &mine);
-      if (::stat(path_.c_str(), &named) == 0 && mine.st_ino == named.st_ino && mine.st_dev == named.st_dev)
-        return;
-      ::close(fd_);
-    }
-  }
-
-  std::string destination_, path_, validator_path_, validator_;
-  int fd_ = -1;
+  std::string destination_;
+  const LockedFile file_;
+  std::string validator_path_, validator_;
   std::uint64_t size_ = 0;
+  bool over_ = false;  // it has its name, or is gone
 };
 
 class Download {

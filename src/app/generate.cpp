@@ -40,9 +40,11 @@ int generate_text(const GenerateOptions& options, Engine& engine, Request reques
   if (!options.json) engine.tokenizer();  // its error, where there is no vocabulary: ids only show in JSON
   request.prompt = options.tokens ? *options.tokens : engine.tokenizer().encode(options.prompt);
   const Interruptible guard;
+  const bool terminal = ::isatty(STDOUT_FILENO) == 1;
   const auto show = [&](std::string_view text) {
     if (options.json) return;
-    std::fwrite(text.data(), 1, text.size(), stdout);
+    const std::string shown = terminal ? for_terminal(text) : std::string(text);
+    std::fwrite(shown.data(), 1, shown.size(), stdout);
     std::fflush(stdout);
   };
   const Answer result = answer(engine, std::move(request), show, [&] { return guard.interrupted(); });

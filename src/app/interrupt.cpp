@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <initializer_list>
+#include <string_view>
 
 namespace rf {
 namespace {
@@ -26,6 +27,17 @@ void exit_on_interrupt() {
     ::sigaction(signal, nullptr, &before);
     if (before.sa_handler != SIG_IGN) ::sigaction(signal, &action, nullptr);  // as nohup and shells ask
   }
+}
+
+void exit_on_lost_file() {
+  struct sigaction action{};
+  action.sa_handler = [](int) {
+    constexpr std::string_view line =
+        "rocmforge: a file that is being read has become shorter, or its disk gives an error\n";
+    [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+    ::_exit(1);
+  };
+  ::sigaction(SIGBUS, &action, nullptr);
 }
 
 int interrupt_code() {

@@ -1,5 +1,5 @@
-// Ctrl-C, SIGTERM and SIGHUP: end the program with exit code 128 + signal, or, while an Interruptible lives,
-// only raise a flag.
+// Signals. Ctrl-C, SIGTERM and SIGHUP end the program with exit code 128 + signal, or, while an Interruptible
+// lives, only raise a flag.
 #pragma once
 
 namespace rf {
@@ -9,7 +9,10 @@ namespace rf {
 struct Interrupted {};
 
 void exit_on_interrupt();  // from now on; called once at the start
-int interrupt_code();      // of the signal that raised the flag last: 130 for Ctrl-C
+// From now on a mapped file whose bytes are gone when they are read ends the program with a line that says
+// so.
+void exit_on_lost_file();
+int interrupt_code();  // of the signal that raised the flag last: 130 for Ctrl-C
 
 // One at a time. A second signal before the first was answered ends the program.
 class Interruptible {

@@ -21,5 +21,6 @@ void occupy_standard_streams() {
 int main(int count, char** arguments) {
   occupy_standard_streams();
   rf::exit_on_interrupt();
+  rf::exit_on_lost_file();
   return rf::run_command_line(std::vector<std::string>(arguments + 1, arguments + count));
 }

@@ -12,9 +12,26 @@ constexpr std::string_view dim = "\x1b[2m", plain = "\x1b[0m";
 
 }  // namespace
 
+std::string for_terminal(std::string_view text) {
+  std::string shown;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
+    const bool longer = byte == 0xc2 && next >= 0x80 && next < 0xa0;  // U+0080 to U+009F
+    if (byte == '\r' && next == '\n') continue;
+    if (longer || (byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7f)
+      shown += "\xef\xbf\xbd";
+    else
+      shown += text[i];
+    i += longer ? 1 : 0;
+  }
+  return shown;
+}
+
 void MessagePrinter::write(std::string_view text) {
   if (text.empty()) return;
-  std::fwrite(text.data(), 1, text.size(), stdout);
+  const std::string shown = styled_ ? for_terminal(text) : std::string(text);
+  std::fwrite(shown.data(), 1, shown.size(), stdout);
   line_open_ = !text.ends_with('\n');
 }
 

@@ -1,12 +1,17 @@
 // MessagePrinter: shows a message on stdout as it comes: content as it is, reasoning where it is wanted,
 // calls one a line as name(arguments).
 #pragma once
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "chat/message.h"
 
 namespace rf {
+
+// What a terminal shows of `text`, and does nothing else with: control characters but line ends and tabs
+// become U+FFFD, since a model or a file could make it do anything with them. Whole UTF-8 characters.
+std::string for_terminal(std::string_view text);
 
 class MessagePrinter {
  public:

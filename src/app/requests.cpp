@@ -14,8 +14,9 @@ namespace {
 std::string url_of(const RequestOptions& options, const std::string& path) {
   std::string host = options.host;
   if (host.find("://") == std::string::npos) host = "http://" + host;
-  if (host.find(':', host.find("://") + 3) == std::string::npos) host += ":8080";
   while (host.ends_with('/')) host.pop_back();
+  const std::size_t name = host.find("://") + 3, bracket = host.find(']', name);  // of an IPv6 address
+  if (host.find(':', bracket == std::string::npos ? name : bracket) == std::string::npos) host += ":8080";
   return host + path;
 }
 
@@ -57,7 +58,6 @@ int request_status(const RequestOptions& options) {
 }
 
 int request_cancel(const RequestOptions& options) {
-  if (options.id.empty()) fail("cancel: expected a request's id, found none");
   std::puts(ask(options, "POST", "/cancel/" + options.id).c_str());
   return 0;
 }

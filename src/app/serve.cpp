@@ -8,6 +8,7 @@
 #include <csignal>
 #include <filesystem>
 #include <iterator>
+#include <map>
 #include <set>
 
 #include "app/file.h"
@@ -84,11 +85,24 @@ ModelEntry entry_of(const std::string& given) {
   return entry;
 }
 
+// Files are called by their names, those of one name by their paths below the folder.
+void add_folder(const std::string& folder, std::vector<ModelEntry>& entries) {
+  const std::vector<std::string> files = model_files(folder);
+  if (files.empty()) fail("{}: there is no .gguf file in this folder", folder);
+  std::map<std::string, int> names;
+  const auto name_of = [](const std::filesystem::path& path) { return path.stem().string(); };
+  for (const std::string& file : files) ++names[name_of(file)];
+  for (const std::string& file : files) {
+    std::string name = name_of(file);
+    if (names[name] > 1) name = std::filesystem::relative(file, folder).replace_extension().string();
+    entries.push_back({.name = std::move(name), .path = file, .command = {}, .required = false});
+  }
+}
+
 std::vector<ModelEntry> entries_of(const ServeOptions& options) {
   std::vector<ModelEntry> entries;
   for (const std::string& model : options.models) entries.push_back(entry_of(model));
-  if (!options.models_folder.empty())
-    for (const std::string& path : model_files(options.models_folder)) entries.push_back(entry_of(path));
+  if (!options.models_folder.empty()) add_folder(options.models_folder, entries);
   if (entries.empty())
     fail("serve: expected a model (--model) or a folder of models (--models-dir), found none");
   for (ModelEntry& entry : entries) entry.command = engine_command(options.words, entry.path);

@@ -9,7 +9,7 @@ namespace {
 
 void add_listening(CLI::App& app, HttpOptions& http, double& body_mib) {
   const auto add = [&](const char* name, auto& value, const char* help) {
-    return app.add_option(name, value, help)->group("Listening")->capture_default_str();
+    return add_value(app, "Listening", name, value, help);
   };
   add("--host", http.host, "The address to listen on; 0.0.0.0 or :: for all");
   add("--port", http.port, "The port; 0: any free one")->check(CLI::Range(0, 65535));
@@ -31,7 +31,7 @@ void add_listening(CLI::App& app, HttpOptions& http, double& body_mib) {
 void add_service(CLI::App& app, ServeOptions& o) {
   ServiceOptions& service = o.server.service;
   const auto add = [&](const char* name, auto& value, const char* help) {
-    return app.add_option(name, value, help)->group("Serving")->capture_default_str();
+    return add_value(app, "Serving", name, value, help);
   };
   add("--parallel", service.parallel, "Sequences that a model runs at once")->check(CLI::Range(1, 1024));
   add("--queue", service.queue, "Requests that may wait beyond them; more get status 429")

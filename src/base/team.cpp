@@ -3,6 +3,9 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <system_error>
+
+#include "base/error.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -59,18 +62,31 @@ class OnProcessor {
   bool held_ = false;
 };
 
+// The members find `stop` set in the round that this begins.
+template <class Round>
+void end(std::atomic<bool>& stop, Round& round, std::vector<std::thread>& threads) {
+  stop.store(true, std::memory_order_relaxed);
+  round.fetch_add(1, std::memory_order_release);
+  round.notify_all();
+  for (std::thread& thread : threads) thread.join();
+}
+
 }  // namespace
 
 Team::Team(int size) : size_(std::max(1, size)) {
   threads_.reserve(static_cast<std::size_t>(size_ - 1));
-  for (int i = 1; i < size_; ++i) threads_.emplace_back([this, i] { member(i); });
+  try {
+    for (int i = 1; i < size_; ++i) threads_.emplace_back([this, i] { member(i); });
+  } catch (const std::system_error& error) {
+    const std::size_t started = threads_.size();
+    end(stop_, round_, threads_);
+    fail("threads: {} can be started beside this one, not {}: {} (--threads N takes fewer)", started,
+         size_ - 1, error.code().message());
+  }
 }
 
 Team::~Team() {
-  stop_.store(true, std::memory_order_relaxed);
-  round_.fetch_add(1, std::memory_order_release);
-  round_.notify_all();
-  for (std::thread& thread : threads_) thread.join();
+  end(stop_, round_, threads_);
 }
 
 void Team::wait_phase(std::uint32_t phase) {

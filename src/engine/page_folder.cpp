@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/locked_file.h"
 #include "base/log.h"
 
 namespace rf {
@@ -24,6 +25,7 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t most_queued = 64 << 20;  // bytes, or one page that is larger
 constexpr std::int64_t second_ns = 1'000'000'000;
+constexpr std::int64_t most_ending_ns = 20 * second_ns;  // for what is queued at the end, on a slow disk
 
 class File {
  public:
@@ -70,6 +72,20 @@ bool write_all(int file, std::span<const std::byte> bytes) {
   return true;
 }
 
+// Writes a file whole or not at all. Throws Error.
+void put(const std::string& path, std::string_view head, std::span<const std::byte> rest) {
+  const LockedFile file(fmt::format("{}.{}.new", path, ::getpid()), {.mode = 0600});
+  try {
+    file.clear();
+    if (!write_all(file.descriptor(), std::as_bytes(std::span(head))) || !write_all(file.descriptor(), rest))
+      fail("{}: cannot write: {}", file.path(), std::strerror(errno));
+    file.rename_to(path);
+  } catch (const Error&) {
+    ::unlink(file.path().c_str());
+    throw;
+  }
+}
+
 // A file as its name and the folder tell.
 struct Listed {
   fs::path path;
@@ -114,8 +130,7 @@ std::vector<Listed> list(const std::string& folder) {
       if (gone) continue;
       if (read_name(file.path.filename().string(), file))
         all.push_back(std::move(file));
-      else if (file.path.extension() == ".new" &&
-               file.used < fs::file_time_type::clock::now() - std::chrono::minutes(10))
+      else if (file.path.extension() == ".new" && LockedFile::is_abandoned(file.path))
         fs::remove(file.path, gone);
     }
   }
@@ -153,7 +168,7 @@ PageFolder::PageFolder(std::string path, std::uint64_t most_bytes, std::uint64_t
 PageFolder::~PageFolder() {
   {
     const std::lock_guard lock(mutex_);
-    write_until_ns_ = now_ns() + 2 * second_ns;
+    write_until_ns_ = now_ns() + most_ending_ns;
     changed_.notify_all();
   }
   reader_.join();
@@ -297,13 +312,10 @@ void PageFolder::write(const Job& job) {
   if (error) return complain(path_, error.message().c_str());
   const std::string folder = fs::path(job.path).parent_path();
   if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return complain(folder, std::strerror(errno));
-  const std::string temporary = fmt::format("{}.{}.new", job.path, ::getpid());
-  const File file(temporary, O_WRONLY | O_CREAT | O_TRUNC);
-  if (!file || !write_all(file.get(), std::as_bytes(std::span(head))) || !write_all(file.get(), *job.bytes) ||
-      ::rename(temporary.c_str(), job.path.c_str()) != 0) {
-    const int why = errno;
-    ::unlink(temporary.c_str());
-    return complain(job.path, std::strerror(why));
+  try {
+    put(job.path, head, *job.bytes);
+  } catch (const Error& wrong) {
+    return complain(folder, wrong.what());
   }
   total_bytes_ += size;
   unseen_bytes_ += size;

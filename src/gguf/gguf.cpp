@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "gguf/parse.h"
 
 namespace rf {
@@ -18,6 +19,13 @@ std::string split_stem(const std::string& path, std::uint32_t part, std::uint32_
   return path.substr(0, path.size() - suffix.size());
 }
 
+// What is read of a file again and again must not go where the file is cut or written anew under us.
+Directory kept_directory(const MappedFile& file, const std::string& path) {
+  Directory directory = parse_directory(file.bytes(), path);
+  own_pages(file.bytes().first(std::min<std::uint64_t>(directory.data_start, file.bytes().size())));
+  return directory;
+}
+
 }  // namespace
 
 std::string split_path(const std::string& stem, std::uint32_t part, std::uint32_t count) {
@@ -28,7 +36,7 @@ Gguf Gguf::open(const std::string& path) {
   Gguf out;
   out.path_ = path;
   out.parts_.emplace_back(path);
-  Directory first = parse_directory(out.parts_[0].bytes(), path);
+  Directory first = kept_directory(out.parts_[0], path);
   out.version_ = first.version;
   out.metadata_ = std::move(first.metadata);
   out.tensors_ = std::move(first.tensors);
@@ -50,7 +58,7 @@ void Gguf::open_siblings(std::uint32_t count) {
     Gguf part;
     part.path_ = split_path(stem, i, count);
     part.parts_.emplace_back(part.path_);
-    Directory directory = parse_directory(part.parts_[0].bytes(), part.path_);
+    Directory directory = kept_directory(part.parts_[0], part.path_);
     part.metadata_ = std::move(directory.metadata);
     if (part.get<std::uint32_t>("split.no") != i || part.get<std::uint32_t>("split.count") != count)
       fail("{}: holds part {} of {}, its name says {} of {}", part.path_,

@@ -266,7 +266,8 @@ Directory parse_directory(std::span<const std::byte> file, const std::string& pa
   if (tensors > in.left() / smallest_tensor_info)
     fail("{}: {} tensors declared, but only {} bytes follow the metadata", path, tensors, in.left());
   std::vector<Placed> placed = read_tensor_infos(in, tensors, alignment, out);
-  place_tensors(placed, file, align_up(in.position(), alignment), path);
+  out.data_start = align_up(in.position(), alignment);
+  place_tensors(placed, file, out.data_start, path);
   return out;
 }
 

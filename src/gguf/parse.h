@@ -15,6 +15,7 @@ constexpr std::uint32_t default_alignment = 32;
 
 struct Directory {
   std::uint32_t version = 0;
+  std::uint64_t data_start = 0;  // where the tensors' bytes begin, perhaps behind the file's end
   std::map<std::string_view, MetaValue> metadata;
   std::map<std::string_view, Tensor> tensors;
   std::vector<std::string_view> keys, tensor_names;  // in the file's order

@@ -1,9 +1,7 @@
 #include "gguf/writer.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +12,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/locked_file.h"
 #include "gguf/parse.h"
 
 namespace rf {
@@ -55,28 +54,17 @@ Bytes array(ValueType element, std::uint64_t count) {
 // A new file of a fixed size, mapped for writing by this process alone; removed again unless it is kept.
 class NewFile {
  public:
-  NewFile(std::string path, std::size_t size) : path_(std::move(path)), size_(size) {
-    fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (fd_ < 0) fail("{}: cannot create: {}", path_, std::strerror(errno));
-    if ((::flock(fd_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) || !is_named()) {
-      ::close(fd_);
-      fail("{}: another process is writing it", path_);
-    }
-    if (::ftruncate(fd_, 0) != 0) {
-      const int why = errno;
+  NewFile(std::string path, std::size_t size) : file_(std::move(path)), size_(size) {
+    try {
+      file_.clear();
+      // Room is claimed before mapping: a full disk is an error here, not a signal later.
+      if (const int why = ::posix_fallocate(file_.descriptor(), 0, static_cast<off_t>(size)); why != 0)
+        fail("{}: cannot reserve {} bytes: {}", file_.path(), size, std::strerror(why));
+      data_ = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED, file_.descriptor(), 0);
+      if (data_ == MAP_FAILED) fail("{}: cannot map {} bytes: {}", file_.path(), size, std::strerror(errno));
+    } catch (const Error&) {
       discard();
-      fail("{}: cannot truncate: {}", path_, std::strerror(why));
-    }
-    // Room is claimed before mapping: a full disk is an error here, not a signal later.
-    if (const int why = ::posix_fallocate(fd_, 0, static_cast<off_t>(size)); why != 0) {
-      discard();
-      fail("{}: cannot reserve {} bytes: {}", path_, size, std::strerror(why));
-    }
-    data_ = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED, fd_, 0);
-    if (data_ == MAP_FAILED) {
-      const int why = errno;
-      discard();
-      fail("{}: cannot map {} bytes: {}", path_, size, std::strerror(why));
+      throw;
     }
   }
   ~NewFile() { discard(); }
@@ -86,30 +74,19 @@ class NewFile {
   std::span<std::byte> bytes() { return {static_cast<std::byte*>(data_), size_}; }
 
   void keep_as(const std::string& path) {
-    if (::fsync(fd_) != 0) fail("{}: cannot write: {}", path_, std::strerror(errno));
-    if (std::rename(path_.c_str(), path.c_str()) != 0)
-      fail("{}: cannot rename to it: {}", path, std::strerror(errno));
+    file_.sync();
+    file_.rename_to(path);
     kept_ = true;
   }
 
  private:
-  // Whether `path_` still names this file: who had it may have renamed or removed it.
-  bool is_named() const {
-    struct stat mine{}, named{};
-    return ::fstat(fd_, &mine) == 0 && ::stat(path_.c_str(), &named) == 0 && mine.st_ino == named.st_ino &&
-           mine.st_dev == named.st_dev;
-  }
   void discard() {
     if (data_ != MAP_FAILED) ::munmap(data_, size_);
-    if (fd_ >= 0) ::close(fd_);
-    if (!kept_ && fd_ >= 0) ::unlink(path_.c_str());
-    fd_ = -1;
-    data_ = MAP_FAILED;
+    if (!kept_) ::unlink(file_.path().c_str());
   }
 
-  std::string path_;
+  const LockedFile file_;
   std::size_t size_;
-  int fd_ = -1;
   void* data_ = MAP_FAILED;
   bool kept_ = false;
 };

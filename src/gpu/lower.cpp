@@ -386,9 +386,36 @@ void Lowering::multiply(Product product) {
   for (const Type type : types) multiply_type(product, type, in, type != types.front());
 }
 
+namespace {
+
+// What products of one row and of many tell their kernels alike: all but the matrices.
+template <class Params, class Product>
+Params params_of(const Product& product, const Packed& in) {
+  Params p{};
+  p.gated = product.gated ? 1 : 0;
+  p.in = in;
+  p.count = product.count;
+  p.parts = product.parts;
+  p.in_parts = product.in_parts;
+  p.routes = product.routes;
+  p.weigh = product.weigh ? 1 : 0;
+  p.epilogue = product.epilogue;
+  p.out = product.out;
+  p.out_stride = product.out_stride;
+  p.part_stride = product.part_stride;
+  return p;
+}
+
+}  // namespace
+
 // The matrices of one type.
 void Lowering::multiply_type(const Product& product, Type type, const Packed& in, bool beside) {
-  MatvecParams p{};
+  MatvecParams p = params_of<MatvecParams>(product, in);
+  p.x = product.x;
+  p.x_stride = product.x_stride;
+  p.from = product.from;
+  p.norm = product.norm;
+  p.beside = beside ? 1 : 0;
   const int block_tiles = is_float(type) ? float_matmul_tiles : matmul_tiles,
             together = product.gated ? block_tiles / 2 : block_tiles;
   std::int64_t tiles = 0, tile_groups = 0;
@@ -399,22 +426,6 @@ void Lowering::multiply_type(const Product& product, Type type, const Packed& in
       tiles += product.matrices[i].tiles;
       tile_groups += divided(product.matrices[i].tiles, together);
     }
-  p.gated = product.gated ? 1 : 0;
-  p.x = product.x;
-  p.x_stride = product.x_stride;
-  p.from = product.from;
-  p.norm = product.norm;
-  p.in = in;
-  p.beside = beside ? 1 : 0;
-  p.count = product.count;
-  p.parts = product.parts;
-  p.in_parts = product.in_parts;
-  p.routes = product.routes;
-  p.weigh = product.weigh ? 1 : 0;
-  p.epilogue = product.epilogue;
-  p.out = product.out;
-  p.out_stride = product.out_stride;
-  p.part_stride = product.part_stride;
   if (product.packs != none) p.packed = layout_.packed(layout_.width(product.packs), true, false);
   const int rows = product.count.rows;
   const auto blocks = [&](int of_multiprocessor) {
@@ -433,20 +444,9 @@ void Lowering::multiply_type(const Product& product, Type type, const Packed& in
   if (!is_float(type) && by_few(product))
     return rows <= matmul_fewer_rows ? add(kernel_of("matmul_16", type), p, blocks(2))
                                      : add(kernel_of("matmul_32", type), p, blocks(1));
-  MatmulParams m{};
+  MatmulParams m = params_of<MatmulParams>(product, in);
   std::ranges::copy(p.matrix, m.matrix);
   m.matrices = p.matrices;
-  m.gated = p.gated;
-  m.in = in;
-  m.count = p.count;
-  m.parts = p.parts;
-  m.in_parts = p.in_parts;
-  m.routes = p.routes;
-  m.weigh = p.weigh;
-  m.epilogue = p.epilogue;
-  m.out = p.out;
-  m.out_stride = p.out_stride;
-  m.part_stride = p.part_stride;
   if (product.experts > 0) {
     m.order = layout_.order();
     m.starts = layout_.starts();

@@ -29,13 +29,13 @@ Json parse_body(std::string_view body) {
       throw ApiError(400, fmt::format("body: expected at most {} members of an object", most_members));
     return true;
   };
+  if (body.empty()) throw ApiError(400, "body: expected a JSON object, found nothing");
   Json value;
   try {
     value = Json::parse(body, check);
   } catch (const Json::exception& error) {
-    std::string what = error.what();
-    what.resize(std::min<std::size_t>(what.size(), 200));
-    throw ApiError(400, "body: not JSON: " + what);
+    const std::string_view what = error.what();  // "[json.exception.parse_error.101] parse error at line ..."
+    throw ApiError(400, "body: not JSON: " + std::string(what.substr(what.find(']') + 2, 200)));
   }
   if (!value.is_object()) throw ApiError(400, "body: expected a JSON object");
   return value;
@@ -86,8 +86,8 @@ std::optional<std::int64_t> Fields::integer(const char* name, std::int64_t low, 
   const Json* value = find(name);
   if (value == nullptr) return std::nullopt;
   const double found = value->is_number() ? value->get<double>() : std::nan("");
-  const bool whole =
-      std::floor(found) == found && found >= static_cast<double>(low) && found <= static_cast<double>(high);
+  const bool whole = std::floor(found) == found && found >= static_cast<double>(low) &&
+                     found <= static_cast<double>(high) && found < 0x1p63;
   if (!whole)
     fail_field(path(name), "expected a whole number from {} to {}, found {}", low, high, found_text(*value));
   return value->is_number_float() ? static_cast<std::int64_t>(found) : value->get<std::int64_t>();
@@ -135,6 +135,8 @@ std::vector<std::string> Fields::texts(const char* name, std::size_t most) const
   const Json* value = find(name);
   if (value == nullptr) return {};
   if (value->is_string()) return {value->get<std::string>()};
+  if (!value->is_array())
+    fail_field(path(name), "expected a string or an array of them, found {}", found_text(*value));
   std::vector<std::string> all;
   for (const Json& each : *array(name, most)) {
     if (!each.is_string()) fail_field(path(name), "expected strings, found {}", found_text(each));

@@ -1,5 +1,5 @@
 // HTTP as the rest of the room sees it: plain requests, and exchanges that take the answer. http_server.cpp
-// alone knows sockets. Everything here lives on the loop's thread.
+// and http_connection.cpp alone know sockets. Everything here lives on the loop's thread.
 #pragma once
 #include <cstdint>
 #include <functional>

@@ -59,6 +59,7 @@ std::unique_ptr<ServedModel> Models::make(const ModelEntry& entry) {
           metrics_),
       .text = nullptr,
       .keep_ns = keep_ns(options_),
+      .required = entry.required,
       .waiting_for_text = {}});
 }
 
@@ -91,11 +92,22 @@ void Models::reload(const std::vector<ModelEntry>& entries, const HostingOptions
 }
 
 ServedModel* Models::find(std::string_view name) {
-  if (name.empty() && !models_.empty()) return models_.front().get();
+  if (name.empty() && !models_.empty()) return &first();
   for (const auto& model : models_)
     if (name == model->name) return model.get();
   constexpr std::string_view tag = ":latest";
   return name.ends_with(tag) ? find(name.substr(0, name.size() - tag.size())) : nullptr;
+}
+
+ServedModel& Models::first() {
+  const auto at = std::ranges::find(models_, false, [](const auto& model) { return model->passed_over; });
+  return at == models_.end() ? *models_.front() : **at;
+}
+
+bool Models::pass_over_first() {
+  ServedModel& before = first();
+  before.passed_over = true;
+  return &first() != &before && !first().passed_over;
 }
 
 void Models::use(ServedModel& model, std::function<void(const ApiError*)> then) {
@@ -129,6 +141,7 @@ void Models::read_text(ServedModel& model) {
   };
   loop_.background(work, [result, &model] {
     model.text = result->text;
+    if (model.text == nullptr && model.engine.jobs() == 0) model.engine.stop();
     const ApiError error(503, result->trouble);
     for (const auto& then : std::exchange(model.waiting_for_text, {})) then(model.text ? nullptr : &error);
   });

@@ -24,12 +24,14 @@ struct ServedModel {
   std::shared_ptr<const ModelText> text;  // none: not read yet
   std::int64_t used_ns = 0;
   std::int64_t keep_ns = -1;  // how long it stays when nobody uses it; -1: for ever
+  bool required = true;       // see ModelEntry
+  bool passed_over = false;   // by requests without a model's name
   std::vector<std::function<void(const ApiError*)>> waiting_for_text;
 };
 
 class Models {
  public:
-  // Throws Error where two have one name. The first is what requests without a model's name get.
+  // Throws Error where two have one name.
   Models(Loop& loop, Metrics& metrics, const std::vector<ModelEntry>& entries, const HostingOptions& options);
 
   static void check(const std::vector<ModelEntry>& entries);  // throws Error where two have one name
@@ -38,7 +40,9 @@ class Models {
   // Those of `entries` are served from now on; others end with the requests that they have.
   void reload(const std::vector<ModelEntry>& entries, const HostingOptions& options);
   const std::vector<std::unique_ptr<ServedModel>>& all() const { return models_; }
-  ServedModel& first() { return *models_.front(); }
+  ServedModel& first();  // what requests without a model's name get
+  // Another one is the first from now on. False where there is no other.
+  bool pass_over_first();
 
   // Has the model's text read and its engine started, then calls `then`, with what is wrong where that fails.
   // `then` may be called at once; the engine may still be loading.

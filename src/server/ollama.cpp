@@ -156,6 +156,7 @@ Generation generate(const ModelText& text, const PromptLimits& limits, const Jso
   const Fields fields(body);
   Generation generation;
   const std::string prompt = fields.required_text("prompt", 64 << 20);
+  refuse_images(fields);
   read_max_tokens(options_of(fields), "num_predict", generation.request);
   if (fields.boolean("raw").value_or(false)) {
     generation.prompts = {text.tokenizer().encode(prompt)};

@@ -37,6 +37,7 @@ struct ServiceOptions {
 struct ModelEntry {
   std::string name, path;
   std::vector<std::string> command;  // of its engine's process: "{}" stands for the socket's descriptor
+  bool required = true;              // the server ends where it cannot be loaded as the first
 };
 
 struct HostingOptions {

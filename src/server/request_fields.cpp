@@ -87,6 +87,30 @@ void read_order(const Fields& fields, SamplerOptions& sampling) {
   }
 }
 
+// Any whole number of 64 bits, signed or not; -1 asks for none.
+std::optional<std::uint64_t> seed_of(const Fields& fields) {
+  const Json* seed = fields.find("seed");
+  if (seed == nullptr || *seed == -1) return std::nullopt;
+  if (seed->is_number_unsigned()) return seed->get<std::uint64_t>();
+  if (seed->is_number_integer()) return static_cast<std::uint64_t>(seed->get<std::int64_t>());
+  if (!seed->is_number_float() || std::abs(seed->get<double>()) > 0x1p53)
+    fail_field(fields.path("seed"), "expected a whole number of 64 bits, found {}", found_text(*seed));
+  return static_cast<std::uint64_t>(*fields.integer("seed", -(std::int64_t{1} << 53), std::int64_t{1} << 53));
+}
+
+// Calls as OpenAI writes them, or without the object around the function.
+void check_calls(const Fields& message) {
+  const Json* calls = message.array("tool_calls", 256);
+  for (std::size_t i = 0; calls != nullptr && i < calls->size(); ++i) {
+    const Fields call((*calls)[i], fmt::format("{}[{}]", message.path("tool_calls"), i));
+    const Json* function = call.object("function");
+    if (function == nullptr)
+      call.required_text("name", 256);
+    else
+      Fields(*function, call.path("function")).required_text("name", 256);
+  }
+}
+
 std::string flat_content(const Json& content, const std::string& where) {
   std::string text;
   for (std::size_t i = 0; i < content.size(); ++i) {
@@ -127,9 +151,7 @@ void read_sampling(const Fields& fields, Request& request) {
   set(s.dry.last_n, fields.integer("dry_penalty_last_n", -1, 1 << 30));
   if (fields.has("dry_sequence_breakers")) s.dry_breakers = fields.texts("dry_sequence_breakers", 64);
   read_order(fields, s);
-  if (const auto seed = fields.integer("seed", -1, std::numeric_limits<std::int64_t>::max());
-      seed && *seed >= 0)
-    s.seed = static_cast<std::uint64_t>(*seed);
+  set(s.seed, seed_of(fields));
   set(request.ignore_eos, fields.boolean("ignore_eos"));
   read_bias(fields, s);
 }
@@ -184,7 +206,16 @@ void read_constraint(const Fields& fields, Generation& generation) {
     take("grammar", gbnf, {*grammar});
   if (const Json* schema = fields.find("json_schema")) take("json_schema", json_schema, {dump(*schema)});
   if (const auto pattern = fields.text("regex", 65536)) take("regex", regex, {*pattern});
-  if (const auto texts = fields.texts("choice", 4096); !texts.empty()) take("choice", choice, texts);
+  if (fields.has("choice")) {
+    const auto texts = fields.texts("choice", 4096);
+    if (texts.empty()) fail_field("choice", "expected at least one text, found none");
+    take("choice", choice, texts);
+  }
+}
+
+void refuse_images(const Fields& fields) {
+  const Json* images = fields.find("images");  // as Ollama's clients send them
+  if (images != nullptr && !images->empty()) fail_field(fields.path("images"), "this model takes text");
 }
 
 Json read_messages(const Fields& fields, const char* name) {
@@ -204,6 +235,8 @@ Json read_messages(const Fields& fields, const char* name) {
       fail_field(where + ".content", "expected a string or an array, found {}", found_text(*content));
     else if (content == nullptr && message.find("tool_calls") == nullptr)
       fail_field(where + ".content", "expected a string or an array, found nothing");
+    check_calls(message);
+    refuse_images(message);
     if (role == "developer") copy["role"] = "system";
     messages.push_back(std::move(copy));
   }
@@ -217,7 +250,9 @@ Json read_tools(const Fields& fields) {
     const Fields tool((*tools)[i], fmt::format("{}[{}]", fields.path("tools"), i));
     const Json* function = tool.object("function");
     if (function == nullptr) fail_field(tool.path("function"), "expected an object, found nothing");
-    Fields(*function, tool.path("function")).required_text("name", 256);
+    const Fields described(*function, tool.path("function"));
+    described.required_text("name", 256);
+    described.object("parameters");
   }
   const Json* choice = fields.find("tool_choice");
   return choice != nullptr && *choice == "none" ? Json() : *tools;

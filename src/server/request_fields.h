@@ -23,6 +23,7 @@ void read_delivery(const Fields& fields, Generation& generation, bool stream_def
 // Messages of OpenAI's API as templates take them: contents that are lists of texts become one text. Throws
 // ApiError for what a model of text cannot take.
 Json read_messages(const Fields& fields, const char* name);
+void refuse_images(const Fields& fields);  // those in a field of their own
 // The tools that the model may call, an array in OpenAI's form, or null.
 Json read_tools(const Fields& fields);
 // Shortens the generation's prompts of plain tokens where that is asked for and they are too long.

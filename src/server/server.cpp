@@ -51,6 +51,8 @@ class Server {
   int run();
 
  private:
+  void load_first();
+  void cannot_load(ServedModel& model, const std::string& why);
   void end();
   void reload();
   void apply(const ServerSettings& settings);
@@ -64,6 +66,7 @@ class Server {
   Service service_;
   HttpServer http_;
   Loop::Timer limit_;
+  bool measured_ = false;  // what the machine reads
   bool ending_ = false;
   bool reloading_ = false, reload_again_ = false;
   std::string trouble_;
@@ -75,25 +78,36 @@ int Server::run() {
   loop_.on_signal(SIGHUP, [this] { reload(); });
   std::printf("listening on %s\n", address_of(options_.http, http_.port()).c_str());
   std::fflush(stdout);
+  load_first();
+  loop_.run();
+  if (!trouble_.empty()) fail("{}", trouble_);
+  return 0;
+}
+
+void Server::load_first() {
   ServedModel& first = models_.first();
-  first.engine.on_state = [&, measured = false]() mutable {
-    if (first.engine.state() == EngineHost::State::broken && first.engine.facts().context == 0) {
-      trouble_ = first.engine.trouble();
-      loop_.stop();
-    }
-    if (first.engine.state() != EngineHost::State::ready || std::exchange(measured, true)) return;
+  first.engine.on_state = [this, &first] {
+    if (first.engine.state() == EngineHost::State::broken && first.engine.facts().context == 0)
+      cannot_load(first, first.engine.trouble());
+    if (first.engine.state() != EngineHost::State::ready || std::exchange(measured_, true)) return;
     const auto bandwidth = std::make_shared<double>(0);
     loop_.background([=, this] { *bandwidth = calls_.read_bandwidth(); },
                      [=, this] { metrics_.measured(*bandwidth); });
   };
-  models_.use(first, [this](const ApiError* error) {
-    if (error == nullptr) return;
-    trouble_ = error->what();
-    loop_.stop();
+  models_.use(first, [this, &first](const ApiError* error) {
+    if (error != nullptr) cannot_load(first, error->what());
   });
-  loop_.run();
-  if (!trouble_.empty()) fail("{}", trouble_);
-  return 0;
+}
+
+// The file and the engine may both say so, and the engine again at a later request.
+void Server::cannot_load(ServedModel& model, const std::string& why) {
+  if (&model != &models_.first()) return;
+  if (!model.required && models_.pass_over_first()) {
+    spdlog::error("{}: cannot be served, {} is loaded instead: {}", model.name, models_.first().name, why);
+    return loop_.post([this] { load_first(); });
+  }
+  trouble_ = why;
+  loop_.stop();
 }
 
 // Told once: what is under way may end, within a time; told again: at once.

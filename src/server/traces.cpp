@@ -26,10 +26,11 @@ bool is_hex(std::string_view text) {
   return std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
-std::string wall_time(std::int64_t monotonic_ns) {
+// What makes wall time of monotonic time: one for all spans of a request, so that a clock that is set
+// meanwhile changes no duration.
+std::int64_t wall_offset() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  const std::int64_t wall = std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
-  return std::to_string(wall - (now_ns() - monotonic_ns));
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count() - now_ns();
 }
 
 Json text_attribute(const char* key, const std::string& value) {
@@ -45,8 +46,8 @@ Json span(const std::string& trace, const std::string& id, const std::string& pa
   if (!parent.empty()) value["parentSpanId"] = parent;
   value["name"] = name;
   value["kind"] = kind;
-  value["startTimeUnixNano"] = wall_time(start);
-  value["endTimeUnixNano"] = wall_time(end);
+  value["startTimeUnixNano"] = std::to_string(start);
+  value["endTimeUnixNano"] = std::to_string(end);
   return value;
 }
 
@@ -97,17 +98,18 @@ void Traces::add(const RequestTrace& trace) {
     parent = trace.parent.substr(36, 16);
   }
   const std::string root = random_hex(8);
-  Json request = span(trace_id, root, parent, trace.route, trace.started_ns, trace.ended_ns, 2);
+  const std::int64_t offset = wall_offset();
+  const std::int64_t start = trace.started_ns + offset, end = trace.ended_ns + offset;
+  const std::int64_t first = trace.first_ns == 0 ? end : trace.first_ns + offset;
+  Json request = span(trace_id, root, parent, trace.route, start, end, 2);
   request["attributes"] = Json::array({text_attribute("gen_ai.request.model", trace.model),
                                        text_attribute("rocmforge.request.id", trace.id),
                                        number_attribute("gen_ai.usage.input_tokens", trace.prompt_tokens),
                                        number_attribute("rocmforge.usage.cached_tokens", trace.cached_tokens),
                                        number_attribute("gen_ai.usage.output_tokens", trace.tokens)});
   std::vector<Json> spans{std::move(request)};
-  const std::int64_t first = trace.first_ns == 0 ? trace.ended_ns : trace.first_ns;
-  spans.push_back(span(trace_id, random_hex(8), root, "prompt", trace.started_ns, first, 1));
-  if (trace.first_ns != 0)
-    spans.push_back(span(trace_id, random_hex(8), root, "decode", first, trace.ended_ns, 1));
+  spans.push_back(span(trace_id, random_hex(8), root, "prompt", start, first, 1));
+  if (trace.first_ns != 0) spans.push_back(span(trace_id, random_hex(8), root, "decode", first, end, 1));
   for (Json& each : spans) {
     if (!endpoint_.empty() && unsent_.size() < most_unsent) unsent_.push_back(each);
     kept_.push_back(std::move(each));

@@ -133,7 +133,7 @@ class EngineNeverLoads(ApiTest):
 
     def test_a_model_that_cannot_be_loaded(self):
         server = Server(models=[f"broken={golden('malformed/truncated-tensor-data.gguf')}"], ready=False)
-        self.assertEqual(server.process.wait(30), 1)
+        self.assertEqual(server.process.wait(60), 1)
         self.assertIn("truncated-tensor-data.gguf", server.text())
         server.process.stdout.close()
         server.log.close()

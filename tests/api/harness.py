@@ -108,7 +108,7 @@ class Server:
                 pass
         return pid
 
-    def stop(self, how=signal.SIGTERM, timeout=30):
+    def stop(self, how=signal.SIGTERM, timeout=60):
         if self.process.poll() is None:
             self.process.send_signal(how)
         try:

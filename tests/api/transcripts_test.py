@@ -64,7 +64,7 @@ class Transcripts(ApiTest):
         shutil.rmtree(cls.folder)
 
     def ask(self, entry):
-        connection = http.client.HTTPConnection(self.server.host, self.server.port, timeout=20)
+        connection = http.client.HTTPConnection(self.server.host, self.server.port, timeout=60)
         body = json.dumps(entry["body"]) if "body" in entry else None
         connection.request(entry["method"], entry["path"], body, {"X-Request-Id": "recorded-1"})
         response = connection.getresponse()

@@ -71,7 +71,7 @@ class Browser:
             raise AssertionError(result["exceptionDetails"])
         return result["result"].get("value")
 
-    def wait(self, script, timeout=30):
+    def wait(self, script, timeout=60):
         end = time.monotonic() + timeout
         while not (value := self.run(script)):
             if time.monotonic() > end:
@@ -170,7 +170,7 @@ class WebPage(ApiTest):
         text = self.browser.run(self.TURNS)[1][1]
         time.sleep(0.3)
         self.assertEqual(self.browser.run(self.TURNS)[1][1], text)
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while self.server.request("GET", "/status")[1]["requests"]:
             self.assertLess(time.monotonic(), end)
             time.sleep(0.02)

@@ -95,7 +95,7 @@ class Interactive(CliTest):
         self.assertGreaterEqual(int(second[2]), (int(first[1]) - 8) // 8 * 8)
         chat.expect("> ")
         chat.send("/exit\r")
-        self.assertEqual(chat.process.wait(20), 0)
+        self.assertEqual(chat.process.wait(60), 0)
 
     def test_commands(self):
         chat = self.chat(golden("arch/llama/model.gguf"), "-n", "4", *COMMON)
@@ -114,7 +114,7 @@ class Interactive(CliTest):
         for _ in range(10):
             chat.send("\x04")
             try:
-                self.assertEqual(chat.process.wait(2), 0)
+                self.assertEqual(chat.process.wait(10), 0)
                 break
             except subprocess.TimeoutExpired:
                 continue
@@ -145,13 +145,28 @@ class Interactive(CliTest):
         status = re.search(r"\[(\d+) tokens", chat.expect(self.STATUS))
         self.assertLess(int(status[1]), 49000)
         chat.expect("> ")
-        time.sleep(0.5)  # the terminal is the line editor's a moment after the prompt
-        chat.send("half a line\x03")
-        chat.expect("> ")
+        for _ in range(10):  # the terminal is the line editor's a moment after the prompt
+            chat.send("half a line\x03")
+            try:
+                chat.expect("> ", timeout=10)
+                break
+            except AssertionError:
+                continue
         chat.send("/help\r")
         chat.expect("/reset")
         chat.send("/exit\r")
-        self.assertEqual(chat.process.wait(20), 0)
+        self.assertEqual(chat.process.wait(60), 0)
+
+    def test_control_characters_do_nothing(self):
+        for word in ("chat", "generate"):
+            command = ["chat"] if word == "chat" else ["generate", "-p", "Hi"]
+            terminal = Terminal([*command, "-m", golden("arch/llama/model.gguf"), "-n", "3", "--logit-bias", "27=1e9", *COMMON],
+                                self.folder)  # the escape character
+            self.addCleanup(terminal.close)
+            if word == "chat":
+                terminal.expect("> ")
+                terminal.send("Hi\r")
+            self.assertNotIn("\x1b\x1b", terminal.expect("\ufffd{3}"))
 
     def test_full_context(self):
         chat = self.chat(golden("arch/llama/model.gguf"), "--temperature", "0", "--ctx", "96", "--logit-bias", "65=1e9")
@@ -175,7 +190,7 @@ class Interrupt(CliTest):
         process.stdout.read(1)
         process.send_signal(signal.SIGINT)
         process.stdout.read()
-        self.assertEqual(process.wait(20), 130)
+        self.assertEqual(process.wait(60), 130)
         process.stdout.close()
 
 

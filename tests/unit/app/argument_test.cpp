@@ -31,6 +31,15 @@ TEST(Argument, LogitBias) {
     EXPECT_THROW(parse_logit_bias(text), Error) << text;
 }
 
+TEST(Argument, Seeds) {
+  EXPECT_EQ(parse_seed("-1"), std::nullopt);
+  EXPECT_EQ(parse_seed("0"), 0u);
+  EXPECT_EQ(parse_seed("18446744073709551615"), ~std::uint64_t{0});
+  EXPECT_EQ(parse_seed("-2"), ~std::uint64_t{1});
+  for (const char* text : {"", "x", "1.5", "1e3", " 1", "1x", "18446744073709551616", "-9223372036854775809"})
+    EXPECT_THROW(parse_seed(text), Error) << text;
+}
+
 TEST(Argument, DeviceNames) {
   for (const char* name : {"auto", "cpu", "reference", "gpu", "gpu:0", "gpu:12", "sim"})
     EXPECT_TRUE(is_device_name(name)) << name;

@@ -4,14 +4,19 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstring>
+#include <filesystem>
 #include <future>
+#include <thread>
 
 #include "app/digest.h"
 #include "app/progress.h"
 #include "base/error.h"
+#include "base/locked_file.h"
 #include "http_server.h"
 #include "temporary_folder.h"
 
@@ -208,6 +213,7 @@ TEST_F(DownloadTest, ServerThatPromisesMoreThanItSends) {
 TEST_F(DownloadTest, NotFoundIsNotRetried) {
   HttpServer server([&](const std::string&) { return answer("404 Not Found", "", "no such thing"); });
   EXPECT_EQ(error(server.url("/m")), server.url("/m") + ": the server answered HTTP 404");
+  EXPECT_EQ(folder_.files(), 0u) << "nothing is left of it";
   EXPECT_EQ(server.requests().size(), 1u);
 }
 
@@ -291,12 +297,18 @@ TEST_F(DownloadTest, FolderThatCannotBeMade) {
 }
 
 TEST_F(DownloadTest, TwoAtOnceFetchOnce) {
-  HttpServer server([&](const std::string& request) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    return file_answer(request, file_, tag_);
-  });
+  HttpServer server([&](const std::string& request) { return file_answer(request, file_, tag_); });
   const auto one = [&] { return error(server.url("/m")); };
+  auto held = std::make_unique<LockedFile>(target_ + ".part");
+  const auto holders = [&] {
+    return std::ranges::count_if(std::filesystem::directory_iterator("/proc/self/fd"), [&](const auto& each) {
+      std::error_code gone;
+      return std::filesystem::read_symlink(each, gone) == target_ + ".part";
+    });
+  };
   auto first = std::async(std::launch::async, one), second = std::async(std::launch::async, one);
+  while (holders() < 3) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  held = nullptr;
   EXPECT_EQ(first.get(), "");
   EXPECT_EQ(second.get(), "");
   EXPECT_EQ(server.requests().size(), 1u);

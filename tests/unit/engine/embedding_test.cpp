@@ -11,19 +11,19 @@
 #include "base/error.h"
 #include "engine/embedder.h"
 #include "engine/engine.h"
+#include "engine_run.h"
 #include "golden.h"
 
 namespace rf {
 namespace {
 
-using Tokens = std::vector<std::int32_t>;
+using test::error_of;
+using test::Tokens;
 using Values = std::vector<float>;
 
 Engine load(const std::string& model, EngineOptions options = {}) {
   options.kv = KvType::f32;
-  std::vector<std::unique_ptr<Backend>> backends;
-  backends.push_back(make_reference());
-  return Engine(test::golden("arch/" + model + "/model.gguf"), std::move(backends), options);
+  return test::load_reference(model, options);
 }
 
 nlohmann::json facts_of(const std::string& model) {
@@ -49,15 +49,6 @@ std::vector<Values> run(Engine& engine, const std::vector<EmbeddingRequest>& req
   std::vector<Values> ordered;
   for (const std::uint64_t id : ids) ordered.push_back(found.at(id));
   return ordered;
-}
-
-std::string error_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
 }
 
 void expect_near(const Values& got, const Values& expected, float allowed) {

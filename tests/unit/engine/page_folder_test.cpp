@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/locked_file.h"
 #include "temporary_folder.h"
 
 namespace rf {
@@ -217,13 +218,14 @@ TEST(PageFolder, LeavesOthersFilesAlone) {
   test::put(folder / "some/0000000000000000-0000000000000000-4.page", std::string(5000, 'n'));
   const std::string stale = folder / "0123456789abcdef/0000000000000000-0000000000000000-4.page.12.new";
   test::put(stale, "left by a writer that was killed");
-  fs::last_write_time(stale, fs::file_time_type::clock::now() - std::chrono::hours(1));
+  const LockedFile held(folder / "0123456789abcdef/0000000000000000-0000000000000000-8.page.34.new");
   write(folder.path(), 1, 3, 1000, 2500);
   EXPECT_TRUE(fs::exists(folder / "notes.txt"));
   EXPECT_TRUE(fs::exists(folder / "0123456789abcdef/letter.txt"));
   EXPECT_TRUE(fs::exists(folder / "some/0000000000000000-0000000000000000-4.page"));
   EXPECT_FALSE(fs::exists(stale));
-  EXPECT_EQ(files_in(folder.path()).size(), 5u) << "two pages of ours";
+  EXPECT_TRUE(fs::exists(held.path()));
+  EXPECT_EQ(files_in(folder.path()).size(), 6u) << "two pages of ours";
 }
 
 TEST(PageFolder, NothingThatFailsIsAnError) {

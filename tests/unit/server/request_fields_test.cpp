@@ -82,7 +82,11 @@ TEST(Sampling, OtherFields) {
       {R"({"seed":0})", "", ""},
       {R"({"seed":-1})", "", ""},
       {R"({"seed":9223372036854775807})", "", ""},
-      {R"({"seed":-2})", "seed", "whole number"},
+      {R"({"seed":18446744073709551615})", "", ""},
+      {R"({"seed":-9223372036854775808})", "", ""},
+      {R"({"seed":7.0})", "", ""},
+      {R"({"seed":18446744073709551616})", "seed", "64 bits"},
+      {R"({"seed":-9223372036854775809})", "seed", "64 bits"},
       {R"({"seed":1.5})", "seed", "1.5"},
       {R"({"seed":"1"})", "seed", "whole number"},
       {R"({"ignore_eos":1})", "ignore_eos", "true or false"},
@@ -114,6 +118,16 @@ TEST(Sampling, OtherFields) {
   Request request;
   const Json body = {{"logit_bias", {{"7", -100}}}, {"samplers", {"top_k", "temperature"}}};
   read_sampling(Fields(body), request);
+  const auto seed = [](const char* text) {
+    const Json given = Json::parse(text);
+    Request with;
+    read_sampling(Fields(given), with);
+    return with.sampling.seed;
+  };
+  EXPECT_EQ(seed(R"({"seed":-1})"), std::nullopt);
+  EXPECT_EQ(seed(R"({"seed":18446744073709551614})"), ~std::uint64_t{1});
+  EXPECT_EQ(seed(R"({"seed":-2})"), ~std::uint64_t{1});
+  EXPECT_EQ(seed(R"({"seed":7.0})"), 7u);
   EXPECT_TRUE(std::isinf(request.sampling.logit_bias.at(0).second));
   EXPECT_EQ(request.sampling.order,
             (std::vector<SamplerStage>{SamplerStage::top_k, SamplerStage::temperature}));
@@ -172,6 +186,7 @@ TEST(Constraint, OneAtATime) {
          {R"({"regex":"[a-z]+"})", "", ""},
          {R"({"choice":["a","b"]})", "", ""},
          {R"({"choice":[1]})", "choice", "strings"},
+         {R"({"choice":[]})", "choice", "at least one"},
          {R"({"regex":"a","choice":["a"]})", "choice", "two"},
          {R"({"grammar":"root ::= \"a\"","response_format":{"type":"json_object"}})", "grammar", "two"},
          {R"({"grammar":"","regex":"a"})", "", ""}},
@@ -197,7 +212,19 @@ TEST(Messages, FormsOfContents) {
        {R"({"messages":[{"role":"user","content":5}]})", "messages[0].content", "found 5"},
        {R"({"messages":[{"role":"user","content":[{"type":"image_url","image_url":{}}]}]})",
         "messages[0].content[0].type", "image_url"},
-       {R"({"messages":[{"role":"user","content":["x"]}]})", "messages[0].content[0]", "an object"}},
+       {R"({"messages":[{"role":"user","content":["x"]}]})", "messages[0].content[0]", "an object"},
+       {R"({"messages":[{"role":"user","content":"x","images":[]}]})", "", ""},
+       {R"({"messages":[{"role":"user","content":"x","images":["AA=="]}]})", "messages[0].images", "text"},
+       {R"({"messages":[{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":"{"}}]}]})", "",
+        ""},
+       {R"({"messages":[{"role":"assistant","tool_calls":[{"name":"f","arguments":{}}]}]})", "", ""},
+       {R"({"messages":[{"role":"assistant","tool_calls":"f"}]})", "messages[0].tool_calls", "an array"},
+       {R"({"messages":[{"role":"assistant","tool_calls":["f"]}]})", "messages[0].tool_calls[0]",
+        "an object"},
+       {R"({"messages":[{"role":"assistant","tool_calls":[{}]}]})", "messages[0].tool_calls[0].name",
+        "nothing"},
+       {R"({"messages":[{"role":"assistant","tool_calls":[{"function":{"name":1}}]}]})",
+        "messages[0].tool_calls[0].function.name", "found 1"}},
       [](const Fields& fields) { read_messages(fields, "messages"); });
   const Json body = {
       {"messages",
@@ -210,7 +237,9 @@ TEST(Messages, FormsOfContents) {
          {R"({"tools":{}})", "tools", "an array"},
          {R"({"tools":[{"type":"function"}]})", "tools[0].function", "nothing"},
          {R"({"tools":[{"function":{}}]})", "tools[0].function.name", "a string"},
-         {R"({"tools":[{"function":{"name":1}}]})", "tools[0].function.name", "a string"}},
+         {R"({"tools":[{"function":{"name":1}}]})", "tools[0].function.name", "a string"},
+         {R"({"tools":[{"function":{"name":"a","parameters":"x"}}]})", "tools[0].function.parameters",
+          "an object"}},
         [](const Fields& fields) { read_tools(fields); });
 }
 

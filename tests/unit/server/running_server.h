@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <future>
 #include <string>
@@ -31,10 +33,12 @@ struct Reply {
   Json json() const { return Json::parse(body, nullptr, false); }
 };
 
-// Blocks until the server closes.
+// Blocks until the server closes, but not for ever.
 class Client {
  public:
   explicit Client(int port) : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    const timeval patience{.tv_sec = 60, .tv_usec = 0};
+    ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -50,6 +54,7 @@ class Client {
     for (ssize_t n = 1; !bytes.empty() && n > 0; bytes.remove_prefix(static_cast<std::size_t>(n)))
       if ((n = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL)) <= 0) return;
   }
+  void finish_sending() const { ::shutdown(socket_, SHUT_WR); }
   std::string receive_some() const {
     std::string bytes(65536, '\0');
     const ssize_t n = ::recv(socket_, bytes.data(), bytes.size(), 0);
@@ -104,7 +109,8 @@ class RunningServer {
     for (const auto& [name, path] : setup.models) {
       std::vector<std::string> command = {std::filesystem::read_symlink("/proc/self/exe"), "--engine", path,
                                           "{}"};
-      if (setup.engines == Engines::never_loaded) command = {"/bin/sleep", "600"};
+      if (setup.engines == Engines::never_loaded)  // it reads its socket, which is descriptor 3, to the end
+        command = {"/bin/sh", "-c", "exec cat <&3 >/dev/null"};
       if (setup.engines == Engines::mortal) command = {command[0], "--mortal", "{}"};
       all.push_back({name, path, command});
     }
@@ -177,6 +183,16 @@ class RunningServer {
   const int port_;
   std::thread thread_;
 };
+
+// Waits for it. False: it takes far too long.
+template <class Condition>
+bool comes_true(Condition condition) {
+  for (int i = 0; i < 6000; ++i) {
+    if (condition()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return false;
+}
 
 inline std::string llama() {
   return golden("arch/llama/model.gguf");
