@@ -14,6 +14,12 @@ namespace {
 // They write all of an answer at once, again and again: there is no next token.
 constexpr std::array<std::string_view, 4> diffusion{"dream", "llada", "llada-moe", "rnd1"};
 
+constexpr std::array<std::string_view, 24> layer_normed{
+    "bert",         "bloom",       "codeshell", "cohere2",  "command-r",  "dbrx",
+    "falcon",       "gpt2",        "gptneox",   "jais",     "jais2",      "jina-bert-v2",
+    "jina-bert-v3", "modern-bert", "mpt",       "nemotron", "nomic-bert", "nomic-bert-moe",
+    "olmo",         "orion",       "phi2",      "stablelm", "starcoder",  "starcoder2"};
+
 constexpr std::array families{
     Family{"llama", Rope::Pairs::adjacent, 1, record_llama},
     Family{"llama4", Rope::Pairs::adjacent, 0, record_llama4},
@@ -153,6 +159,10 @@ constexpr std::array families{
 };
 
 }  // namespace
+
+bool has_layer_norms(const Family& family) {
+  return std::ranges::find(layer_normed, family.name) != layer_normed.end();
+}
 
 const Family& family_of(const Gguf& file) {
   const auto architecture = file.get<std::string>("general.architecture");

@@ -233,8 +233,8 @@ Spec read_spec(const Gguf& file) {
   spec.context = keys.size("context_length", max_context);
   spec.most_context = chosen_positions(keys);
   if (spec.most_context > 0) spec.context = std::min(spec.context, spec.most_context);
-  const bool layer_norm =
-      keys.has("attention.layer_norm_epsilon") && !keys.has("attention.layer_norm_rms_epsilon");
+  const bool layer_norm = keys.has("attention.layer_norm_epsilon") &&
+                          (has_layer_norms(family) || !keys.has("attention.layer_norm_rms_epsilon"));
   spec.norm = layer_norm ? Norm::Kind::layer : Norm::Kind::rms;
   spec.norm_eps =
       keys.number(layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 0);

@@ -132,6 +132,23 @@ TEST(Spec, RopeScaling) {
   EXPECT_EQ(spec_of("llama", scaling("yarn", 1.25f)).layers[0].rope.magnitude, 1.25f);
 }
 
+TEST(Spec, KindOfNormsWhereTheFileHasBothEpsilons) {
+  const auto both = [](const char* architecture) {
+    return Changes{.without = {}, .add = [=](GgufWriter& writer) {
+                     writer.set(std::string(architecture) + ".attention.layer_norm_epsilon", 1e-4f);
+                     writer.set(std::string(architecture) + ".attention.layer_norm_rms_epsilon", 1e-3f);
+                   }};
+  };
+  for (const char* name : {"modern-bert", "mpt", "olmo"}) {
+    const Spec spec = spec_of(name, both(name));
+    EXPECT_EQ(spec.norm, Norm::Kind::layer) << name;
+    EXPECT_EQ(spec.norm_eps, 1e-4f) << name;
+  }
+  const Spec llama = spec_of("llama", both("llama"));
+  EXPECT_EQ(llama.norm, Norm::Kind::rms);
+  EXPECT_EQ(llama.norm_eps, 1e-3f);
+}
+
 // What a file leaves out is what its family's published models have.
 TEST(Spec, WindowsThatFilesLeaveOut) {
   const Spec gemma2 = spec_of("gemma2", without("gemma2.attention.sliding_window"));
