@@ -304,8 +304,9 @@ void Device::wait() {
     const std::int64_t waited = now_ns() - start;
     if (waited > longest_wait_ns_)
       give_up(fmt::format("no answer for {:.1f} s", static_cast<double>(waited) * 1e-9));
-    // A token's work is over within the first milliseconds; what takes longer can do without a core spinning.
-    if (waited > 2'000'000) std::this_thread::sleep_for(std::chrono::microseconds(50));
+    // Every microsecond of a token counts, and a sleep overshoots by a hundred: only for what takes long
+    // anyway.
+    if (waited > 20'000'000) std::this_thread::sleep_for(std::chrono::microseconds(50));
   }
 }
 

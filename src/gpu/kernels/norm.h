@@ -6,15 +6,21 @@
 
 namespace rf::gpu {
 
-// The sum over the block's `threads` threads, for all of them. `scratch`: threads / 32 floats of LDS.
-template <int threads>
-RF_DEVICE float block_sum(float v, float* scratch) {
-  v = lane::sum_of_lanes(v, 32);
+// The sum over the block's threads, each of which has `own` strands of it, for all of them. `scratch`: a
+// float of LDS for each 32 strands.
+template <int threads, int own>
+RF_DEVICE float block_sum(const float (&strands)[own], float* scratch) {
+  float v[own];
+  RF_UNROLL
+  for (int n = 0; n < own; ++n) v[n] = lane::sum_of_lanes(strands[n], 32);
   lane::barrier();
-  if (lane::thread() % 32 == 0) scratch[lane::thread() / 32] = v;
+  RF_UNROLL
+  for (int n = 0; n < own; ++n)
+    if (lane::thread() % 32 == 0) scratch[(lane::thread() + threads * n) / 32] = v[n];
   lane::barrier();
   float sum = 0;
-  for (int i = 0; i < threads / 32; ++i) sum += scratch[i];
+  RF_UNROLL
+  for (int i = 0; i < threads * own / 32; ++i) sum += scratch[i];
   return sum;
 }
 
@@ -39,7 +45,7 @@ RF_DEVICE Moments moments(NormKind kind, float eps, int n, Value value, float* s
     float sum = 0;
     for (int k = 4 * lane::thread(); k < n; k += 4 * threads)
       for (int i = 0; i < 4; ++i) sum += k + i < n ? value(k + i) : 0.0f;
-    m.mean = block_sum<threads>(sum, scratch) / static_cast<float>(n);
+    m.mean = block_sum<threads>({sum}, scratch) / static_cast<float>(n);
   }
   float squares = 0;
   for (int k = 4 * lane::thread(); k < n; k += 4 * threads)
@@ -47,7 +53,7 @@ RF_DEVICE Moments moments(NormKind kind, float eps, int n, Value value, float* s
       const float v = k + i < n ? value(k + i) - m.mean : 0.0f;
       squares = __builtin_fmaf(v, v, squares);
     }
-  m.inverse = 1.0f / __builtin_sqrtf(block_sum<threads>(squares, scratch) / static_cast<float>(n) + eps);
+  m.inverse = 1.0f / __builtin_sqrtf(block_sum<threads>({squares}, scratch) / static_cast<float>(n) + eps);
   return m;
 }
 
@@ -92,14 +98,16 @@ class NormedRow {
     if (norm_.kind == NormKind::layer) {
       const Sums sums = over_columns([&](const Quad& v, int, float& sum)
                                          RF_INLINE { sum += ((v.v[0] + v.v[1]) + v.v[2]) + v.v[3]; });
-      mean_ = total(sums, scratch) / static_cast<float>(columns_);
+      mean_ = block_sum<threads>(sums.of_strand, scratch) / static_cast<float>(columns_);
     }
     take(over_columns([&](const Quad& v, int k, float& sum) RF_INLINE { add_squares(v, k, sum); }), scratch);
   }
   // The squares that each_four() gave, instead.
   RF_DEVICE void take(const Sums& squares, float* scratch) {
     if (norm_.kind == NormKind::off) return;
-    inverse_ = 1.0f / __builtin_sqrtf(total(squares, scratch) / static_cast<float>(columns_) + norm_.eps);
+    inverse_ =
+        1.0f / __builtin_sqrtf(block_sum<threads>(squares.of_strand, scratch) / static_cast<float>(columns_) +
+                               norm_.eps);
   }
   // Of what each_four() gives, once moments are known.
   RF_DEVICE float factor() const { return is_factor() ? inverse_ * weight_ : weight_; }
@@ -163,21 +171,6 @@ class NormedRow {
       const float apart = k + i < columns_ ? x.v[i] - mean_ : 0.0f;
       squares = __builtin_fmaf(apart, apart, squares);
     }
-  }
-  // For all threads.
-  static RF_DEVICE float total(const Sums& sums, float* scratch) {
-    float v[own];
-    RF_UNROLL
-    for (int n = 0; n < own; ++n) v[n] = lane::sum_of_lanes(sums.of_strand[n], 32);
-    lane::barrier();
-    RF_UNROLL
-    for (int n = 0; n < own; ++n)
-      if (lane::thread() % 32 == 0) scratch[(lane::thread() + threads * n) / 32] = v[n];
-    lane::barrier();
-    float sum = 0;
-    RF_UNROLL
-    for (int i = 0; i < row_strands / 32; ++i) sum += scratch[i];
-    return sum;
   }
   struct Loaded {
     Quad x, weights{{1, 1, 1, 1}}, bias{};

@@ -13,7 +13,7 @@ template <class Value>
 RF_DEVICE float row_sum(int n, float* scratch, Value value) {
   float sum = 0;
   for (int k = lane::thread(); k < n; k += 256) sum += value(k);
-  return block_sum<256>(sum, scratch);
+  return block_sum<256>({sum}, scratch);
 }
 
 RF_DEVICE float root_of_squares(const float* x, int n, float* scratch) {

@@ -35,7 +35,7 @@ RF_DEVICE float inverse_length(const ScanParams& p, const float* keys, float lea
                                float* scratch) {
   float squares = 0;
   each_key(p, [&](int i) { squares = __builtin_fmaf(keys[i], keys[i], squares); });
-  return 1.0f / __builtin_sqrtf((block_sum<scan_threads>(squares, scratch) + least) * scale);
+  return 1.0f / __builtin_sqrtf((block_sum<scan_threads>({squares}, scratch) + least) * scale);
 }
 
 // What the row is multiplied by: delta's rate of learning, mamba's step of this thread's channel.
@@ -239,7 +239,7 @@ RF_DEVICE float bonus_of(const ScanParams& p, int head, const float* x, float* s
     if (p.kind == ScanKind::rwkv7) k *= __builtin_fmaf(x[4 * keys + at] - 1.0f, p.key_mix[at], 1.0f);
     sum = __builtin_fmaf(x[at], k * p.bonus[at], sum);
   });
-  return block_sum<scan_threads>(sum, scratch);
+  return block_sum<scan_threads>({sum}, scratch);
 }
 
 RF_KERNEL(rf_scan_finish, ScanParams, 128, 4) {

@@ -46,16 +46,20 @@ struct Quantised {
     t.field[f] += 16 * Fmt::fields[f].bytes * (blocks / blocks_in_one);
     if constexpr (f + 1 < sizeof Fmt::fields / sizeof(Field)) advance<f + 1>(t, blocks);
   }
-  // What a round of columns takes of a tile, and asks for round `round` of it to come nearer.
-  template <int f = 0>
+  // What a round of columns takes of a tile's field, of all of the tile, and asks for round `round` of it to
+  // come nearer.
+  static constexpr std::uint32_t field_round_bytes(int f) {
+    return 16 * Fmt::fields[f].bytes * (round_blocks / blocks_in_one);
+  }
   static constexpr std::uint32_t round_bytes() {
-    constexpr std::uint32_t own = 16 * Fmt::fields[f].bytes * (round_blocks / blocks_in_one);
-    if constexpr (f + 1 < sizeof Fmt::fields / sizeof(Field)) return own + round_bytes<f + 1>();
-    return own;
+    std::uint32_t all = 0;
+    for (int f = 0; f < static_cast<int>(sizeof Fmt::fields / sizeof(Field)); ++f)
+      all += field_round_bytes(f);
+    return all;
   }
   template <int f = 0>
   static RF_DEVICE void ask(const Matrix& m, const std::uint8_t* base, int round) {
-    constexpr std::uint32_t bytes = 16 * Fmt::fields[f].bytes * (round_blocks / blocks_in_one);
+    constexpr std::uint32_t bytes = field_round_bytes(f);
     const std::uint32_t from = m.field_at[f] + bytes * static_cast<std::uint32_t>(round);
     RF_UNROLL
     for (std::uint32_t at = 0; at < bytes; at += 128 * 256) {
