@@ -264,7 +264,7 @@ BufferSizes buffer_sizes(const Program& program, std::span<const int> steps, con
     add_step(program, step, room, need);
     if (step.op == Op::index) {
       need.choosing = true;
-      const auto at_once = static_cast<std::size_t>(std::max(Work::choosing_at_once, step.choice.groups));
+      const auto at_once = static_cast<std::size_t>(std::max(Work::choosing_at_once, step.selection.groups));
       need.temporary = std::max(need.temporary, at_once * need.scores());
     }
     if (step.op != Op::attend) continue;

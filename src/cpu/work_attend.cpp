@@ -8,13 +8,13 @@
 
 #include "cpu/work.h"
 #include "ops/attention.h"
-#include "ops/choice.h"
+#include "ops/selection.h"
 
 namespace rf {
 
 struct Work::Heads {
   const Attention& attention;
-  const Choice* choice;  // null: rows see all
+  const Selection* selection;  // null: rows see all
   const CacheLayout &layout, &gathered;
   std::byte* cache;
   float* qkv;  // [rows][width]
@@ -60,7 +60,7 @@ Work::Heads Work::heads_of(const Step& step) const {
     if (a.heads / a.kv_heads % cuts == 0) group = a.heads / a.kv_heads / cuts;
   const int fit = max_queries / group;
   return {.attention = a,
-          .choice = step.side != none ? &step.choice : nullptr,
+          .selection = step.side != none ? &step.selection : nullptr,
           .layout = layouts[cache],
           .gathered = gathered_layouts[cache],
           .cache = caches[cache],
@@ -109,8 +109,8 @@ void Work::cut_tiles(const Step& step, const Heads& heads, std::vector<RowTile>&
       return visible_positions(a.sees, a.window, batch->position(row), length);
     };
     int dense_end = end;  // rows from there on see chosen positions
-    if (heads.choice != nullptr)
-      while (dense_end > first && !heads.choice->sees_all(batch->position(dense_end - 1))) --dense_end;
+    if (heads.selection != nullptr)
+      while (dense_end > first && !heads.selection->sees_all(batch->position(dense_end - 1))) --dense_end;
     const bool alone = end - first == 1;
     if (!alone)
       whole +=
@@ -123,14 +123,15 @@ void Work::cut_tiles(const Step& step, const Heads& heads, std::vector<RowTile>&
           {.row = row, .rows = rows, .first_chunk = chunk, .chunks = last + 1 - chunk, .alone = alone});
     }
     for (int row = dense_end; row < end; ++row) {
-      const std::int64_t positions = std::int64_t{heads.choice->blocks} * heads.choice->block;
+      const std::int64_t positions = std::int64_t{heads.selection->blocks} * heads.selection->block;
       const auto chunks = static_cast<int>((positions + attention_chunk - 1) / attention_chunk);
-      tiles.push_back({.row = row,
-                       .rows = 1,
-                       .first_chunk = 0,
-                       .chunks = chunks,
-                       .alone = alone,
-                       .chosen = slots[static_cast<std::size_t>(step.side)] + row * heads.choice->width()});
+      tiles.push_back(
+          {.row = row,
+           .rows = 1,
+           .first_chunk = 0,
+           .chunks = chunks,
+           .alone = alone,
+           .chosen = slots[static_cast<std::size_t>(step.side)] + row * heads.selection->width()});
     }
   }
   const bool few = whole < even_pieces * team->size();
@@ -242,7 +243,7 @@ Partial Work::shared_partial(const Heads& heads, const RowTile& tile, int chunk,
 
 // Copies the positions of chunk `chunk` of those that the tile's row has chosen. Returns how many they are.
 int Work::gather(const Heads& heads, const RowTile& tile, int chunk, int kv_head, std::byte* to) const {
-  const Choice& c = *heads.choice;
+  const Selection& c = *heads.selection;
   const float* list = tile.chosen + (c.groups > 1 ? kv_head * c.blocks : 0);
   const std::int32_t* pages = batch->pages(batch->sequence(tile.row));
   const CacheLayout& layout = heads.layout;
@@ -311,7 +312,7 @@ void Work::attend_whole(const Heads& heads, const RowTile& tile, int part, Membe
 }
 
 void Work::choose(const Step& step, Member& member) {
-  const Choice& c = step.choice;
+  const Selection& c = step.selection;
   const Heads heads = heads_of(step);
   store_heads(step, heads);
   next_phase();

@@ -117,19 +117,19 @@ SlotId Builder::attend(SlotId qkv, const Layer& layer, Attention attention, cons
       record(Op::attend, &layer, qkv, slot("attention", std::int64_t{attention.heads} * attention.value_dim));
   step.attention = attention;
   step.side = seen.slot;
-  step.choice = seen.choice;
+  step.selection = seen.selection;
   return step.out;
 }
 
-Seen Builder::index(SlotId row, const Layer& layer, Attention heads, const Choice& choice) {
+Seen Builder::index(SlotId row, const Layer& layer, Attention heads, const Selection& selection) {
   heads.kv_heads = 1;
   heads.value_dim = 0;
   heads.key_is_value = true;
   heads.cache = new_cache(layer, heads);
-  Step& step = record(Op::index, &layer, row, slot("seen", choice.width()));
+  Step& step = record(Op::index, &layer, row, slot("seen", selection.width()));
   step.attention = heads;
-  step.choice = choice;
-  return {choice, step.out};
+  step.selection = selection;
+  return {selection, step.out};
 }
 
 CacheId Builder::cache_of(const Layer& layer) const {

@@ -22,7 +22,7 @@ struct Layer {
 
 // The positions that rows see: those that `slot` names of each row.
 struct Seen {
-  Choice choice{};
+  Selection selection{};
   SlotId slot = none;  // none: all
 };
 
@@ -85,7 +85,7 @@ class Builder {
   SlotId attend(SlotId qkv, const Layer& layer, Attention attention, const Seen& seen = {});
   // The choice out of rows of queries, a key and weights; `heads` are those of queries over the one key.
   // Makes their cache. The result is valid until the next choice.
-  Seen index(SlotId row, const Layer& layer, Attention heads, const Choice& choice);
+  Seen index(SlotId row, const Layer& layer, Attention heads, const Selection& selection);
   // The file's factors of the first `pairs` of the layer's rotated pairs, none where it has none.
   WeightId rope_factors(const Layer& layer, int pairs);
   CacheId cache_of(const Layer& layer) const;  // that attend() made, where no step chooses

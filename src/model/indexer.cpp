@@ -23,13 +23,14 @@ bool has_own(const Builder& b, const Layer& w) {
 
 Indexer::Indexer(const Builder& b)
     : heads_(b.size("attention.indexer.head_count")), key_dim_(b.size("attention.indexer.key_length")) {
-  choice_.blocks = b.size("attention.indexer.top_k");
-  choice_.block = b.size("attention.indexer.block_size", 1);
-  if (b.has_key("attention.indexer.local_blocks")) choice_.local = b.count("attention.indexer.local_blocks");
-  if (choice_.local > choice_.blocks)
+  selection_.blocks = b.size("attention.indexer.top_k");
+  selection_.block = b.size("attention.indexer.block_size", 1);
+  if (b.has_key("attention.indexer.local_blocks"))
+    selection_.local = b.count("attention.indexer.local_blocks");
+  if (selection_.local > selection_.blocks)
     b.bad_key("attention.indexer.local_blocks",
-              fmt::format("at most top_k, {}, found {}", choice_.blocks, choice_.local));
-  chooses_ = !choice_.sees_all(b.context() - 1);
+              fmt::format("at most top_k, {}, found {}", selection_.blocks, selection_.local));
+  chooses_ = !selection_.sees_all(b.context() - 1);
 }
 
 Seen Indexer::positions(Builder& b, SlotId x, SlotId low, const Layer& w, Rope rope) {
@@ -53,9 +54,9 @@ Seen Indexer::positions(Builder& b, SlotId x, SlotId low, const Layer& w, Rope r
   Norm norm{
       .kind = Norm::Kind::layer, .weight = b.numbers(w["indexer.k_norm.weight"], key_dim_), .eps = 1e-6f};
   if (b.find(w["indexer.k_norm.bias"]) != nullptr) norm.bias = b.numbers(w["indexer.k_norm.bias"], key_dim_);
-  choice_.weighted = true;
-  return before_ =
-             b.index(row, w, {.heads = heads_, .key_dim = key_dim_, .k_norm = norm, .rope = rope}, choice_);
+  selection_.weighted = true;
+  return before_ = b.index(row, w, {.heads = heads_, .key_dim = key_dim_, .k_norm = norm, .rope = rope},
+                           selection_);
 }
 
 Seen Indexer::blocks(Builder& b, SlotId x, const Layer& w, const Attention& attention) const {
@@ -73,15 +74,15 @@ Seen Indexer::blocks(Builder& b, SlotId x, const Layer& w, const Attention& atte
   b.matmul(
       x, w, "indexer.k_proj",
       {.out = row, .norm = "attn_norm", .first_column = queries, .rows = key_dim_, .all_rows = key_dim_});
-  Choice choice = choice_;
-  choice.groups = heads_;
+  Selection selection = selection_;
+  selection.groups = heads_;
   return b.index(row, w,
                  {.heads = heads_,
                   .key_dim = key_dim_,
                   .q_norm = b.norm(w["indexer.q_norm"], key_dim_),
                   .k_norm = b.norm(w["indexer.k_norm"], key_dim_),
                   .rope = attention.rope},
-                 choice);
+                 selection);
 }
 
 }  // namespace rf

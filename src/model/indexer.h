@@ -24,7 +24,7 @@ class Indexer {
 
  private:
   int heads_, key_dim_;
-  Choice choice_;
+  Selection selection_;
   bool chooses_;
   Seen before_{};
 };

@@ -52,7 +52,7 @@ class Checker {
   void needed(WeightId id, std::int64_t elements, const char* role) const;
   void rows_equal_output(std::int64_t rows) const;
   void index() const;
-  void choice() const;
+  void selection() const;
   void attention() const;
   // Norms, rotation and cache of attend and index.
   void stored_heads() const;

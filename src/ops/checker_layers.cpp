@@ -112,12 +112,12 @@ void Checker::scan() const {
 
 void Checker::index() const {
   const Attention& a = step_.attention;
-  const Choice& c = step_.choice;
+  const Selection& c = step_.selection;
   if (a.heads <= 0 || a.kv_heads != 1 || a.key_dim <= 0 || a.value_dim != 0 || !a.key_is_value || !a.stores ||
       a.gated || a.sees != Attention::Sees::past || c.groups < 1 || a.heads % c.groups != 0)
     fail("{}: {} query heads of {} in {} groups over {} key heads", where_, a.heads, a.key_dim, c.groups,
          a.kv_heads);
-  choice();
+  selection();
   const std::int64_t in = a.row_width() + (c.weighted ? a.heads : 0);
   if (width(step_.x) != in || width(step_.out) != c.width())
     fail("{}: slots of widths {} and {}, expected {} and {}", where_, width(step_.x), width(step_.out), in,
@@ -125,8 +125,8 @@ void Checker::index() const {
   stored_heads();
 }
 
-void Checker::choice() const {
-  const Choice& c = step_.choice;
+void Checker::selection() const {
+  const Selection& c = step_.selection;
   if (c.blocks < 1 || c.block < 1 || c.local < 0 || c.local > c.blocks)
     fail("{}: {} blocks of {} positions, the last {} among them", where_, c.blocks, c.block, c.local);
 }
@@ -144,8 +144,8 @@ void Checker::attention() const {
   vector(a.sinks, a.heads, "attention sinks");
   stored_heads();
   if (step_.side == none) return;
-  choice();
-  const Choice& c = step_.choice;
+  selection();
+  const Selection& c = step_.selection;
   if ((c.groups != 1 && c.groups != a.kv_heads) || width(step_.side) != c.width() ||
       a.sees != Attention::Sees::past || a.window != 0 || a.alibi != 0)
     fail("{}: a choice of {} groups in a slot of width {} for {} key heads, window {}", where_, c.groups,

@@ -36,7 +36,7 @@ Cost cost_of(const Program& program, const Step& step, int rows, int wanted, dou
     const Attention& a = step.attention;
     if (a.window > 0) context = std::min(context, static_cast<double>(rows) * a.window);
     if (step.side != none)
-      context = std::min(context, static_cast<double>(rows) * step.choice.blocks * step.choice.block);
+      context = std::min(context, static_cast<double>(rows) * step.selection.blocks * step.selection.block);
     const double dims = a.key_dim + a.value_dim;
     return {context * a.kv_heads * (a.key_is_value ? a.key_dim : dims) * kv_element_bytes,
             2 * context * a.heads * dims};

@@ -28,7 +28,7 @@ enum class Op : std::uint8_t {
            // tables; the last two are optional, and so is the norm; the type t
            // of a row: see Program::separator
   qkv,     // out[r] = [ W0 n | W1 n | W2 n ], cut off at +-clamp where that is not 0; W1 and W2 are optional
-  index,   // out[r] = numbers of the blocks of positions that row r's attention sees (see Choice)
+  index,   // out[r] = numbers of the blocks of positions that row r's attention sees (see Selection)
   attend,  // out[r] = attention of row r's query heads over its sequence's cache (see Attention)
   matmul,  // out[r] = (post(activation(W0 n)) * mul[r] * scale + add[r]) * out_scale
   row,     // out[r] = what is to be done with whole rows (see Row)
@@ -151,7 +151,7 @@ struct Attention {
 // out[r] = for each group the numbers of its blocks, ascending, then -1 in the places that are left.
 // Positive factors of all scores change no choice, nor does an orthogonal rotation of queries and keys (the
 // Hadamard rotation before a quantisation to 8 bits): the published ones are left out.
-struct Choice {
+struct Selection {
   int blocks = 0, block = 1;
   int local = 0;
   int groups = 1;  // attend: its KV heads, or 1 where all of them see the same
@@ -305,7 +305,7 @@ struct Step {
   Activation activation = Activation::identity;
   Xielu xielu;
   Attention attention;  // of attend and index
-  Choice choice;        // of index, and of attend where it has a side slot
+  Selection selection;  // of index, and of attend where it has a side slot
   Routing routing;      // of route, experts_up and experts_down
   Row row;
   Conv conv;

@@ -80,7 +80,7 @@ void Reference::attend(std::size_t index, const Batch& batch) {
 // The positions that a query head of row `r` sees.
 std::vector<int> Reference::seen_positions(const Step& step, int kv_head, const Batch& batch, int r) {
   const Attention& a = step.attention;
-  const Choice& c = step.choice;
+  const Selection& c = step.selection;
   const int position = batch.position(r), sequence = batch.sequence(r);
   const int length = batch.position(batch.first_row(sequence)) + batch.row_count(sequence);
   const Visible visible = visible_positions(a.sees, a.window, position, length);

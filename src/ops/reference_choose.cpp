@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <numeric>
 
-#include "ops/choice.h"
 #include "ops/reference.h"
+#include "ops/selection.h"
 
 namespace rf {
 
@@ -12,7 +12,7 @@ using oracle::Matrix;
 void Reference::choose(std::size_t index, const Batch& batch) {
   const Step& step = program_->steps[index];
   const Attention& a = step.attention;
-  const Choice& c = step.choice;
+  const Selection& c = step.selection;
   ReferenceCache& cache = pages(a.cache);
   const auto heads = static_cast<std::size_t>(a.heads), group = heads / static_cast<std::size_t>(c.groups);
   std::vector<Matrix> queries;
