@@ -51,9 +51,17 @@ function(rf_gpu_known target out)
   endif()
 endfunction()
 
+# Whether it is of version 19 or later; plain names may mean anything.
+function(rf_gpu_clang_is_new valid clang)
+  execute_process(COMMAND ${clang} -dumpversion OUTPUT_VARIABLE version ERROR_QUIET)
+  if(NOT version VERSION_GREATER_EQUAL 19)
+    set(${valid} FALSE PARENT_SCOPE)
+  endif()
+endfunction()
+
 # Compiles one kernel file for one target to OUTPUT.
 function(rf_gpu_object source target output)
-  set(common -std=c++20 -O3 -I${PROJECT_SOURCE_DIR}/src -ffp-contract=off -Wall -Wextra -Werror -Wno-unused-command-line-argument)
+  set(common -std=c++20 -O3 -I${PROJECT_SOURCE_DIR}/src -ffp-contract=off -Wall -Wextra ${RF_GPU_WERROR} -Wno-unused-command-line-argument)
   if(target MATCHES "^ptx([0-9]+)$")
     set(flags -x cuda -nocudainc -nocudalib --cuda-gpu-arch=sm_${CMAKE_MATCH_1} --cuda-device-only
       --cuda-feature=+ptx80 -Xclang -target-feature -Xclang +ptx80 -Wno-unknown-cuda-version -S)
@@ -79,7 +87,12 @@ function(rf_gpu_objects library wanted)
   elseif(wanted STREQUAL all)
     set(targets ${RF_GPU_ALL})
   endif()
-  find_program(RF_GPU_CLANG NAMES clang++-22 clang++-21 clang++-20 clang++-19 PATHS /opt/rocm/llvm/bin)
+  find_program(RF_GPU_CLANG NAMES clang++-22 clang++-21 clang++-20 clang++-19 clang++ PATHS /opt/rocm/llvm/bin
+    VALIDATOR rf_gpu_clang_is_new)
+  set(RF_GPU_WERROR)
+  if(RF_GPU_CLANG MATCHES "-19$")
+    set(RF_GPU_WERROR -Werror)  # the compiler that the kernels are kept clean for
+  endif()
   find_program(RF_ZSTD zstd)
   # Objects are kept by what goes into them: another folder, or another branch, costs nothing.
   find_program(RF_CCACHE ccache)

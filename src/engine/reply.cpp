@@ -41,6 +41,14 @@ void tell_logprobs(std::span<const float> logits, std::int32_t token, int count,
   }
 }
 
+// With what the vocabulary keeps out of every answer.
+SamplerOptions sampling_of(const Request& request, const Tokenizer& tokenizer) {
+  SamplerOptions options = request.sampling;
+  for (const std::int32_t token : tokenizer.suppressed())
+    options.logit_bias.emplace_back(token, -std::numeric_limits<float>::infinity());
+  return options;
+}
+
 int limit_of(const Request& request, int most) {
   const int least = request.prompt_logprobs ? 0 : 1;
   if (request.max_tokens < least && request.max_tokens != -1)
@@ -52,7 +60,7 @@ int limit_of(const Request& request, int most) {
 
 Reply::Reply(const Request& request, const Tokenizer& tokenizer, int most)
     : tokenizer_(tokenizer),
-      sampler_(request.sampling, tokenizer.vocab_size()),
+      sampler_(sampling_of(request, tokenizer), tokenizer.vocab_size()),
       stops_(request.stop),
       text_(tokenizer, false, true, request.shown_tokens),
       constraint_(request.constraint),

@@ -17,6 +17,7 @@ struct Family {
   bool full_first = false;  // of each `every` layers the first one has no window, not the last
   // Of layers with a window, where no key says; their positions are not stretched then. 0: as of the others.
   float window_base = 0;
+  int window = 0;               // of those layers, where attention.sliding_window is not there; 0: none
   bool partial_layers = false;  // a layer may lack attention or a dense network, their sizes being 0 then
 };
 
@@ -59,6 +60,7 @@ void record_gptneox(Builder& b);
 void record_granite(Builder& b);
 void record_granite_hybrid(Builder& b);
 void record_grok(Builder& b);
+void record_grovemoe(Builder& b);
 void record_hunyuan(Builder& b);
 void record_hy3(Builder& b);
 void record_jais(Builder& b);
@@ -108,5 +110,6 @@ void record_smollm3(Builder& b);
 void record_stablelm(Builder& b);
 void record_starcoder2(Builder& b);
 void record_step35(Builder& b);
+void record_talkie(Builder& b);
 
 }  // namespace rf

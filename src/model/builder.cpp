@@ -214,7 +214,7 @@ Routing Builder::routing() const {
   routing.groups = size("expert_group_count", 1);
   routing.groups_used = size("expert_group_used_count", routing.groups);
   routing.normalise = flag("expert_weights_norm", false);
-  if (const float scale = number("expert_weights_scale", 1); scale != 0) routing.scale = scale;
+  routing.scale = factor("expert_weights_scale", 1);
   const int gating = has_key("expert_gating_func") ? size("expert_gating_func") : 1;
   if (gating < 1 || gating > 3)
     bad_key("expert_gating_func", "1 (softmax), 2 (sigmoid) or 3 (softmax of the chosen)");
@@ -244,7 +244,8 @@ SlotId Builder::experts(SlotId x, const Layer& layer, Routing routing, const Gat
   const bool joined = has(both);
   const std::int64_t ffn =
       tensor_of((joined ? both : ups) + ".weight").rows() / routing.experts / (joined ? 2 : 1);
-  Linear down_matrices = matrices(downs, ffn, spec_.hidden, routing.experts);
+  const std::int64_t rows = width(down.out != none ? down.out : down.add);
+  Linear down_matrices = matrices(downs, ffn, rows, routing.experts);
   // Where nothing comes between, the experts' weights take the factors of their products.
   if (up.routes == none && !routing.weigh_input && down_matrices.bias == none)
     routing.factors = std::exchange(down_matrices.factors, none);

@@ -50,6 +50,7 @@ class Builder {
   int size(std::string_view key, int fallback) const { return has_key(key) ? size(key) : fallback; }
   int count(std::string_view key) const;  // as a size, or 0
   float number(std::string_view key, float fallback) const;
+  float factor(std::string_view key, float fallback) const;  // a number; 0 is as if it were absent
   bool flag(std::string_view key, bool fallback) const;
   std::vector<bool> flags_of(std::string_view key) const;  // bools or integers; empty where it is absent
   std::string text(std::string_view key, const std::string& fallback) const;

@@ -33,6 +33,11 @@ float Builder::number(std::string_view key, float fallback) const {
   return value;
 }
 
+float Builder::factor(std::string_view key, float fallback) const {
+  const float value = number(key, fallback);
+  return value == 0 ? fallback : value;
+}
+
 bool Builder::flag(std::string_view key, bool fallback) const {
   return file_.get<bool>(full(key), fallback);
 }

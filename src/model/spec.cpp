@@ -105,8 +105,9 @@ void read_yarn(const Keys& keys, Rope& rope) {
   // mscale over mscale_all_dim of the published configurations, the second being the multiplier.
   const double grow = 0.1 * std::log(static_cast<double>(rope.yarn_factor)),
                multiplier = static_cast<double>(keys.number("rope.scaling.yarn_log_multiplier", -1, 0));
-  rope.magnitude =
-      keys.number("rope.scaling.attn_factor", 0, static_cast<float>((1 + grow) / (1 + multiplier * grow)));
+  rope.magnitude = static_cast<float>((1 + grow) / (1 + multiplier * grow));
+  // What the published configurations give in its place; writers put 1 where these give nothing.
+  if (const float given = keys.number("rope.scaling.attn_factor", 0, 1); given != 1) rope.magnitude = given;
 }
 
 Rope read_rope(const Gguf& file, const Keys& keys, bool windowed, const LayerSpec& layer) {
@@ -166,10 +167,10 @@ void read_layers(const Gguf& file, const Keys& keys, Spec& spec) {
   const int blocks = keys.size("block_count", max_layers);
   if (further >= blocks) keys.bad(keys.full("nextn_predict_layers"), further, "less than block_count");
   const auto count = static_cast<std::size_t>(blocks - further);
-  const bool window =
-      file.get<std::uint64_t>(keys.full("attention.sliding_window"), 0) != 0;  // 0 means none too
+  // 0 means none too.
+  const auto window = file.get<std::int64_t>(keys.full("attention.sliding_window"), family_of(file).window);
   std::vector<bool> windowed(count);
-  if (window) windowed = windowed_layers(file, keys, family_of(file), count);
+  if (window != 0) windowed = windowed_layers(file, keys, family_of(file), count);
   const bool partial = family_of(file).partial_layers;
   const int least = partial ? 0 : 1;
   const std::vector<int> heads = keys.sizes("attention.head_count", least, max_heads, count);
@@ -188,7 +189,8 @@ void read_layers(const Gguf& file, const Keys& keys, Spec& spec) {
     if (layer.heads % layer.kv_heads != 0)
       keys.bad(keys.full("attention.head_count_kv"), layer.kv_heads,
                fmt::format("a divisor of attention.head_count, {}", layer.heads));
-    if (windowed[i]) layer.window = keys.size("attention.sliding_window", max_context);
+    if (windowed[i])
+      layer.window = keys.size("attention.sliding_window", max_context, static_cast<int>(window));
     read_heads(keys, spec, windowed[i], layer);
     layer.rope = read_rope(file, keys, windowed[i], layer);
   }

@@ -47,7 +47,10 @@ void Gemma4::encode_word(std::string_view word, Merger& merger, std::vector<std:
 }  // namespace
 
 std::unique_ptr<Tokenizer> make_gemma4(const Gguf& file) {
-  return std::make_unique<Gemma4>(Vocabulary::from(file, {.add_bos = true}), file);
+  Vocabulary vocabulary = Vocabulary::from(file, {});
+  // Gemma 4 and its embedding models cannot do without BOS, and first files of them say that there is none.
+  if (file.get<std::string_view>("tokenizer.ggml.pre", "") != "sarvam-moe") vocabulary.add_bos = true;
+  return std::make_unique<Gemma4>(std::move(vocabulary), file);
 }
 
 }  // namespace rf

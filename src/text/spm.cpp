@@ -48,7 +48,9 @@ void Spm::index_pieces() {
   pieces_ = StringTable(vocabulary().texts.size());
   for (std::int32_t id = 0; id < vocabulary().size(); ++id) {
     const std::string_view text = vocabulary().text(id);
-    if (vocabulary().type(id) != TokenType::normal || text.empty()) continue;
+    const TokenType type = vocabulary().type(id);
+    // User-defined texts of spaces are often stored with marks, hence not found before the spaces are marked.
+    if ((type != TokenType::normal && type != TokenType::user_defined) || text.empty()) continue;
     pieces_.insert(text, id);
     longest_ = std::max(longest_, text.size());
     cutter_.learn(text);

@@ -50,6 +50,8 @@ class Tokenizer {
   std::int32_t bos() const { return vocabulary_.bos; }  // -1 where absent
   std::int32_t eos() const { return vocabulary_.eos; }  // -1 where absent
   bool add_bos() const { return vocabulary_.add_bos; }
+  // Tokens that no answer may have.
+  std::span<const std::int32_t> suppressed() const { return vocabulary_.suppressed; }
 
   // EOS, the end-of-turn and end-of-message ids that the file names, and control tokens well known to end a
   // turn.

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "text/space_marks.h"
 
 namespace rf {
 namespace {
@@ -38,12 +39,19 @@ constexpr std::string_view end_texts[] = {
     "<turn|>",
     "<|fim_pad|>",
     "<fim_pad>",
+    "<fim-pad>",
     "<PAD>",
+    "[PAD]",
+    "<|fim_repo|>",
+    "<fim-repo>",
+    "<REPO>",
+    "<reponame>",
     "<|repo_name|>",
     "<|file_sep|>",
     "<eos>",
     "<|tool_response>",
     "[e~[",
+    "<\uFF5Cend\u2581of\u2581sentence\uFF5C>",
 };
 
 bool is_end_text(std::string_view text) {
@@ -77,16 +85,30 @@ void read_texts(const Gguf& file, Vocabulary& vocabulary) {
 void read_types(const Gguf& file, Vocabulary& vocabulary) {
   const auto count = static_cast<std::size_t>(vocabulary.size());
   vocabulary.types.assign(count, TokenType::normal);
-  if (!file.has(types_key)) return;
+  if (!file.has(types_key)) {
+    for (std::size_t id = 0; id < count; ++id)
+      if (!byte_named(vocabulary.texts[id]).empty()) vocabulary.types[id] = TokenType::byte;
+    return;
+  }
   const auto types = list<std::int32_t>(file, types_key, count);
   for (std::size_t id = 0; id < count; ++id) {
     if (types[id] < 0 || types[id] > 6)
       fail("{}: key {}: entry {}: expected a type of 0 to 6, found {}", file.path(), types_key, id,
            types[id]);
     if (types[id] != 0) vocabulary.types[id] = static_cast<TokenType>(types[id]);
-    // Some converters mark a turn's end as user-defined; users must not be able to write it.
-    if (vocabulary.types[id] == TokenType::user_defined && is_end_text(vocabulary.texts[id]))
-      vocabulary.types[id] = TokenType::control;
+  }
+}
+
+// Some converters take a turn's end for a user-defined or an ordinary token: it could be written by users, or
+// would be cut into pieces. But "</s>" may be what pages of HTML have: in vocabularies of Gemma 4, and where
+// it is an ordinary token.
+void mark_ends(Vocabulary& vocabulary) {
+  const bool gemma4 = vocabulary.ids.find("<|tool_response>") >= 0;
+  for (std::int32_t id = 0; id < vocabulary.size(); ++id) {
+    TokenType& type = vocabulary.types[static_cast<std::size_t>(id)];
+    if (!is_end_text(vocabulary.text(id))) continue;
+    const bool html = vocabulary.text(id) == "</s>" && (gemma4 || type == TokenType::normal);
+    if (!html && (type == TokenType::user_defined || type == TokenType::normal)) type = TokenType::control;
   }
 }
 
@@ -129,6 +151,11 @@ void find_ends(const Gguf& file, Vocabulary& vocabulary) {
        {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"})
     if (const std::int32_t id = read_id(file, vocabulary, key); id >= 0)
       vocabulary.ends[static_cast<std::size_t>(id)] = true;
+  // After a gap is filled in; who fills none in does not mind what these are.
+  for (const char* key : {"tokenizer.ggml.fim_pad_token_id", "tokenizer.ggml.fim_rep_token_id",
+                          "tokenizer.ggml.fim_sep_token_id"})
+    if (const auto id = file.get<std::int64_t>(key, -1); id >= 0 && id < vocabulary.size())
+      vocabulary.ends[static_cast<std::size_t>(id)] = true;
 }
 
 // Published masked models let their mask swallow the whitespace before it, and Phi-3 its role tokens that
@@ -150,12 +177,25 @@ void find_space_takers(const Gguf& file, Vocabulary& vocabulary) {
   }
 }
 
+// What the file names, and the image tokens of Chameleon, which its text model lets nobody choose
+// (arXiv:2405.09818 and its published code).
+void find_suppressed(const Gguf& file, Vocabulary& vocabulary) {
+  constexpr std::string_view key = "tokenizer.ggml.suppress_tokens";
+  if (file.has(key))
+    for (const std::int32_t id : file.get<std::vector<std::int32_t>>(key))
+      if (vocabulary.contains(id)) vocabulary.suppressed.push_back(id);
+  if (file.get<std::string_view>("tokenizer.ggml.pre", "") != "chameleon") return;
+  for (std::int32_t id = 0; id < vocabulary.size(); ++id)
+    if (vocabulary.text(id).starts_with("IMGIMG")) vocabulary.suppressed.push_back(id);
+}
+
 }  // namespace
 
 Vocabulary Vocabulary::from(const Gguf& file, const VocabularyDefaults& defaults) {
   Vocabulary vocabulary;
   read_texts(file, vocabulary);
   read_types(file, vocabulary);
+  mark_ends(vocabulary);
   read_scores(file, vocabulary);
   vocabulary.bos = read_id(file, vocabulary, "tokenizer.ggml.bos_token_id", defaults.bos);
   vocabulary.eos = read_id(file, vocabulary, "tokenizer.ggml.eos_token_id", defaults.eos);
@@ -170,6 +210,7 @@ Vocabulary Vocabulary::from(const Gguf& file, const VocabularyDefaults& defaults
   vocabulary.add_sep = file.get<bool>("tokenizer.ggml.add_sep_token", defaults.add_sep);
   find_ends(file, vocabulary);
   find_space_takers(file, vocabulary);
+  find_suppressed(file, vocabulary);
   return vocabulary;
 }
 

@@ -34,6 +34,7 @@ struct Vocabulary {
   std::vector<bool> ends;                // by id: ends a generation
   std::vector<bool> takes_space;         // by id: whitespace after it in a text belongs to it
   std::int32_t takes_space_before = -1;  // the token to which whitespace before it in a text belongs
+  std::vector<std::int32_t> suppressed;  // are never to be generated
   std::int32_t bos = -1, eos = -1, unknown = -1, separator = -1;
   bool add_bos = false, add_eos = false, add_sep = false;
 

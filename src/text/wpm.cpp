@@ -45,7 +45,6 @@ Wpm::Wpm(Vocabulary all, BertWords words) : Tokenizer(std::move(all)), words_(wo
   marks_starts_ = std::any_of(texts.begin(), texts.end(),
                               [](std::string_view text) { return text.starts_with(space_mark); });
   for (std::int32_t id = 0; id < vocabulary().size(); ++id) {
-    if (vocabulary().type(id) != TokenType::normal) continue;
     const Unmarked piece = unmarked(vocabulary().text(id));
     if (piece.text.empty()) continue;
     (piece.starts_word ? starts_ : continuations_).insert(piece.text, id);
@@ -94,11 +93,11 @@ std::string Wpm::plain_piece(std::string_view stored) const {
 }  // namespace
 
 std::unique_ptr<Tokenizer> make_wpm(const Gguf& file) {
-  Vocabulary vocabulary = Vocabulary::from(
-      file, {.bos = 101, .unknown = 100, .separator = 102, .add_bos = true, .add_sep = true});
-  // The published layout has no end of a sequence but its separator.
+  // The published layout, whatever flags a file has: every text begins with one token and ends with its
+  // separator, which is the only end of a sequence.
+  Vocabulary vocabulary = Vocabulary::from(file, {.bos = 101, .unknown = 100, .separator = 102});
   if (vocabulary.separator >= 0) vocabulary.eos = vocabulary.separator;
-  vocabulary.add_eos = vocabulary.add_eos || vocabulary.add_sep;
+  vocabulary.add_bos = vocabulary.add_eos = true;
   vocabulary.add_sep = false;
   const bool lower = file.get<bool>("tokenizer.ggml.normalizer.lowercase", true);
   const bool strip = file.get<bool>("tokenizer.ggml.normalizer.strip_accents", lower);

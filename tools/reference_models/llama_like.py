@@ -133,9 +133,8 @@ def apertus(root):
     keys = {"rope.freq_base": 10000.0, ".xielu.beta": [0.5, 0.5], ".xielu.eps": [-1e-6, -1e-6]}
 
     def activation(tensors, _config):
-        for part, floor in (("p", 0.0), ("n", 0.5)):
-            found = [tensors.pop(f"blk.{i}.alpha_{part}.weight").astype("f8") for i in range(2)]
-            keys[f".xielu.alpha_{part}"] = [float(floor + numpy.log1p(numpy.exp(alpha)).item()) for alpha in found]
+        for part in "pn":  # as trained, before softplus
+            keys[f".xielu.alpha_{part}"] = [tensors.pop(f"blk.{i}.alpha_{part}.weight").item() for i in range(2)]
     make(root, "apertus", "apertus", "Apertus",
          SMALL | dict(rope_parameters={"rope_type": "default", "rope_theta": 10000.0}),
          names={"model.layers.%d.attention_layernorm": "blk.%d.attn_norm",

@@ -244,4 +244,60 @@ def chameleon(root):
         _make(root, name, "chameleon", "from arXiv:2405.09818 and its published code", ROTARY | {"swin_norm": swin}, layer_of(swin))
 
 
-FAMILIES = [chameleon, same_layers, openelm, jais, arctic, plamo, hunyuan_vl]
+def grovemoe(root):
+    """arXiv:2508.07785: two neighbouring experts share a small one, which counts for a part of each that is chosen."""
+    count, small, part = 6, 8, 0.3
+
+    def layer_of(w, p, _index):
+        first, second, norm = w.norm(p + "attn_norm"), w.norm(p + "ffn_norm"), head_norms(w, p)
+        attention, experts = Attention(w, p), Experts(w, p)
+        gate, up = (w.matrices(p + f"ffn_{name}_chexps", count // 2, small, HIDDEN) for name in ("gate", "up"))
+        down = w.matrices(p + "ffn_down_chexps", count // 2, HIDDEN, small)
+
+        def shared(h):
+            out = numpy.zeros_like(h)
+            for row, scores in enumerate(softmax(h @ experts.router.T)):
+                chosen = numpy.argsort(-scores, kind="stable")[:2]
+                for c in chosen:
+                    s = c // 2
+                    out[row] += scores[c] / scores[chosen].sum() * (down[s] @ (silu(gate[s] @ h[row]) * (up[s] @ h[row])))
+            return out
+
+        def layer(x):
+            x = x + attention(rms_norm(x, first), norm)
+            h = rms_norm(x, second)
+            return x + experts(h) + part * shared(h)
+        return layer
+    _make(root, "grovemoe", "grovemoe", "from arXiv:2508.07785 and its published code", ROTARY | {
+        "expert_count": count, "expert_used_count": 2, "expert_feed_forward_length": EXPERT_FFN, "experts_per_group": 2,
+        "expert_chunk_feed_forward_length": small, "expert_group_scale": part, "attention.key_length": DIM,
+        "attention.value_length": DIM}, layer_of)
+
+
+def talkie(root):
+    """Norms without weights but for a gain of each query head; a part of the embedding is added after every layer."""
+    w = Weights("talkie")
+    table = w.embeddings("token_embd", golden.VOCABULARY)
+
+    def norm(x):
+        return rms_norm(x, 1.0)
+
+    layers = []
+    for i in range(LAYERS):
+        p = f"blk.{i}."
+        gains, part = w.norm(p + "attn_q_norm", HEADS), w.norm(p + "layer_output_scale", 1)
+        w.tensors[p + "attn_q_norm.weight"] = gains.reshape(HEADS, 1)
+        layers.append((gains[:, None], part, Attention(w, p), Network(w, p)))
+    output = w.matrix("output", golden.VOCABULARY, HIDDEN)
+
+    def compute(ids):
+        x = skip = norm(table[ids])
+        for gains, part, attention, network in layers:
+            x = x + attention(norm(x), lambda q, k: (norm(q) * gains, norm(k)), norm_last=True)
+            x = x + network(norm(x)) + part * skip
+        return norm(x) @ output.T * 0.7
+    golden.make(root, "talkie", "talkie", KEYS | ROTARY | {"logit_scale": 0.7}, w.tensors, compute,
+                "numpy, from the published reader of Talkie's files")
+
+
+FAMILIES = [grovemoe, talkie, chameleon, same_layers, openelm, jais, arctic, plamo, hunyuan_vl]

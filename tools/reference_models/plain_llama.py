@@ -209,6 +209,8 @@ def searched(root):
 def sparse(root):
     _make(root, "deepseek", "deepseek", "from arXiv:2401.06066: shared experts, weights as the softmax gives them",
           Shape(kv_heads=HEADS, experts=Experts(shared=2, dense=1)))
+    _make(root, "deepseek2-ocr", "deepseek2-ocr", "from the published code of DeepSeek-OCR, text: as DeepSeek, rotated by halves",
+          Shape(rotate=rotate_halves, kv_heads=HEADS, experts=Experts(shared=2, dense=1)))
     _make(root, "bailingmoe", "bailingmoe", "from arXiv:2503.05139", Shape(experts=Experts(normalise=True, shared=1)))
     _make(root, "bailingmoe2", "bailingmoe2", "from the published code of Ling 2: as DeepSeek V3 chooses, half of a head turns",
           Shape(rotate=rotate_halves, rotated=DIM // 2, fused=True, head_norms=True,

@@ -13,7 +13,7 @@ void cohere_layers(Builder& b, bool rotate_windows_only) {
     if (rotate_windows_only && a.window == 0) a.rope = {};
     x = transformer_layer(b, x, b.layer(i), a, {.ffn_norm = "attn_norm", .parallel = true});
   }
-  b.logits(x, {.scale = b.number("logit_scale", 1)});
+  b.logits(x, {.scale = b.factor("logit_scale", 1)});
 }
 
 }  // namespace
@@ -42,7 +42,7 @@ void record_cohere2moe(Builder& b) {
         {.ffn_norm = "attn_norm", .residual_scale = b.has(w["ffn_up_shexp"]) ? 0.5f : 1, .routing = routing},
         sum);
   }
-  b.logits(x, {.scale = b.number("logit_scale", 1)});
+  b.logits(x, {.scale = b.factor("logit_scale", 1)});
 }
 
 }  // namespace rf

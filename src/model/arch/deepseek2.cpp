@@ -20,9 +20,14 @@ void latent_layers(Builder& b, SlotId x, const LayerOptions& options, const Late
 
 }  // namespace
 
+// Files that do not say how experts are scored are of V2, by softmax, or have a bias in the choice, by
+// sigmoid.
 void record_deepseek2(Builder& b) {
   LayerOptions options;
   if (b.has_experts()) options.routing = b.routing();
+  const Layer last = b.layer(b.layers() - 1);
+  if (!b.has_key("expert_gating_func") && b.find(last["exp_probs_b.bias"]) != nullptr)
+    options.routing.gating = Routing::Gating::sigmoid;
   latent_layers(b, b.embed({}), options);
 }
 
@@ -51,15 +56,15 @@ void record_glm_dsa(Builder& b) {
 // MiniCPM's factors; where the file has none, those of the published model.
 void record_minicpm3(Builder& b) {
   const float depth = 1.4f / std::sqrt(static_cast<float>(b.layers()));
-  const float residual_scale = b.number("residual_scale", depth);
-  SlotId x = b.embed({.scale = b.number("embedding_scale", 12)});
+  const float residual_scale = b.factor("residual_scale", depth);
+  SlotId x = b.embed({.scale = b.factor("embedding_scale", 12)});
   for (int i = 0; i < b.layers(); ++i) {
     const Layer w = b.layer(i);
     x = latent_attention(b, x, w, {.residual_scale = residual_scale});
     x = feed_forward(b, x, w, {.residual_scale = residual_scale}, x);
   }
   const float usual = static_cast<float>(b.spec().hidden) / 256;
-  b.logits(x, {.scale = 1 / b.number("logit_scale", usual)});
+  b.logits(x, {.scale = 1 / b.factor("logit_scale", usual)});
 }
 
 // A network of squared ReLU without gates.

@@ -8,7 +8,8 @@
 namespace rf {
 namespace {
 
-void gemma_layers(Builder& b, const LayerOptions& options, float query_scale, float softcap) {
+void gemma_layers(Builder& b, const LayerOptions& options, float query_scale, float softcap,
+                  float final_softcap) {
   SlotId x = b.embed({.scale = std::sqrt(static_cast<float>(b.spec().hidden))});
   for (int i = 0; i < b.layers(); ++i) {
     Attention a = b.attention(b.layer(i));
@@ -16,7 +17,7 @@ void gemma_layers(Builder& b, const LayerOptions& options, float query_scale, fl
     a.softcap = softcap;
     x = transformer_layer(b, x, b.layer(i), a, options);
   }
-  b.logits(x, {.softcap = b.number("final_logit_softcapping", 0)});
+  b.logits(x, {.softcap = b.number("final_logit_softcapping", final_softcap)});
 }
 
 // The two models of 27B divide queries by the root of hidden / heads, which no key says.
@@ -29,7 +30,7 @@ float query_scale(const Builder& b) {
 }  // namespace
 
 void record_gemma(Builder& b) {
-  gemma_layers(b, {.activation = Activation::gelu_tanh}, 0, 0);
+  gemma_layers(b, {.activation = Activation::gelu_tanh}, 0, 0, 0);
 }
 
 void record_gemma2(Builder& b) {
@@ -37,7 +38,7 @@ void record_gemma2(Builder& b) {
                {.attention_post = "post_attention_norm",
                 .ffn_post = "post_ffw_norm",
                 .activation = Activation::gelu_tanh},
-               query_scale(b), b.number("attn_logit_softcapping", 50));
+               query_scale(b), b.number("attn_logit_softcapping", 50), 30);
 }
 
 void record_gemma3(Builder& b) {
@@ -45,7 +46,7 @@ void record_gemma3(Builder& b) {
                {.attention_post = "post_attention_norm",
                 .ffn_post = "post_ffw_norm",
                 .activation = Activation::gelu_tanh},
-               query_scale(b), 0);
+               query_scale(b), 0, 0);
 }
 
 }  // namespace rf

@@ -142,7 +142,7 @@ void record_gemma3n(Builder& b) {
   Streams streams = layers.begin(x);
   for (int i = 0; i < b.layers(); ++i)
     streams = layers.layer(streams, b.layer(i), inputs[static_cast<std::size_t>(i)], cache_owner(b, i, own));
-  b.logits(layers.end(streams), {.softcap = b.number("final_logit_softcapping", 0)});
+  b.logits(layers.end(streams), {.softcap = b.number("final_logit_softcapping", 30)});
 }
 
 }  // namespace rf

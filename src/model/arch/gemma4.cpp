@@ -112,7 +112,7 @@ void record_gemma4(Builder& b) {
         {.out = b.slot("layer gate", b.width(input)), .activation = Activation::gelu_tanh, .mul = input});
     x = b.matmul(gated, w, "proj", {.add = x, .post = "post_norm", .out_scale = out_scale});
   }
-  b.logits(x, {.softcap = b.number("final_logit_softcapping", 0)});
+  b.logits(x, {.softcap = b.number("final_logit_softcapping", 30)});
 }
 
 }  // namespace rf

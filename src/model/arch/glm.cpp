@@ -12,11 +12,14 @@ void record_glm4(Builder& b) {
   b.logits(x, {});
 }
 
+// Scores of experts are sigmoids unless the file says otherwise.
 void record_glm4moe(Builder& b) {
+  Routing routing = b.routing();
+  if (!b.has_key("expert_gating_func")) routing.gating = Routing::Gating::sigmoid;
   SlotId x = b.embed({});
   for (int i = 0; i < b.layers(); ++i)
     x = transformer_layer(b, x, b.layer(i), b.attention(b.layer(i)),
-                          {.ffn_norm = "post_attention_norm", .routing = b.routing()});
+                          {.ffn_norm = "post_attention_norm", .routing = routing});
   b.logits(x, {});
 }
 

@@ -62,28 +62,50 @@ void record_falcon_h1(Builder& b) {
   b.logits(x, {});
 }
 
-// Granite 4: as Granite, with Mamba 2 in most layers and rotation only where the file says so.
+// Granite 4: as Granite, with Mamba 2 in most layers and no rotation where the file says so.
 void record_granite_hybrid(Builder& b) {
-  LayerOptions options{.residual_scale = b.number("residual_scale", 1)};
+  LayerOptions options{.residual_scale = b.factor("residual_scale", 1)};
   if (b.has_experts()) options.routing = b.routing(), options.routing.normalise = true;
-  const bool rotates = b.flag("rope.scaling.finetuned", false);
-  SlotId x = b.embed({.scale = b.number("embedding_scale", 1)});
+  const bool rotates = b.flag("rope.scaling.finetuned", true);
+  SlotId x = b.embed({.scale = b.factor("embedding_scale", 1)});
   for (int i = 0; i < b.layers(); ++i) {
     const Layer w = b.layer(i);
     if (b.has(w["ssm_in"])) {
       x = mamba2_block(b, x, w, {.residual_scale = options.residual_scale});
     } else {
       Attention a = rotates ? b.attention(w) : without_rope(b, w);
-      if (const float scale = b.number("attention.scale", 0); scale != 0) a.scale = scale;
+      a.scale = b.factor("attention.scale", a.scale);
       x = attention_block(b, x, w, a, options, none);
     }
     x = feed_forward(b, x, w, options, x);
   }
-  b.logits(x, {.scale = 1 / b.number("logit_scale", 1)});
+  b.logits(x, {.scale = 1 / b.factor("logit_scale", 1)});
 }
 
+namespace {
+
+// Experts of a latent space, which one product leads to and another from; the router and the shared expert
+// read the row itself.
+SlotId latent_experts(Builder& b, SlotId x, const Layer& w, const LayerOptions& network) {
+  Routing routing = network.routing;
+  const SlotId routes = b.route(x, w, routing, "", b.norm(w[network.ffn_norm], b.spec().hidden));
+  const std::int64_t width = b.rows_of(w["ffn_latent_down"]);
+  const SlotId in =
+      b.matmul(x, w, "ffn_latent_down", {.out = b.slot("latent", width), .norm = network.ffn_norm});
+  const SlotId sum =
+      b.experts(in, w, routing, {.norm = "", .activation = network.activation, .routes = routes},
+                {.out = b.slot("latent sum", width)});
+  const Builder::GateUpOptions up{
+      .norm = network.ffn_norm, .activation = network.activation, .suffix = "_shexp"};
+  const SlotId shared = b.matmul(b.gate_up(x, w, up), w, "ffn_down_shexp",
+                                 {.add = x, .out = b.slot("shared", b.spec().hidden)});
+  return b.matmul(sum, w, "ffn_latent_up", {.add = shared, .out = x});
+}
+
+}  // namespace
+
 // Each layer is one thing: Mamba 2, attention without rotation, or a network of squared ReLU, dense or of
-// experts.
+// experts, which may have a space of their own.
 void record_nemotron_h(Builder& b) {
   LayerOptions network{.ffn_norm = "attn_norm", .activation = Activation::relu_squared};
   if (b.has_experts()) {
@@ -95,6 +117,8 @@ void record_nemotron_h(Builder& b) {
     const Layer w = b.layer(i);
     if (b.has(w["ssm_in"]))
       x = mamba2_block(b, x, w, {});
+    else if (b.has(w["ffn_latent_down"]))
+      x = latent_experts(b, x, w, network);
     else if (b.has(w["ffn_down"]) || b.has(w["ffn_gate_inp"]))
       x = feed_forward(b, x, w, network, x);
     else

@@ -1,6 +1,7 @@
 // Llama 1 to 3 and the families that share its layer: Mistral, Mixtral, Yi, SmolLM2, Qwen 2 and 3 with their
 // experts, InternLM 2, EXAONE 3, Phi 3, GLM edge and others. Norms of queries and keys, biases, fused
 // matrices, experts and shared experts are where the file has them.
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
@@ -32,7 +33,7 @@ void row_normed_layers(Builder& b, const Routing& routing) {
 
 void record_llama(Builder& b) {
   LayerOptions options;
-  if (b.has_key("expert_count")) {
+  if (b.has_experts()) {
     options.routing = b.routing();
     options.routing.normalise = b.flag("expert_weights_norm", true);
   }
@@ -44,11 +45,16 @@ void record_routed(Builder& b) {
   llama_layers(b, {.routing = b.routing()});
 }
 
-// Apertus: a network without a gate, whose activation has numbers of its own in every layer.
+// Apertus: a network without a gate, whose activation has numbers of its own in every layer, kept as they
+// were trained: through softplus they are above zero.
 void record_apertus(Builder& b) {
-  const std::vector<float> positive = b.layer_numbers("xielu.alpha_p"),
-                           negative = b.layer_numbers("xielu.alpha_n"),
-                           linear = b.layer_numbers("xielu.beta");
+  const auto softplus = [](float x) { return std::max(x, 0.0f) + std::log1p(std::exp(-std::abs(x))); };
+  std::vector<float> positive = b.layer_numbers("xielu.alpha_p"), negative = b.layer_numbers("xielu.alpha_n");
+  const std::vector<float> linear = b.layer_numbers("xielu.beta");
+  for (std::size_t k = 0; k < linear.size(); ++k) {
+    positive[k] = softplus(positive[k]);
+    negative[k] = linear[k] + softplus(negative[k]);
+  }
   SlotId x = b.embed({});
   for (int i = 0; i < b.layers(); ++i) {
     const auto k = static_cast<std::size_t>(i);
@@ -191,37 +197,38 @@ void record_exaone4(Builder& b) {
   b.logits(x, {});
 }
 
-// Granite: four factors, each where the file has it.
+// Granite: four factors, each where the file has it; no rotation where it says so.
 void record_granite(Builder& b) {
-  LayerOptions options{.residual_scale = b.number("residual_scale", 1)};
-  if (b.has_key("expert_count")) {
+  LayerOptions options{.residual_scale = b.factor("residual_scale", 1)};
+  if (b.has_experts()) {
     options.routing = b.routing();
     options.routing.normalise = true;
   }
-  SlotId x = b.embed({.scale = b.number("embedding_scale", 1)});
+  SlotId x = b.embed({.scale = b.factor("embedding_scale", 1)});
   for (int i = 0; i < b.layers(); ++i) {
     Attention a = b.attention(b.layer(i));
-    if (const float scale = b.number("attention.scale", 0); scale != 0) a.scale = scale;
+    a.scale = b.factor("attention.scale", a.scale);
+    if (!b.flag("rope.scaling.finetuned", true)) a.rope = {};
     x = transformer_layer(b, x, b.layer(i), a, options);
   }
-  b.logits(x, {.scale = 1 / b.number("logit_scale", 1)});
+  b.logits(x, {.scale = 1 / b.factor("logit_scale", 1)});
 }
 
 // Where the file has no factors, those of the published models.
 void record_minicpm(Builder& b) {
   const float depth = 1.4f / std::sqrt(static_cast<float>(b.layers()));
-  SlotId x = b.embed({.scale = b.number("embedding_scale", 12)});
+  SlotId x = b.embed({.scale = b.factor("embedding_scale", 12)});
   for (int i = 0; i < b.layers(); ++i)
     x = transformer_layer(b, x, b.layer(i), b.attention(b.layer(i)),
-                          {.residual_scale = b.number("residual_scale", depth)});
+                          {.residual_scale = b.factor("residual_scale", depth)});
   const float usual = static_cast<float>(b.spec().hidden) / 256;
-  b.logits(x, {.scale = 1 / b.number("logit_scale", usual)});
+  b.logits(x, {.scale = 1 / b.factor("logit_scale", usual)});
 }
 
 // ERNIE 4.5 with experts: a bias in the choice.
 void record_ernie(Builder& b) {
   LayerOptions options;
-  if (b.has_key("expert_count")) options.routing = b.routing(), options.routing.normalise = true;
+  if (b.has_experts()) options.routing = b.routing(), options.routing.normalise = true;
   llama_layers(b, options);
 }
 
@@ -229,7 +236,7 @@ void record_ernie(Builder& b) {
 // stretch by a factor (NTK-aware scaling).
 void record_hunyuan(Builder& b) {
   LayerOptions options;
-  if (b.has_key("expert_count")) options.routing = b.routing(), options.routing.normalise = true;
+  if (b.has_experts()) options.routing = b.routing(), options.routing.normalise = true;
   SlotId x = b.embed({});
   for (int i = 0; i < b.layers(); ++i) {
     Attention a = b.attention(b.layer(i));
@@ -273,7 +280,7 @@ void record_nanbeige(Builder& b) {
           b.outside());
     for (int i = 0; i < b.layers(); ++i) {
       Attention a = b.attention(b.layer(i));
-      if (const float scale = b.number("attention.scale", 0); scale != 0) a.scale = scale;
+      a.scale = b.factor("attention.scale", a.scale);
       x = transformer_layer(b, x, b.layer(i), a, {});
     }
   }
@@ -289,7 +296,7 @@ void record_mistral3(Builder& b) {
     a.temperature_length = static_cast<float>(
         b.size("attention.temperature_length", b.size("rope.scaling.original_context_length", 1)));
     LayerOptions options;
-    if (b.has_key("expert_count")) options.routing = b.routing(), options.routing.normalise = true;
+    if (b.has_experts()) options.routing = b.routing(), options.routing.normalise = true;
     x = transformer_layer(b, x, b.layer(i), a, options);
   }
   b.logits(x, {});

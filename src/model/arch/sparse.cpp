@@ -1,8 +1,11 @@
 // Families with experts whose layers are not quite Llama's: EXAONE with experts, Mellum 2, Hy 3, AFM with
 // experts (Trinity), SmallThinker, Grok, MiMo V2, Step 3.5, Laguna, Arctic,
-// MiniMax M3.
+// MiniMax M3, GroveMoE.
 #include <cmath>
+#include <cstring>
+#include <utility>
 
+#include "base/error.h"
 #include "model/archs.h"
 #include "model/blocks.h"
 #include "model/indexer.h"
@@ -178,6 +181,47 @@ void record_arctic(Builder& b) {
   b.logits(x, {});
 }
 
+namespace {
+
+// Gives each expert of the layer a matrix of its own out of `name`, which has one for `sharing` neighbours.
+void spread_experts(Builder& b, const std::string& name, int experts, int sharing) {
+  Tensor view = b.tensor_of(name);
+  if (view.shape[2] * sharing != experts)
+    fail("{}: tensor '{}' has {} matrices, expected one for each {} of {} experts", b.path(), name,
+         view.shape[2], sharing, experts);
+  const std::size_t bytes = static_cast<std::size_t>(view.shape[1]) * view.row_bytes;
+  std::vector<std::byte> numbers(bytes * static_cast<std::size_t>(experts));
+  for (int e = 0; e < experts; ++e)
+    std::memcpy(numbers.data() + static_cast<std::size_t>(e) * bytes, view.row(e / sharing * view.shape[1]),
+                bytes);
+  view.shape[2] = experts;
+  b.make(name, view, std::move(numbers));
+}
+
+}  // namespace
+
+// Neighbouring experts share a small one, which runs with the weight of each that is chosen and counts for a
+// part (arXiv:2508.07785 and its published code).
+void record_grovemoe(Builder& b) {
+  Routing routing = b.routing();
+  routing.normalise = true;
+  const int sharing = b.size("experts_per_group", 2);
+  if (sharing > 16) b.bad_key("experts_per_group", fmt::format("at most 16, found {}", sharing));
+  const float part = b.number("expert_group_scale", 0.05f);
+  SlotId x = b.embed({});
+  for (int i = 0; i < b.layers(); ++i) {
+    const Layer w = b.layer(i);
+    for (const char* name : {"ffn_gate_chexps.weight", "ffn_up_chexps.weight", "ffn_down_chexps.weight"})
+      spread_experts(b, w[name], routing.experts, sharing);
+    x = attention_block(b, x, w, b.attention(w), {}, none);
+    const SlotId routes = b.route(x, w, routing, "", b.norm(w["ffn_norm"], b.spec().hidden));
+    const SlotId sum = b.experts(x, w, routing, {.suffix = "_chexps", .routes = routes},
+                                 {.add = x, .out = b.slot("small experts", b.spec().hidden), .scale = part});
+    x = b.experts(x, w, routing, {.routes = routes}, {.add = sum, .out = x});
+  }
+  b.logits(x, {});
+}
+
 // Gates are clamped. An indexer chooses blocks of positions.
 void record_minimax3(Builder& b) {
   const LayerOptions options{.activation = Activation::swiglu_clamped, .routing = b.routing()};
@@ -197,7 +241,7 @@ void record_minimax3(Builder& b) {
 void record_grok(Builder& b) {
   Routing routing = b.routing();
   routing.normalise = true;
-  SlotId x = b.embed({.scale = b.number("embedding_scale", 78.38367176906169f)});
+  SlotId x = b.embed({.scale = b.factor("embedding_scale", 78.38367176906169f)});
   for (int i = 0; i < b.layers(); ++i) {
     const Layer w = b.layer(i);
     Attention a = b.attention(w);
@@ -217,7 +261,7 @@ void record_grok(Builder& b) {
                   {.add = dense, .out = b.slot("both", b.spec().hidden), .out_scale = std::sqrt(0.5f)});
     x = b.row(Row::Kind::norm, {.x = both, .add = x, .out = x, .norm = b.norm(w[post], b.spec().hidden)}, w);
   }
-  b.logits(x, {.scale = b.number("logit_scale", 0.5773502691896257f),
+  b.logits(x, {.scale = b.factor("logit_scale", 0.5773502691896257f),
                .softcap = b.number("final_logit_softcapping", 0)});
 }
 

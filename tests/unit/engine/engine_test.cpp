@@ -11,19 +11,24 @@
 
 #include "base/error.h"
 #include "golden.h"
+#include "unit/model/variant.h"
 
 namespace rf {
 namespace {
 
 using Tokens = std::vector<std::int32_t>;
 
-Engine load(const std::string& model, EngineOptions options = {}) {
-  const std::string path = test::golden("arch/" + model + "/model.gguf");
-  if (path.empty()) fail("no golden data of {}", model);
+Engine load_file(const std::string& path, EngineOptions options) {
   options.kv = KvType::f32;
   std::vector<std::unique_ptr<Backend>> backends;
   backends.push_back(make_reference());
   return Engine(path, std::move(backends), options);
+}
+
+Engine load(const std::string& model, EngineOptions options = {}) {
+  const std::string path = test::golden("arch/" + model + "/model.gguf");
+  if (path.empty()) fail("no golden data of {}", model);
+  return load_file(path, options);
 }
 
 struct Continuation {
@@ -286,6 +291,18 @@ TEST(Engine, EndOfGenerationEndsTheTextUnlessIgnored) {
   EXPECT_EQ(outcome.tokens, Tokens{eos});
   EXPECT_EQ(outcome.text, "");
   EXPECT_EQ(outcome.finish, Finish::end_of_text);
+}
+
+TEST(Engine, GivesNoTokenThatTheFileSuppresses) {
+  const Continuation usual = golden_greedy("llama").front();
+  const test::Variant model(test::golden("arch/llama/model.gguf"), {.add = [&](GgufWriter& writer) {
+                              writer.set("tokenizer.ggml.suppress_tokens",
+                                         std::vector<std::int32_t>{usual.ids.front()});
+                            }});
+  Engine engine = load_file(model.path(), {.context = 64});
+  const Outcome outcome = run(engine, {greedy(usual.prompt, 5)}).front();
+  EXPECT_EQ(outcome.tokens.size(), 5u);
+  EXPECT_EQ(std::ranges::count(outcome.tokens, usual.ids.front()), 0);
 }
 
 // Allows `ids` one after the other, then what ends a text; nothing where `end` is -1.

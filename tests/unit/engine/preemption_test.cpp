@@ -176,7 +176,7 @@ TEST(Beginnings, SlowFilesStallNobodyElse) {
   Sequence& waits = world.add(prompt(21, 1));
   for (int i = 0; i < 20; ++i) EXPECT_EQ(world.step(), (std::map<std::uint64_t, int>{{stream.id, 1}}));
   EXPECT_EQ(waits.served, 0u);
-  world.scheduler.remove(stream);  // it would outgrow its pages while the file is being read
+  world.scheduler.remove(stream);            // it would outgrow its pages while the file is being read
   ::close(::open(slow->c_str(), O_WRONLY));  // it turns out to be of no use
   finish(world, waits, 30);
   EXPECT_EQ(waits.cached, 8);

@@ -1,4 +1,5 @@
 // What a model is comes from its keys and tensors; anything else than expected is an error that names it.
+#include <cmath>
 #include <limits>
 
 #include "base/error.h"
@@ -108,26 +109,96 @@ TEST(Spec, WindowOfTheFamiliesThatHaveOne) {
 }
 
 TEST(Spec, RopeScaling) {
-  const auto scaling = [](std::string_view type, bool attention_factor) {
+  const auto scaling = [](std::string_view type, float attention_factor) {
     return Changes{.without = {}, .add = [=](GgufWriter& writer) {
                      writer.set("llama.rope.scaling.type", type);
                      writer.set("llama.rope.scaling.factor", 4.f);
                      writer.set("llama.rope.scaling.original_context_length", std::uint32_t{128});
-                     if (attention_factor) writer.set("llama.rope.scaling.attn_factor", 1.25f);
+                     if (attention_factor > 0) writer.set("llama.rope.scaling.attn_factor", attention_factor);
                    }};
   };
-  EXPECT_EQ(spec_of("llama", scaling("none", false)).layers[0].rope.scale, 1);
-  const Rope linear = spec_of("llama", scaling("linear", false)).layers[0].rope;
+  EXPECT_EQ(spec_of("llama", scaling("none", 0)).layers[0].rope.scale, 1);
+  const Rope linear = spec_of("llama", scaling("linear", 0)).layers[0].rope;
   EXPECT_EQ(linear.scale, 0.25f);
   EXPECT_EQ(linear.magnitude, 1);
   EXPECT_EQ(linear.yarn_factor, 0);
   EXPECT_EQ(spec_of("llama", set("llama.rope.scale_linear", 4.f)).layers[0].rope.scale, 0.25f);  // of old
-  const Rope yarn = spec_of("llama", scaling("yarn", false)).layers[0].rope;
+  const Rope yarn = spec_of("llama", scaling("yarn", 0)).layers[0].rope;
   EXPECT_EQ(yarn.scale, 1);
   EXPECT_EQ(yarn.yarn_factor, 4);
   EXPECT_EQ(yarn.yarn_original, 128);
   EXPECT_FLOAT_EQ(yarn.magnitude, 1.1386294f);  // 0.1 ln 4 + 1
-  EXPECT_EQ(spec_of("llama", scaling("yarn", true)).layers[0].rope.magnitude, 1.25f);
+  EXPECT_EQ(spec_of("llama", scaling("yarn", 1)).layers[0].rope.magnitude, yarn.magnitude);
+  EXPECT_EQ(spec_of("llama", scaling("yarn", 1.25f)).layers[0].rope.magnitude, 1.25f);
+}
+
+// What a file leaves out is what its family's published models have.
+TEST(Spec, WindowsThatFilesLeaveOut) {
+  const Spec gemma2 = spec_of("gemma2", without("gemma2.attention.sliding_window"));
+  EXPECT_EQ(gemma2.layers[0].window, 4096);
+  EXPECT_EQ(gemma2.layers[1].window, 0);
+  EXPECT_EQ(spec_of("gemma2", set("gemma2.attention.sliding_window", std::uint32_t{0})).layers[0].window, 0);
+  for (const LayerSpec& layer :
+       spec_of("lfm2", set("lfm2.attention.sliding_window", std::uint32_t{8})).layers)
+    EXPECT_EQ(layer.window, layer.kv_heads > 0 ? 8 : 0);
+}
+
+Program program_of(const std::string& folder, const Changes& changes) {
+  const Variant variant(source(folder), changes);
+  const Gguf file = Gguf::open(variant.path());
+  return record(file, read_spec(file));
+}
+
+// Of `op`, in order.
+std::vector<Step> steps_of(const Program& program, Op op) {
+  std::vector<Step> steps;
+  for (const Step& step : program.steps)
+    if (step.op == op) steps.push_back(step);
+  return steps;
+}
+
+TEST(Record, SoftcapsThatFilesLeaveOut) {
+  for (const char* folder : {"gemma2", "gemma4", "gemma3n"}) {
+    const Program program =
+        program_of(folder, without(spec_of(folder).architecture + ".final_logit_softcapping"));
+    EXPECT_EQ(steps_of(program, Op::logits).at(0).softcap, 30) << folder;
+  }
+  EXPECT_EQ(steps_of(program_of("gemma3", {}), Op::logits).at(0).softcap, 0);
+}
+
+TEST(Record, ScoresOfExpertsWhereTheFileDoesNotSay) {
+  using Gating = Routing::Gating;
+  const auto gating = [](const std::string& folder, Changes changes) {
+    changes.without.insert(spec_of(folder).architecture + ".expert_gating_func");
+    return steps_of(program_of(folder, changes), Op::route).at(0).routing.gating;
+  };
+  EXPECT_EQ(gating("glm4-moe", {}), Gating::sigmoid);
+  EXPECT_EQ(gating("deepseek-v3", {}), Gating::sigmoid) << "a bias in the choice is of those that score so";
+  EXPECT_EQ(gating("deepseek-v2-lite", {}), Gating::softmax);
+}
+
+TEST(Record, NoExpertsAndNoFactors) {
+  EXPECT_NO_THROW(program_of("llama", set("llama.expert_count", std::uint32_t{0})));
+  const Program program =
+      program_of("granite", {.without = {}, .add = [](GgufWriter& writer) {
+                               for (const char* key :
+                                    {"logit_scale", "residual_scale", "embedding_scale", "attention.scale"})
+                                 writer.set(std::string("granite.") + key, 0.0f);
+                               writer.set("granite.rope.scaling.finetuned", false);
+                             }});
+  for (const Step& step : program.steps) EXPECT_EQ(step.scale, 1);
+  for (const Step& step : steps_of(program, Op::attend)) {
+    EXPECT_FLOAT_EQ(step.attention.scale, 1 / std::sqrt(static_cast<float>(step.attention.key_dim)));
+    EXPECT_EQ(step.attention.rope.dims, 0);
+  }
+}
+
+TEST(Record, Llama4WithoutChunks) {
+  for (const Step& step :
+       steps_of(program_of("llama4", set("llama4.attention.sliding_window", std::uint32_t{0})), Op::attend)) {
+    EXPECT_EQ(step.attention.sees, Attention::Sees::past);
+    EXPECT_GT(step.attention.rope.dims, 0);
+  }
 }
 
 // Nothing is chosen where sequences have no more positions than an indexer would choose.

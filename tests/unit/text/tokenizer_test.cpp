@@ -178,12 +178,31 @@ TEST(Tokenizer, KnowsEndsBeyondEos) {
                      "gpt-2", [](GgufWriter& w) {
                        w.set("tokenizer.ggml.eos_token_id", std::uint32_t{5});
                        w.set("tokenizer.ggml.eot_token_id", std::uint32_t{6});
+                       w.set("tokenizer.ggml.fim_sep_token_id", std::uint32_t{7});
                      });
   Ids ends;
   for (std::int32_t id = -1; id <= tokenizer->vocab_size(); ++id)
     if (tokenizer->is_end_of_generation(id)) ends.push_back(id);
-  EXPECT_EQ(ends, Ids({5, 6, 256, 258})) << "an ordinary token's text ends nothing";
+  EXPECT_EQ(ends, Ids({5, 6, 7, 256, 258})) << "an ordinary token's text ends nothing";
   EXPECT_TRUE(tokenizer->is_special(258)) << "a user must not be able to write a turn's end as plain text";
+}
+
+TEST(Tokenizer, OrdinaryTokensThatCanOnlyBeEndsAreEnds) {
+  const auto tokenizer = test::load_bpe({{"<|im_end|>"}, {"</s>"}}, {});
+  EXPECT_TRUE(tokenizer->is_end_of_generation(256));
+  EXPECT_EQ(tokenizer->encode("a<|im_end|>"), Ids({'a', 256}));
+  EXPECT_GT(tokenizer->encode("<|im_end|>", {.add_special = false, .parse_special = false}).size(), 5u);
+  EXPECT_FALSE(tokenizer->is_end_of_generation(257));
+}
+
+TEST(Tokenizer, HtmlOfGemma4EndsNothing) {
+  const std::vector<Entry> tokens = {{"</s>", user_defined}};
+  EXPECT_TRUE(test::load_bpe(tokens, {})->is_end_of_generation(256));
+  std::vector<Entry> gemma = tokens;
+  gemma.push_back({"<|tool_response>", control});
+  const auto tokenizer = test::load_bpe(gemma, {});
+  EXPECT_FALSE(tokenizer->is_end_of_generation(256));
+  EXPECT_TRUE(tokenizer->is_end_of_generation(257));
 }
 
 TEST(Tokenizer, HarmonyMessagesEndWithoutEndingTheAnswer) {
@@ -280,6 +299,30 @@ TEST(Spm, PiecesMayReachOverSpaces) {
                                                      {"\xE2\x96\x81y", 1, -2},
                                                      {"x\xE2\x96\x81y", 1, -3}}));
   EXPECT_EQ(plain_ids(*tokenizer, "x y"), Ids({first_piece, first_piece + 4}));
+}
+
+TEST(Spm, BytesAreKnownByTheirTextsWhereTypesAreMissing) {
+  const auto tokenizer = test::load([](GgufWriter& writer) {
+    writer.set("tokenizer.ggml.model", "llama");
+    std::vector<std::string> texts;
+    for (const Entry& entry : spm_entries({{"a"}})) texts.push_back(entry.text);
+    writer.set("tokenizer.ggml.tokens", texts);
+    writer.set("tokenizer.ggml.scores", std::vector<float>(texts.size()));
+    writer.set("tokenizer.ggml.add_space_prefix", false);
+  });
+  EXPECT_EQ(plain_ids(*tokenizer, "a\xC3\xA9"), Ids({first_piece, zero_byte + 0xC3, zero_byte + 0xA9}));
+  EXPECT_EQ(tokenizer->decode(Ids{zero_byte + 0xC3, zero_byte + 0xA9}), "\xC3\xA9");
+}
+
+TEST(Spm, UserDefinedRunsOfMarksAreMerged) {
+  const std::string mark = "\xE2\x96\x81";
+  const auto tokenizer = test::load_spm(
+      spm_entries({{mark, 1, -9}, {mark + mark, user_defined}, {mark + mark + mark, user_defined}}),
+      [](GgufWriter& w) { w.set("tokenizer.ggml.add_space_prefix", false); });
+  const std::int32_t one = tokenizer->find(mark);
+  const Ids plain[] = {{one}, {one + 1}, {one + 2}, {one + 2, one}, {one + 2, one + 1}};
+  for (std::size_t spaces = 1; spaces <= 5; ++spaces)
+    EXPECT_EQ(plain_ids(*tokenizer, std::string(spaces, ' ')), plain[spaces - 1]) << spaces;
 }
 
 TEST(Spm, MergingNeverWritesASpecialToken) {
@@ -398,6 +441,31 @@ TEST(Gemma4, MergesCharactersByRankAndFallsBackToBytes) {
   EXPECT_EQ(plain_ids(*tokenizer, "\n\n\xC3\xA9"),
             Ids({first_piece + 6, zero_byte + 0xC3, zero_byte + 0xA9}));
   EXPECT_EQ(tokenizer->decode(plain_ids(*tokenizer, " a  \xC3\xA9")), " a  \xC3\xA9");
+}
+
+TEST(Gemma4, BeginsWithBosWhateverTheFlag) {
+  const auto load = [](const char* model, const char* pre) {
+    return test::load([&](GgufWriter& writer) {
+      writer.set("tokenizer.ggml.model", model);
+      writer.set("tokenizer.ggml.pre", pre);
+      test::set_entries(writer, spm_entries({{"a"}}));
+      writer.set("tokenizer.ggml.merges", std::vector<std::string>{});
+      writer.set("tokenizer.ggml.bos_token_id", std::uint32_t{1});
+      writer.set("tokenizer.ggml.add_bos_token", false);
+    });
+  };
+  EXPECT_EQ(load("gemma4", "default")->encode("a"), Ids({1, first_piece}));
+  EXPECT_EQ(load("gpt2", "gemma4")->encode("a"), Ids({1, first_piece}));
+  EXPECT_EQ(load("gpt2", "sarvam-moe")->encode("a"), Ids({first_piece}));
+}
+
+TEST(Tokenizer, KnowsWhatIsNotToBeGenerated) {
+  const auto named = test::load_bpe({}, {}, "gpt-2", [](GgufWriter& w) {
+    w.set("tokenizer.ggml.suppress_tokens", std::vector<std::int32_t>{7, 256, -1, 9});
+  });
+  EXPECT_TRUE(std::ranges::equal(named->suppressed(), Ids({7, 9})));
+  const auto chameleon = test::load_bpe({{"IMGIMGAAZ"}, {"IMG"}, {"IMGIMGBCZ"}}, {}, "chameleon");
+  EXPECT_TRUE(std::ranges::equal(chameleon->suppressed(), Ids({256, 258})));
 }
 
 // Each of these is hopeless for an algorithm that is quadratic in the text or in a word.

@@ -49,15 +49,20 @@ TEST(Wpm, ReadsVocabulariesThatMarkContinuations) {
   EXPECT_EQ(tokenizer->decode(Ids{first_piece, first_piece + 1, first_piece + 2}), "unable a");
 }
 
-TEST(Wpm, FollowsTheFilesNormaliserAndFlags) {
+TEST(Wpm, FollowsTheFilesNormaliser) {
   EXPECT_EQ(plain_ids(*small(), "A"), Ids({first_piece + 3}));
   const auto keeps_case = small([](GgufWriter& w) { w.set("tokenizer.ggml.normalizer.lowercase", false); });
   EXPECT_EQ(plain_ids(*keeps_case, "A a"), Ids({first_piece + 5, first_piece + 3}));
-  const auto bare = small([](GgufWriter& w) {
+}
+
+TEST(Wpm, PutsItsLayoutAroundATextWhateverTheFlags) {
+  const auto tokenizer = small([](GgufWriter& w) {
     w.set("tokenizer.ggml.add_bos_token", false);
+    w.set("tokenizer.ggml.add_eos_token", false);
     w.set("tokenizer.ggml.add_sep_token", false);
   });
-  EXPECT_EQ(bare->encode("a"), Ids({first_piece + 3}));
+  EXPECT_EQ(tokenizer->encode("a"), Ids({2, first_piece + 3, 3}));
+  EXPECT_EQ(plain_ids(*tokenizer, "a"), Ids({first_piece + 3}));
 }
 
 TEST(Wpm, PairsShareOneBeginning) {
