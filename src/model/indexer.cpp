@@ -5,8 +5,9 @@
 namespace rf {
 namespace {
 
-// Whether the layer has an indexer of its own. GLM 5.2 has one in the first layers and in each fourth one
-// after them, which is known of files without the list by their context; the tensors may be in all layers.
+// Whether the layer has an indexer of its own. Layers of GLM-5 may share: files without a list of them lack
+// the tensors there, or have them in all layers: of GLM 5.2, which is known by its context, the first three
+// layers have one and each fourth after them.
 bool has_own(const Builder& b, const Layer& w) {
   constexpr int first = 3, every = 4, of_context = 1 << 20;
   const std::string_view key = "attention.indexer.types";
@@ -15,8 +16,9 @@ bool has_own(const Builder& b, const Layer& w) {
   if (!own.empty() && own.size() < layers)
     b.bad_key(key, fmt::format("a value for each of {} layers, found {}", layers, own.size()));
   if (!own.empty()) return own[static_cast<std::size_t>(w.index)];
-  const bool shares = b.spec().architecture == "glm-dsa" && b.spec().context >= of_context;
-  return !shares || w.index < first || (w.index - first + 1) % every == 0;
+  if (b.spec().architecture != "glm-dsa" || w.index == 0) return true;
+  if (!b.has(w["indexer.attn_q_b"])) return false;
+  return b.spec().context < of_context || w.index < first || (w.index - first + 1) % every == 0;
 }
 
 }  // namespace

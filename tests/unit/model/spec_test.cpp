@@ -215,7 +215,7 @@ TEST(Spec, IndexersChooseInLongContextsAlone) {
   EXPECT_EQ(choosing("deepseek32", 8), Layers());
   EXPECT_EQ(choosing("deepseek32", 9), (Layers{0, 1}));
   EXPECT_EQ(choosing("glm-dsa", 0), (Layers{0, 1}));  // the third shares
-  EXPECT_EQ(choosing("glm-dsa", 0, without("glm-dsa.attention.indexer.types")), (Layers{0, 1, 2}));
+  EXPECT_EQ(choosing("glm-dsa", 0, without("glm-dsa.attention.indexer.types")), (Layers{0, 1}));
   EXPECT_EQ(choosing("glm-dsa", 0, set_list("glm-dsa.attention.indexer.types", {1, 0, 0})), (Layers{0}));
   EXPECT_EQ(choosing("minimax-m3", 12), Layers());
   EXPECT_EQ(choosing("minimax-m3", 13), (Layers{1}));  // the first sees all
