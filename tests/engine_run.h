@@ -92,8 +92,8 @@ inline std::vector<SamplerOptions> samplings() {
            .order = {Stage::temperature, Stage::top_n_sigma, Stage::top_p}}};
 }
 
-// `load` makes an engine of one model with the given options; `tokens`: of each answer; `vocabulary`: tokens of
-// prompts are below it.
+// `load` makes an engine of one model with the given options; `tokens`: of each answer; `vocabulary`: tokens
+// of prompts are below it.
 inline void expect_invariance(const std::function<Engine(EngineOptions)>& load, int requests = 17,
                               int tokens = 24, int vocabulary = 250) {
   const std::vector<SamplerOptions> kinds = samplings();

@@ -10,8 +10,8 @@ namespace {
 
 class Families : public testing::TestWithParam<std::string> {};
 
-// Dense and with experts, windows, latent attention, chosen positions, states of several kinds, and mixtures of
-// these.
+// Dense and with experts, windows, latent attention, chosen positions, states of several kinds, and mixtures
+// of these.
 INSTANTIATE_TEST_SUITE_P(Invariance, Families,
                          testing::Values("qwen3", "gemma3", "deepseek-v2-lite", "gpt-oss-f32", "mamba",
                                          "granitehybrid", "lfm2", "qwen3.5", "deepseek32", "minimax-m3"),
