@@ -129,14 +129,16 @@ inline std::vector<SamplerOptions> samplings() {
            .order = {Stage::temperature, Stage::top_n_sigma, Stage::top_p}}};
 }
 
-// `load` makes an engine of one model with the given options; `tokens`: of each answer.
+// `load` makes an engine of one model with the given options; `tokens`: of each answer; `vocabulary`: tokens
+// of prompts are below it.
 inline void expect_invariance(const std::function<Engine(EngineOptions)>& load, int requests = 17,
-                              int tokens = 24) {
+                              int tokens = 24, int vocabulary = 250) {
   const std::vector<SamplerOptions> kinds = samplings();
   std::vector<Request> all;
   for (int i = 0; i < requests; ++i) {
     all.push_back(request_of(3 + (i * 5) % 40, i % 4, kinds[static_cast<std::size_t>(i) % kinds.size()]));
     all.back().max_tokens = tokens;
+    for (std::int32_t& token : all.back().prompt) token %= vocabulary;
   }
   constexpr int page_tokens = 8;
   std::vector<Seen> expected;

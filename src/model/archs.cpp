@@ -40,8 +40,8 @@ constexpr std::array families{
     Family{"glm4moe", Rope::Pairs::halves, 0, record_glm4moe},
     Family{"chatglm", Rope::Pairs::adjacent, 0, record_llama},
     Family{"deepseek2", Rope::Pairs::adjacent, 0, record_deepseek2},
-    Family{"deepseek32", Rope::Pairs::adjacent, 0, record_deepseek_sparse},
-    Family{"glm-dsa", Rope::Pairs::adjacent, 0, record_deepseek_sparse},
+    Family{"deepseek32", Rope::Pairs::adjacent, 0, record_deepseek32},
+    Family{"glm-dsa", Rope::Pairs::adjacent, 0, record_glm_dsa},
     Family{"mistral4", Rope::Pairs::adjacent, 0, record_deepseek2},
     Family{"minicpm3", Rope::Pairs::halves, 0, record_minicpm3},
     Family{"plm", Rope::Pairs::adjacent, 0, record_plm},
@@ -177,11 +177,6 @@ const Family& family_of(const Gguf& file) {
 
 Program record(const Gguf& file, const Spec& spec, int context, bool embed) {
   if (context <= 0) context = spec.context;
-  if (spec.most_context > 0 && context > spec.most_context)
-    fail(
-        "{}: a context of {} positions, expected at most {}: choosing among more, as key "
-        "'{}.attention.indexer.top_k' asks for, is not supported",
-        file.path(), context, spec.most_context, spec.architecture);
   Builder builder(file, spec, context, embed);
   family_of(file).record(builder);
   return builder.finish();
