@@ -17,7 +17,7 @@ namespace rf::test {
 
 using Tokens = std::vector<std::int32_t>;
 
-inline Engine load_reference_file(const std::string& path, const EngineOptions& options) {
+inline Engine load_reference_of(const std::string& path, const EngineOptions& options) {
   std::vector<std::unique_ptr<Backend>> backends;
   backends.push_back(make_reference());
   return Engine(path, std::move(backends), options);
@@ -26,7 +26,7 @@ inline Engine load_reference_file(const std::string& path, const EngineOptions& 
 inline Engine load_reference(const std::string& model, const EngineOptions& options) {
   const std::string path = golden("arch/" + model + "/model.gguf");
   if (path.empty()) fail("no golden data of {}", model);
-  return load_reference_file(path, options);
+  return load_reference_of(path, options);
 }
 
 // What `call` throws, "" where it does not.
@@ -129,14 +129,16 @@ inline std::vector<SamplerOptions> samplings() {
            .order = {Stage::temperature, Stage::top_n_sigma, Stage::top_p}}};
 }
 
-// `load` makes an engine of one model with the given options; `tokens`: of each answer.
+// `load` makes an engine of one model with the given options; `tokens`: of each answer; `vocabulary`: tokens
+// of prompts are below it.
 inline void expect_invariance(const std::function<Engine(EngineOptions)>& load, int requests = 17,
-                              int tokens = 24) {
+                              int tokens = 24, int vocabulary = 250) {
   const std::vector<SamplerOptions> kinds = samplings();
   std::vector<Request> all;
   for (int i = 0; i < requests; ++i) {
     all.push_back(request_of(3 + (i * 5) % 40, i % 4, kinds[static_cast<std::size_t>(i) % kinds.size()]));
     all.back().max_tokens = tokens;
+    for (std::int32_t& token : all.back().prompt) token %= vocabulary;
   }
   constexpr int page_tokens = 8;
   std::vector<Seen> expected;

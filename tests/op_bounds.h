@@ -120,7 +120,7 @@ inline double recurrent_error(const Step& step) {
 // For every element that the step writes on `feed`.
 inline std::vector<double> allowed_errors(const OpSetup& setup, const Feed& feed) {
   const std::size_t count = static_cast<std::size_t>(feed.batch.rows()) * setup.width(setup.step().out);
-  if (setup.step().op == Op::embed) return std::vector<double>(count, 0);
+  if (setup.step().op == Op::embed || setup.step().op == Op::index) return std::vector<double>(count, 0);
   if (state_of(setup.step()) != none) return std::vector<double>(count, recurrent_error(setup.step()));
   if (setup.step().op != Op::attend) return linear_errors(setup, feed);
   double largest = 0;

@@ -18,7 +18,7 @@ inline Results run_op(Backend& backend, const OpSetup& setup) {
   const Step& step = setup.step();
   const int steps[] = {0};
   backend.load(setup.program, steps, setup.limits, nullptr, nullptr);
-  if (step.op == Op::attend) {
+  if (cache_of(step) != none) {
     const std::vector<std::byte> page(backend.page_bytes(), std::byte{0xff});
     for (int p = 0; p < setup.limits.cache_pages; ++p) backend.write_page(p, page.data());
   }

@@ -9,7 +9,10 @@
 //   rotated = whole | half, positions = plain | linear | factors | yarn, window, kv, page, input = gauss |
 //   zeros | denormal, with = nothing | softcap | alibi | sinks | gated | shared (values are keys) | all
 //   (positions are seen) | chunk (of `window` positions is), batch = PAST+ROWS of each sequence, joined by
-//   '/'
+//   '/'; blocks (that a row sees; 0: all), block (positions of one), lists = one | each (KV head)
+// index: heads = QUERY/GROUPS, dims, weighted, blocks, block, local, kv, page, batch; numbers are whole ones,
+// so
+//   that many scores are the same, to the last bit
 // conv: kernel, channels, first (columns before them), activation = identity | silu, gated, bias, batch
 // shift: width, count, side, norm, batch
 // scan: kind, heads = HEADS/GROUPS, dims = KEY[xVALUE], tiled, block (delta: heads of a block), norms, batch
@@ -34,6 +37,8 @@ class OpSetup {
       embed(c);
     else if (c.op() == "attend")
       attend(c);
+    else if (c.op() == "index")
+      index(c);
     else if (c.op() == "conv")
       conv(c);
     else if (c.op() == "shift")
@@ -193,11 +198,70 @@ class OpSetup {
                               .value_dim = a.value_dim,
                               .key_is_value = a.key_is_value});
     step.x = add_slot(a.row_width());
+    step.selection.blocks = c.number("blocks");
+    step.selection.block = c.number("block", 1);
+    step.selection.groups = c.get("lists", "one") == "each" ? a.kv_heads : 1;
+    if (step.selection.blocks > 0) step.side = add_slot(step.selection.width());
     step.out = add_slot(std::int64_t{a.heads} * a.value_dim);
     program.steps.push_back(step);
     limits.kv = kv_by_name(c.get("kv", "f32"));
     limits.page_tokens = c.number("page", 16);
     feed_sequences(c.get("batch"));
+  }
+
+  void index(const OpCase& c) {
+    const std::vector<std::string> heads = split(c.get("heads"), '/');
+    Step step;
+    step.op = Op::index;
+    Attention& a = step.attention;
+    a.heads = std::stoi(heads[0]);
+    a.kv_heads = 1;
+    a.key_dim = c.number("dims");
+    a.key_is_value = true;
+    a.cache = 0;
+    step.selection = {.blocks = c.number("blocks"),
+                      .block = c.number("block", 1),
+                      .local = c.number("local"),
+                      .groups = std::stoi(heads[1]),
+                      .weighted = c.number("weighted") != 0};
+    program.caches.push_back({.layer = 0, .kv_heads = 1, .key_dim = a.key_dim, .key_is_value = true});
+    step.x = add_slot(a.row_width() + (step.selection.weighted ? a.heads : 0));
+    step.out = add_slot(step.selection.width());
+    program.steps.push_back(step);
+    limits.kv = kv_by_name(c.get("kv", "f32"));
+    limits.page_tokens = c.number("page", 16);
+    feed_sequences(c.get("batch"));
+  }
+
+  // Whole numbers, keys being such as their stored type holds exactly.
+  std::vector<float> index_input(int rows) {
+    const Attention& a = step().attention;
+    std::vector<float> x(static_cast<std::size_t>(rows) * width(step().x));
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const auto at = static_cast<int>(i % width(step().x)) - a.heads * a.key_dim;
+      const bool largest = at >= 0 && at < a.key_dim && at % 32 == 0;
+      x[i] = static_cast<float>(random_.integer(-3, 3));
+      if (largest) x[i] = limits.kv == KvType::q4_0 ? -8 : 127;
+    }
+    return x;
+  }
+
+  // For each list of each row as many blocks as it may see, ascending.
+  std::vector<float> lists(const Batch& batch) {
+    const Selection& s = step().selection;
+    std::vector<float> all;
+    for (int r = 0; r < batch.rows(); ++r)
+      for (int g = 0; g < s.groups; ++g) {
+        std::vector<int> blocks = random_.shuffled(batch.position(r) / s.block + 1);
+        blocks.resize(std::min(blocks.size(), static_cast<std::size_t>(s.blocks)));
+        std::ranges::sort(blocks);
+        all.insert(all.end(), blocks.begin(), blocks.end());
+        all.resize((static_cast<std::size_t>(r) * static_cast<std::size_t>(s.groups) +
+                    static_cast<std::size_t>(g) + 1) *
+                       static_cast<std::size_t>(s.blocks),
+                   -1);
+      }
+    return all;
   }
 
   Rope rope(const OpCase& c, int key_dim) {
@@ -387,6 +451,8 @@ class OpSetup {
       }
       feed.x = attend_input(static_cast<std::size_t>(feed.batch.rows()) * width(step().x));
       feed.side = attend_input(static_cast<std::size_t>(feed.batch.rows()) * width(step().side));
+      if (step().op == Op::index) feed.x = index_input(feed.batch.rows());
+      if (step().op == Op::attend && step().side != none) feed.side = lists(feed.batch);
       // What rwkv7 gets there has been through a logistic function.
       if (step().scan.kind == Scan::Kind::rwkv7)
         for (std::size_t i = 0; i < feed.x.size(); ++i)

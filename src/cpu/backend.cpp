@@ -134,10 +134,6 @@ bool Cpu::can(const Program& program, const Step& step, std::string* why) const 
       *why = fmt::format("{}: no CPU kernel for {}", weight.name, type_info(weight.tensor.type).name);
     return false;
   }
-  if (step.op == Op::attend && step.attention.heads / step.attention.kv_heads > max_queries) {
-    if (why != nullptr) *why = fmt::format("more than {} query heads share a KV head", max_queries);
-    return false;
-  }
   if (step.op == Op::conv && step.conv.kernel > max_kernel) {
     if (why != nullptr) *why = fmt::format("a convolution over more than {} rows", max_kernel);
     return false;
@@ -174,11 +170,17 @@ std::vector<CacheLayout> cache_layouts(const Program& program, std::span<const i
   std::vector<CacheLayout> layouts(program.caches.size());
   for (const int s : steps) {
     const Step& step = program.steps[static_cast<std::size_t>(s)];
-    if (step.op != Op::attend) continue;
-    const auto c = static_cast<std::size_t>(step.attention.cache);
+    if (cache_of(step) == none) continue;
+    const auto c = static_cast<std::size_t>(cache_of(step));
     layouts[c] = CacheLayout(program.caches[c], limits.kv, limits.page_tokens);
   }
   return layouts;
+}
+
+// Of chosen positions, a chunk of which is attended to like a page of one KV head.
+CacheLayout gathered_layout(Cache cache, const RunLimits& limits) {
+  cache.kv_heads = 1;
+  return CacheLayout(cache, limits.kv, attention_chunk);
 }
 
 // Floats of one slot of each state, 0 for those of other steps.
@@ -260,7 +262,16 @@ BufferSizes buffer_sizes(const Program& program, std::span<const int> steps, con
   for (const int s : steps) {
     const Step& step = program.steps[static_cast<std::size_t>(s)];
     add_step(program, step, room, need);
+    if (step.op == Op::index) {
+      need.choosing = true;
+      const auto at_once = static_cast<std::size_t>(std::max(Work::choosing_at_once, step.selection.groups));
+      need.temporary = std::max(need.temporary, at_once * need.scores());
+    }
     if (step.op != Op::attend) continue;
+    if (step.side != none) {
+      const Cache& cache = program.caches[static_cast<std::size_t>(step.attention.cache)];
+      need.gathered = std::max(need.gathered, gathered_layout(cache, limits).page_bytes);
+    }
     need.value_padded = std::max(need.value_padded, (step.attention.value_dim + 15) / 16 * 16);
     need.heads = std::max(need.heads, step.attention.heads);
   }
@@ -302,6 +313,7 @@ void Cpu::load(const Program& program, std::span<const int> steps, const RunLimi
   work_->weights.resize(program.weights.size());
   work_->slots.resize(program.slots.size());
   work_->layouts = cache_layouts(program, steps, limits);
+  for (const Cache& cache : program.caches) work_->gathered_layouts.push_back(gathered_layout(cache, limits));
   work_->state_widths = state_widths(program, steps);
 
   const Room room = room_for(program, steps, limits);
@@ -343,7 +355,7 @@ void Cpu::lay_out_activations(std::span<const int> steps, const RunLimits& limit
   work_->lay_out(buffer_sizes(*program_, steps, limits, kernels_, room), at);
   for (const int s : steps) {
     const Step& step = program_->steps[static_cast<std::size_t>(s)];
-    if (step.op == Op::attend) work_->add_rope(step.attention.rope, limits.batch.rows);
+    if (cache_of(step) != none) work_->add_rope(step.attention.rope, limits.batch.rows);
   }
 }
 

@@ -134,6 +134,11 @@ struct Kernels {
   // scratch: attention_scratch floats.
   void (*attend_chunk)(const CacheLayout& layout, const HeadTile& tile, int chunk, float* scratch,
                        Partial* partials);
+  // scores[0 .. attention_chunk) of the chunk's positions up to the tile's one row's own: the sum over its
+  // heads of weights[head] * max(q k, 0), or of q k where there are no weights. scratch: attention_scratch
+  // floats.
+  void (*score_chunk)(const CacheLayout& layout, const HeadTile& tile, const float* weights, int chunk,
+                      float* scratch, float* scores);
   // into = the two partial results together, in that order.
   void (*merge)(Partial& into, const Partial& next, int count);
   // out[i] = p.values[i] / (p.weight + that of one more score, `sink`), times sigmoid(gate[i]) unless that is

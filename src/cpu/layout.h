@@ -26,4 +26,8 @@ struct CacheLayout {
   CacheLayout(const Cache& cache, KvType type, int page_tokens);
 };
 
+// Copies what position `at` of a page's head holds to position `to_at` of another's, which may be longer.
+void copy_position(const CacheLayout& layout, const std::byte* head, int at, const CacheLayout& to_layout,
+                   std::byte* to_head, int to_at);
+
 }  // namespace rf

@@ -27,7 +27,12 @@ std::size_t BufferSizes::member() const {
   return aligned(tile_scratch) + aligned(embedding_row) + aligned(sizeof(float) * embedding) + own_pack() +
          2 * aligned(sizeof(float) * 16 * static_cast<std::size_t>(std::max(rows, 1))) +
          aligned(sizeof(float) * attention_scratch) +
-         2 * aligned(sizeof(float) * max_queries * static_cast<std::size_t>(value_padded));
+         2 * aligned(sizeof(float) * max_queries * static_cast<std::size_t>(value_padded)) +
+         aligned(gathered) + aligned(sizeof(float) * scores());
+}
+
+std::size_t BufferSizes::scores() const {
+  return choosing ? static_cast<std::size_t>(chunks) * attention_chunk : 0;
 }
 
 std::size_t BufferSizes::total(int members) const {
@@ -58,6 +63,8 @@ void Work::lay_out(const BufferSizes& sizes, std::byte* block) {
     m.scores = take_floats(attention_scratch);
     for (float*& values : m.values)
       values = take_floats(max_queries * static_cast<std::size_t>(sizes.value_padded));
+    m.gathered = take(sizes.gathered);
+    m.ranked = take_floats(sizes.scores());
   }
 }
 
@@ -109,6 +116,8 @@ void Work::run_step(const Step& step, int index) {
       return embed(step, member);
     case Op::row:
       return rows(step);
+    case Op::index:
+      return choose(step, member);
     case Op::attend:
       return attend(step, member);
     case Op::qkv:

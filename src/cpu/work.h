@@ -25,10 +25,13 @@ struct BufferSizes {
   bool quantised = false, kept = false;
   std::size_t tile_scratch = 0, embedding_row = 0;  // bytes
   int chunks = 0, heads = 0, value_padded = 0;      // of attention
+  std::size_t gathered = 0;                         // bytes of a chunk of chosen positions, of one KV head
+  bool choosing = false;                            // some step chooses positions
 
   std::size_t pack(std::size_t cells) const;  // bytes of a PackedRows
   std::size_t own_pack() const;               // of a member's own
   std::size_t partials() const;               // bytes, shared
+  std::size_t scores() const;                 // floats: of the positions that one group chooses among
   std::size_t member() const;                 // bytes of one member's buffers
   std::size_t total(int members) const;
 };
@@ -46,6 +49,8 @@ class Work {
   static constexpr int even_pieces = 4;
   // Rows times chunks of positions of the tiles with several rows that a batch cuts: eight rows after 16k.
   static constexpr int shared_cells = 512;
+  // Groups of rows that choose positions at once: their scores have to be kept until then.
+  static constexpr int choosing_at_once = 16;
 
   const Program* program = nullptr;
   const Kernels* kernels = nullptr;
@@ -53,7 +58,8 @@ class Work {
   const Batch* batch = nullptr;
   std::vector<TiledWeight> weights;  // by WeightId; those that are multiplied
   std::vector<float*> slots;
-  std::vector<CacheLayout> layouts;  // by CacheId
+  std::vector<CacheLayout> layouts;           // by CacheId
+  std::vector<CacheLayout> gathered_layouts;  // by CacheId, of one KV head and pages of a chunk
   std::vector<std::byte*> caches;
   std::vector<float*> states;             // by StateId: [slots][width]
   std::vector<std::size_t> state_widths;  // floats of a slot; 0: not a step's of this back end
@@ -70,12 +76,15 @@ class Work {
 
  private:
   // Rows of one sequence that look at the same chunks of positions, of which their attention is computed in
-  // one piece of work a KV head or, where the batch has few, in one a chunk and KV head.
+  // one piece of work a KV head or, where the batch has few, in one a chunk and KV head. A row that sees
+  // chosen positions is a tile by itself, and its chunks are of these.
   struct RowTile {
-    int row, rows;            // of the batch
-    int first_chunk, chunks;  // that any of them sees
-    int cells = none;         // in the partial results: [chunks][rows] from there; none: not cut
-    int end_part = 0;         // pieces of work of the tiles up to this one
+    int row, rows;                  // of the batch
+    int first_chunk, chunks;        // that any of them sees
+    bool alone = false;             // the only row of its sequence
+    const float* chosen = nullptr;  // its row of the choice's slot
+    int cells = none;               // in the partial results: [chunks][rows] from there; none: not cut
+    int end_part = 0;               // pieces of work of the tiles up to this one
     int pieces() const { return cells == none ? 1 : chunks; }
   };
   struct Member {
@@ -86,6 +95,8 @@ class Work {
     float* embedding = nullptr;
     float* scores = nullptr;         // attention_scratch
     float* values[2] = {};           // [max_queries][value_padded] each
+    std::byte* gathered = nullptr;   // chosen positions side by side, as a page of `attention_chunk`
+    float* ranked = nullptr;         // scores, in the order of the choice
     std::vector<RowTile> row_tiles;  // of the attention step under way
   };
   struct RopeTable {
@@ -125,6 +136,8 @@ class Work {
   void multiply_groups(const Step& step, const std::vector<Group>& groups, const PackedRows& in,
                        Member& member, Store store);
   void attend(const Step& step, Member& member);
+  void choose(const Step& step, Member& member);
+  Heads heads_of(const Step& step) const;
   NormView norm_of(const Norm& norm, std::int64_t skip = 0) const;
   PackOptions pack_options(const Step& step) const;
   PackedRows packed(std::byte* block, std::int64_t columns, int rows) const;
@@ -135,11 +148,14 @@ class Work {
   void prepare_heads(const Attention& attention, int row, float* first, int count, int stride, int number,
                      int normed, const Norm& norm);
   void finish_head(const Heads& heads, const Partial& partial, int row, int head);
-  void cut_tiles(const Heads& heads, std::vector<RowTile>& tiles) const;
-  // Of the query heads of one KV head.
-  HeadTile head_tile(const Heads& heads, const RowTile& tile, int kv_head) const;
-  void attend_whole(const Heads& heads, const RowTile& tile, int kv_head, Member& member);
-  void attend_one_chunk(const Heads& heads, const RowTile& tile, int chunk, int kv_head, Member& member);
+  void cut_tiles(const Step& step, const Heads& heads, std::vector<RowTile>& tiles) const;
+  // Of the query heads of one part.
+  HeadTile head_tile(const Heads& heads, const RowTile& tile, int part) const;
+  int gather(const Heads& heads, const RowTile& tile, int chunk, int kv_head, std::byte* to) const;
+  void attend_chunk(const Heads& heads, const RowTile& tile, int chunk, int part, Member& member,
+                    Partial* partials) const;
+  void attend_whole(const Heads& heads, const RowTile& tile, int part, Member& member);
+  void attend_one_chunk(const Heads& heads, const RowTile& tile, int chunk, int part, Member& member);
   void merge_chunks(const Heads& heads, const RowTile& tile, int head);
   Partial shared_partial(const Heads& heads, const RowTile& tile, int chunk, int row, int head) const;
   const float* vector_of(WeightId id) const;

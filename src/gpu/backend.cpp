@@ -128,6 +128,8 @@ bool Gpu::can(const Program& program, const Step& step, std::string* why) const 
   if (step.op == Op::row && step.row.streams > most_streams)
     return no(fmt::format("{} streams, at most {} fit", step.row.streams, most_streams));
   if (step.routing.experts > most_experts) return no(fmt::format("{} experts", step.routing.experts));
+  if (step.op == Op::index || (step.op == Op::attend && step.side != none))
+    return no("no kernel for chosen positions");
   const Attention& a = step.attention;
   if (step.op == Op::attend && std::max(a.key_dim, a.value_dim) > 576)
     return no(fmt::format("heads of {}, at most 576 fit", std::max(a.key_dim, a.value_dim)));

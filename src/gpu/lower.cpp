@@ -82,6 +82,8 @@ void Lowering::step(const Step& step) {
       return embed(step);
     case Op::qkv:
       return qkv(step);
+    case Op::index:
+      return;  // has no kernel
     case Op::attend:
       return attend(step);
     case Op::matmul:

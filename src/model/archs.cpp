@@ -14,6 +14,12 @@ namespace {
 // They write all of an answer at once, again and again: there is no next token.
 constexpr std::array<std::string_view, 4> diffusion{"dream", "llada", "llada-moe", "rnd1"};
 
+constexpr std::array<std::string_view, 24> layer_normed{
+    "bert",         "bloom",       "codeshell", "cohere2",  "command-r",  "dbrx",
+    "falcon",       "gpt2",        "gptneox",   "jais",     "jais2",      "jina-bert-v2",
+    "jina-bert-v3", "modern-bert", "mpt",       "nemotron", "nomic-bert", "nomic-bert-moe",
+    "olmo",         "orion",       "phi2",      "stablelm", "starcoder",  "starcoder2"};
+
 constexpr std::array families{
     Family{"llama", Rope::Pairs::adjacent, 1, record_llama},
     Family{"llama4", Rope::Pairs::adjacent, 0, record_llama4},
@@ -34,8 +40,8 @@ constexpr std::array families{
     Family{"glm4moe", Rope::Pairs::halves, 0, record_glm4moe},
     Family{"chatglm", Rope::Pairs::adjacent, 0, record_llama},
     Family{"deepseek2", Rope::Pairs::adjacent, 0, record_deepseek2},
-    Family{"deepseek32", Rope::Pairs::adjacent, 0, record_deepseek_sparse},
-    Family{"glm-dsa", Rope::Pairs::adjacent, 0, record_deepseek_sparse},
+    Family{"deepseek32", Rope::Pairs::adjacent, 0, record_deepseek32},
+    Family{"glm-dsa", Rope::Pairs::adjacent, 0, record_glm_dsa},
     Family{"mistral4", Rope::Pairs::adjacent, 0, record_deepseek2},
     Family{"minicpm3", Rope::Pairs::halves, 0, record_minicpm3},
     Family{"plm", Rope::Pairs::adjacent, 0, record_plm},
@@ -154,6 +160,10 @@ constexpr std::array families{
 
 }  // namespace
 
+bool has_layer_norms(const Family& family) {
+  return std::ranges::find(layer_normed, family.name) != layer_normed.end();
+}
+
 const Family& family_of(const Gguf& file) {
   const auto architecture = file.get<std::string>("general.architecture");
   if (std::ranges::find(diffusion, architecture) != diffusion.end())
@@ -167,11 +177,6 @@ const Family& family_of(const Gguf& file) {
 
 Program record(const Gguf& file, const Spec& spec, int context, bool embed) {
   if (context <= 0) context = spec.context;
-  if (spec.most_context > 0 && context > spec.most_context)
-    fail(
-        "{}: a context of {} positions, expected at most {}: choosing among more, as key "
-        "'{}.attention.indexer.top_k' asks for, is not supported",
-        file.path(), context, spec.most_context, spec.architecture);
   Builder builder(file, spec, context, embed);
   family_of(file).record(builder);
   return builder.finish();

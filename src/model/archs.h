@@ -21,6 +21,10 @@ struct Family {
   bool partial_layers = false;  // a layer may lack attention or a dense network, their sizes being 0 then
 };
 
+// Whether its norms are layer norms where a file has the epsilon of both kinds, as converted files of
+// ModernBERT.
+bool has_layer_norms(const Family& family);
+
 // The family of the file's general.architecture. Throws Error listing the supported ones for another.
 const Family& family_of(const Gguf& file);
 
@@ -40,7 +44,8 @@ void record_command_r(Builder& b);
 void record_dbrx(Builder& b);
 void record_deci(Builder& b);
 void record_deepseek2(Builder& b);
-void record_deepseek_sparse(Builder& b);
+void record_deepseek32(Builder& b);
+void record_glm_dsa(Builder& b);
 void record_ernie(Builder& b);
 void record_exaone4(Builder& b);
 void record_exaone_moe(Builder& b);

@@ -3,9 +3,9 @@
 namespace rf {
 
 SlotId attention_block(Builder& b, SlotId x, const Layer& w, const Attention& attention,
-                       const LayerOptions& options, SlotId out) {
+                       const LayerOptions& options, SlotId out, const Seen& seen) {
   const SlotId qkv = b.qkv(x, w, attention, {.norm = options.attention_norm, .clamp = options.clamp});
-  return b.matmul(b.attend(qkv, w, attention), w, "attn_output",
+  return b.matmul(b.attend(qkv, w, attention, seen), w, "attn_output",
                   {.add = x,
                    .out = out,
                    .norm = options.attention_sub_norm,

@@ -20,9 +20,9 @@ struct LayerOptions {
   std::string_view attention_sub_norm = "", ffn_sub_norm = "";  // before attn_output and ffn_down
 };
 
-// Attention with `attention` between qkv and attn_output.
+// Attention with `attention` to the positions of `seen` between qkv and attn_output.
 SlotId attention_block(Builder& b, SlotId x, const Layer& w, const Attention& attention,
-                       const LayerOptions& options, SlotId out);
+                       const LayerOptions& options, SlotId out, const Seen& seen = {});
 // What attention gives times activation(attn_gate of the normed x), which has a number for each element or
 // for each head.
 SlotId gate_attention(Builder& b, SlotId x, SlotId attended, const Layer& w, Activation activation);

@@ -106,16 +106,30 @@ SlotId Builder::qkv(SlotId x, const Layer& layer, const Attention& a, const QkvO
   return step.out;
 }
 
-SlotId Builder::attend(SlotId qkv, const Layer& layer, Attention attention) {
-  if (attention.cache == none) {
-    attention.cache = static_cast<CacheId>(program_.caches.size());
-    program_.caches.push_back(
-        {layer.index, attention.kv_heads, attention.key_dim, attention.value_dim, attention.key_is_value});
-  }
+CacheId Builder::new_cache(const Layer& layer, const Attention& a) {
+  program_.caches.push_back({layer.index, a.kv_heads, a.key_dim, a.value_dim, a.key_is_value});
+  return static_cast<CacheId>(program_.caches.size()) - 1;
+}
+
+SlotId Builder::attend(SlotId qkv, const Layer& layer, Attention attention, const Seen& seen) {
+  if (attention.cache == none) attention.cache = new_cache(layer, attention);
   Step& step =
       record(Op::attend, &layer, qkv, slot("attention", std::int64_t{attention.heads} * attention.value_dim));
   step.attention = attention;
+  step.side = seen.slot;
+  step.selection = seen.selection;
   return step.out;
+}
+
+Seen Builder::index(SlotId row, const Layer& layer, Attention heads, const Selection& selection) {
+  heads.kv_heads = 1;
+  heads.value_dim = 0;
+  heads.key_is_value = true;
+  heads.cache = new_cache(layer, heads);
+  Step& step = record(Op::index, &layer, row, slot("seen", selection.width()));
+  step.attention = heads;
+  step.selection = selection;
+  return {selection, step.out};
 }
 
 CacheId Builder::cache_of(const Layer& layer) const {

@@ -20,6 +20,12 @@ struct Layer {
   const LayerSpec* operator->() const { return spec; }
 };
 
+// The positions that rows see: those that `slot` names of each row.
+struct Seen {
+  Selection selection{};
+  SlotId slot = none;  // none: all
+};
+
 // Tensors are taken by name and checked against the shapes that the Spec gives; every call throws Error
 // naming a tensor that is missing or not as expected. Biases are taken wherever the file has them. Norms are
 // of the kind that the Spec gives, "" standing for none. The activations live in a few slots that all layers
@@ -46,6 +52,7 @@ class Builder {
   float number(std::string_view key, float fallback) const;
   float factor(std::string_view key, float fallback) const;  // a number; 0 is as if it were absent
   bool flag(std::string_view key, bool fallback) const;
+  std::vector<bool> flags_of(std::string_view key) const;  // bools or integers; empty where it is absent
   std::string text(std::string_view key, const std::string& fallback) const;
   std::vector<float> numbers_of(std::string_view key) const;  // empty where it is absent
   // One for each layer, from a list or one number for all; the key is a whole one.
@@ -75,11 +82,14 @@ class Builder {
   };
   // attn_q, attn_k, attn_v, or attn_qkv that holds them one after the other.
   SlotId qkv(SlotId x, const Layer& layer, const Attention& attention, const QkvOptions& options);
-  // Makes the layer's cache, unless `attention` names another's.
-  SlotId attend(SlotId qkv, const Layer& layer, Attention attention);
+  // Makes the layer's cache, unless `attention` names another's. Rows see the positions of `seen` alone.
+  SlotId attend(SlotId qkv, const Layer& layer, Attention attention, const Seen& seen = {});
+  // The choice out of rows of queries, a key and weights; `heads` are those of queries over the one key.
+  // Makes their cache. The result is valid until the next choice.
+  Seen index(SlotId row, const Layer& layer, Attention heads, const Selection& selection);
   // The file's factors of the first `pairs` of the layer's rotated pairs, none where it has none.
   WeightId rope_factors(const Layer& layer, int pairs);
-  CacheId cache_of(const Layer& layer) const;  // that attend() made
+  CacheId cache_of(const Layer& layer) const;  // that attend() made, where no step chooses
 
   struct GateUpOptions {
     std::string_view norm = "ffn_norm";
@@ -201,6 +211,7 @@ class Builder {
                   Rows part = whole);
   WeightId take(const std::string& name, Rows part, const Tensor& view);  // once for each part
   Norm head_norm(const std::string& name, std::int64_t dim, std::int64_t heads);
+  CacheId new_cache(const Layer& layer, const Attention& attention);
   StateId new_state(const Layer& layer, std::int64_t elements);
   void refuse_factors(const std::string& name) const;
   HeadLayer head_layer(const std::string& name, std::int64_t& elements);

@@ -42,6 +42,15 @@ bool Builder::flag(std::string_view key, bool fallback) const {
   return file_.get<bool>(full(key), fallback);
 }
 
+std::vector<bool> Builder::flags_of(std::string_view key) const {
+  const auto found = file_.metadata().find(full(key));
+  if (found == file_.metadata().end()) return {};
+  if (found->second.element == ValueType::boolean) return file_.get<std::vector<bool>>(full(key));
+  std::vector<bool> flags;
+  for (const auto flag : file_.get<std::vector<std::int64_t>>(full(key))) flags.push_back(flag != 0);
+  return flags;
+}
+
 std::vector<float> Builder::numbers_of(std::string_view key) const {
   return has_key(key) ? file_.get<std::vector<float>>(full(key)) : std::vector<float>();
 }

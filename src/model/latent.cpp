@@ -68,11 +68,17 @@ SlotId latent_attention(Builder& b, SlotId x, const Layer& w, const LatentOption
   a.key_normed = latent;
   // Queries, whose own part goes through k_b into the latent space, then the latent row itself.
   SlotId q;
+  Seen seen;
   const SlotId whole = b.slot("latent queries", std::int64_t{heads} * head_dim);
   if (b.has(w["attn_q_a"])) {
     const SlotId low = b.matmul(x, w, "attn_q_a",
                                 {.out = b.slot("low rank", b.rows_of(w["attn_q_a"])), .norm = "attn_norm"});
     q = b.matmul(low, w, "attn_q_b", {.out = whole, .norm = "attn_q_a_norm"});
+    if (options.indexer != nullptr) {
+      Rope rope = a.rope;
+      rope.pairs = options.indexer_pairs;
+      seen = options.indexer->positions(b, x, low, w, rope);
+    }
   } else {
     q = b.matmul(x, w, "attn_q", {.out = whole, .norm = "attn_norm"});
   }
@@ -80,7 +86,7 @@ SlotId latent_attention(Builder& b, SlotId x, const Layer& w, const LatentOption
   b.heads(q, w, "attn_k_b", heads, row);
   b.matmul(x, w, "attn_kv_a_mqa",
            {.out = row, .norm = "attn_norm", .first_column = std::int64_t{heads} * a.key_dim});
-  const SlotId values = b.heads(b.attend(row, w, a), w, "attn_v_b", heads, none);
+  const SlotId values = b.heads(b.attend(row, w, a, seen), w, "attn_v_b", heads, none);
   return b.matmul(values, w, "attn_output", {.add = x, .scale = options.residual_scale});
 }
 

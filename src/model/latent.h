@@ -1,11 +1,13 @@
 // Attention over one latent vector a position, shared by families of several files of arch/.
 #pragma once
-#include "model/builder.h"
+#include "model/indexer.h"
 
 namespace rf {
 
 struct LatentOptions {
-  bool rotated = true;  // else the rotated part of queries and keys is as it is
+  bool rotated = true;         // else the rotated part of queries and keys is as it is
+  Indexer* indexer = nullptr;  // null: rows see all
+  Rope::Pairs indexer_pairs = Rope::Pairs::adjacent;
   float residual_scale = 1;
 };
 

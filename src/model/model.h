@@ -25,9 +25,6 @@ struct Spec {
   std::string architecture, name;
   int hidden = 0;
   int context = 0;  // trained length
-  // Positions that a sequence can have at most, 0: any number. Sparse attention (arXiv:2512.02556) sees some
-  // positions, chosen by an indexer; up to as many as it chooses these are all.
-  int most_context = 0;
   std::int64_t vocab = 0;
   bool causal = true;              // else every position sees all of its text: an encoder
   std::optional<Pooling> pooling;  // of a file made for embedding

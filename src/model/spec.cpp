@@ -196,14 +196,6 @@ void read_layers(const Gguf& file, const Keys& keys, Spec& spec) {
   }
 }
 
-// Positions that an indexer chooses, one by one or in blocks.
-int chosen_positions(const Keys& keys) {
-  if (!keys.has("attention.indexer.top_k")) return 0;
-  const int chosen = keys.size("attention.indexer.top_k", max_size);
-  return static_cast<int>(std::min<std::int64_t>(
-      std::int64_t{chosen} * keys.size("attention.indexer.block_size", max_size, 1), max_context));
-}
-
 std::optional<Pooling> read_pooling(const Gguf& file, const Keys& keys) {
   if (!keys.has("pooling_type")) return {};
   const std::string name = keys.full("pooling_type");
@@ -231,10 +223,8 @@ Spec read_spec(const Gguf& file) {
   spec.name = file.get<std::string>("general.name", "");
   spec.hidden = keys.size("embedding_length", max_size);
   spec.context = keys.size("context_length", max_context);
-  spec.most_context = chosen_positions(keys);
-  if (spec.most_context > 0) spec.context = std::min(spec.context, spec.most_context);
-  const bool layer_norm =
-      keys.has("attention.layer_norm_epsilon") && !keys.has("attention.layer_norm_rms_epsilon");
+  const bool layer_norm = keys.has("attention.layer_norm_epsilon") &&
+                          (has_layer_norms(family) || !keys.has("attention.layer_norm_rms_epsilon"));
   spec.norm = layer_norm ? Norm::Kind::layer : Norm::Kind::rms;
   spec.norm_eps =
       keys.number(layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 0);

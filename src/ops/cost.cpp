@@ -32,9 +32,11 @@ Cost recurrent_cost(const Program& program, const Step& step, int rows, int sequ
 Cost cost_of(const Program& program, const Step& step, int rows, int wanted, double context,
              double kv_element_bytes, int sequences) {
   if (const StateId id = state_of(step); id != none) return recurrent_cost(program, step, rows, sequences);
-  if (step.op == Op::attend) {
+  if (step.op == Op::attend || step.op == Op::index) {
     const Attention& a = step.attention;
     if (a.window > 0) context = std::min(context, static_cast<double>(rows) * a.window);
+    if (step.side != none)
+      context = std::min(context, static_cast<double>(rows) * step.selection.blocks * step.selection.block);
     const double dims = a.key_dim + a.value_dim;
     return {context * a.kv_heads * (a.key_is_value ? a.key_dim : dims) * kv_element_bytes,
             2 * context * a.heads * dims};

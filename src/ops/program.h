@@ -28,6 +28,7 @@ enum class Op : std::uint8_t {
            // tables; the last two are optional, and so is the norm; the type t
            // of a row: see Program::separator
   qkv,     // out[r] = [ W0 n | W1 n | W2 n ], cut off at +-clamp where that is not 0; W1 and W2 are optional
+  index,   // out[r] = numbers of the blocks of positions that row r's attention sees (see Selection)
   attend,  // out[r] = attention of row r's query heads over its sequence's cache (see Attention)
   matmul,  // out[r] = (post(activation(W0 n)) * mul[r] * scale + add[r]) * out_scale
   row,     // out[r] = what is to be done with whole rows (see Row)
@@ -136,6 +137,28 @@ struct Attention {
   int row_width() const {
     return query_width() + (stores ? kv_heads * (key_dim + (key_is_value ? 0 : value_dim)) : 0);
   }
+};
+
+// Which positions a row sees, of all those up to its own: those of at most `blocks` blocks of `block`
+// positions. An index step chooses them as DeepSeek's indexer does (arXiv:2512.02556), or MiniMax M3's; an
+// attend step whose side slot is the choice sees no others.
+// Input row of index: query heads, one key head (Step::attention has their shape, norms, rotation and
+// cache), and where it is `weighted` a weight w for each query head. The key is stored at its position. Each
+// of `groups` groups of query heads chooses for itself. The score of a position p is
+//   sum over the heads h of a group of q_h k[p], or where it is weighted of w[h] * max(q_h k[p], 0),
+// and that of a block the largest one of its positions. The last `local` blocks, the row's own among them,
+// belong in any case, then those of the best scores, ties going to the lower number.
+// out[r] = for each group the numbers of its blocks, ascending, then -1 in the places that are left.
+// Positive factors of all scores change no choice, nor does an orthogonal rotation of queries and keys (the
+// Hadamard rotation before a quantisation to 8 bits): the published ones are left out.
+struct Selection {
+  int blocks = 0, block = 1;
+  int local = 0;
+  int groups = 1;  // attend: its KV heads, or 1 where all of them see the same
+  bool weighted = false;
+
+  bool sees_all(int position) const { return position / block < blocks; }
+  std::int64_t width() const { return std::int64_t{groups} * blocks; }
 };
 
 // Which experts a row goes to. Probabilities p come from W n by softmax or the logistic function; the `used`
@@ -281,8 +304,9 @@ struct Step {
   Linear linear[3];
   Activation activation = Activation::identity;
   Xielu xielu;
-  Attention attention;
-  Routing routing;  // of route, experts_up and experts_down
+  Attention attention;  // of attend and index
+  Selection selection;  // of index, and of attend where it has a side slot
+  Routing routing;      // of route, experts_up and experts_down
   Row row;
   Conv conv;
   Shift shift;
@@ -300,6 +324,10 @@ struct Step {
 // The slots that a step reads, none in the place of absent ones.
 inline std::array<SlotId, 5> inputs(const Step& step) {
   return {step.x, step.add, step.mul, step.routes, step.side};
+}
+// The cache that it stores to or reads, or none.
+inline CacheId cache_of(const Step& step) {
+  return step.op == Op::attend || step.op == Op::index ? step.attention.cache : none;
 }
 // The state that it keeps, or none.
 inline StateId state_of(const Step& step) {
@@ -319,7 +347,7 @@ struct Weight {
   Tensor tensor;     // as it lies in the file
 };
 
-// One layer's key/value cache, kept by pages.
+// One step's key/value cache, kept by pages. That of an index step has one key head and no values.
 struct Cache {
   int layer = 0;
   int kv_heads = 0;

@@ -25,7 +25,7 @@ struct Used {
       for (const SlotId slot : inputs(step))
         if (slot != none) slots[static_cast<std::size_t>(slot)] = true;
       slots[static_cast<std::size_t>(step.out)] = true;
-      if (step.op == Op::attend) caches[static_cast<std::size_t>(step.attention.cache)] = true;
+      if (const CacheId cache = cache_of(step); cache != none) caches[static_cast<std::size_t>(cache)] = true;
       if (const StateId state = state_of(step); state != none) states[static_cast<std::size_t>(state)] = true;
     }
   }
@@ -208,6 +208,8 @@ void Reference::execute(std::size_t index, const Batch& batch) {
       return embed(step, batch);
     case Op::qkv:
       return qkv(step, batch);
+    case Op::index:
+      return choose(index, batch);
     case Op::attend:
       return attend(index, batch);
     case Op::matmul:

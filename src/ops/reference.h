@@ -76,8 +76,9 @@ class Reference : public Backend {
   void attend(std::size_t index, const Batch& batch);
   void prepare_heads(const Attention& a, std::size_t index, int position, oracle::Matrix& queries,
                      oracle::Matrix& keys);
-  void attend_head(const Attention& a, const double* query, int head, const Batch& batch, int row,
-                   double* out);
+  void attend_head(const Step& step, const double* query, int head, const Batch& batch, int r, double* out);
+  std::vector<int> seen_positions(const Step& step, int kv_head, const Batch& batch, int r);
+  void choose(std::size_t index, const Batch& batch);
 
   const Program* program_ = nullptr;
   RunLimits limits_;

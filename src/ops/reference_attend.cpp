@@ -68,7 +68,8 @@ void Reference::attend(std::size_t index, const Batch& batch) {
   for (int r = 0; r < batch.rows(); ++r)
     for (std::size_t h = 0; h < heads; ++h) {
       std::vector<double> out(value_dim);
-      attend_head(a, queries[static_cast<std::size_t>(r)].row(h), static_cast<int>(h), batch, r, out.data());
+      attend_head(step, queries[static_cast<std::size_t>(r)].row(h), static_cast<int>(h), batch, r,
+                  out.data());
       const float* gate = row(step.x, static_cast<std::size_t>(r)) + (2 * h + 1) * dim;
       if (a.gated)
         for (std::size_t d = 0; d < value_dim; ++d) out[d] /= 1 + std::exp(-static_cast<double>(gate[d]));
@@ -76,17 +77,35 @@ void Reference::attend(std::size_t index, const Batch& batch) {
     }
 }
 
-void Reference::attend_head(const Attention& a, const double* query, int head, const Batch& batch, int r,
-                            double* out) {
-  const int position = batch.position(r), kv_head = head / (a.heads / a.kv_heads);
-  const std::int32_t* table = batch.pages(batch.sequence(r));
-  const int sequence = batch.sequence(r);
+// The positions that a query head of row `r` sees.
+std::vector<int> Reference::seen_positions(const Step& step, int kv_head, const Batch& batch, int r) {
+  const Attention& a = step.attention;
+  const Selection& c = step.selection;
+  const int position = batch.position(r), sequence = batch.sequence(r);
   const int length = batch.position(batch.first_row(sequence)) + batch.row_count(sequence);
   const Visible visible = visible_positions(a.sees, a.window, position, length);
+  std::vector<int> seen;
+  if (step.side == none || c.sees_all(position)) {
+    for (int p = visible.first; p < visible.end; ++p) seen.push_back(p);
+    return seen;
+  }
+  const float* list = row(step.side, static_cast<std::size_t>(r)) + (c.groups > 1 ? kv_head * c.blocks : 0);
+  for (int i = 0; i < c.blocks && list[i] >= 0; ++i)
+    for (int p = 0; p < c.block; ++p)
+      if (const int at = static_cast<int>(list[i]) * c.block + p; at < visible.end) seen.push_back(at);
+  return seen;
+}
+
+void Reference::attend_head(const Step& step, const double* query, int head, const Batch& batch, int r,
+                            double* out) {
+  const Attention& a = step.attention;
+  const int position = batch.position(r), kv_head = head / (a.heads / a.kv_heads);
+  const std::int32_t* table = batch.pages(batch.sequence(r));
   const double slope = alibi_slope(a, head);
   ReferenceCache& cache = pages(a.cache);
+  const std::vector<int> seen = seen_positions(step, kv_head, batch, r);
   std::vector<double> scores;
-  for (int p = visible.first; p < visible.end; ++p) {
+  for (const int p : seen) {
     const float* key = cache.at(table, p) + kv_head * a.key_dim;
     double score = a.scale * std::inner_product(key, key + a.key_dim, query, 0.0);
     if (a.softcap > 0) score = a.softcap * std::tanh(score / a.softcap);
@@ -94,12 +113,11 @@ void Reference::attend_head(const Attention& a, const double* query, int head, c
   }
   const float* sinks = oracle::floats(*program_, a.sinks);
   oracle::softmax(scores, sinks == nullptr ? -std::numeric_limits<double>::infinity() : sinks[head]);
-  for (int p = visible.first; p < visible.end; ++p) {
-    const float* at = cache.at(table, p);
+  for (std::size_t i = 0; i < seen.size(); ++i) {
+    const float* at = cache.at(table, seen[i]);
     const float* value =
         a.key_is_value ? at + kv_head * a.key_dim : at + a.kv_heads * a.key_dim + kv_head * a.value_dim;
-    for (int d = 0; d < a.value_dim; ++d)
-      out[d] += scores[static_cast<std::size_t>(p - visible.first)] * value[d];
+    for (int d = 0; d < a.value_dim; ++d) out[d] += scores[i] * value[d];
   }
 }
 

@@ -83,8 +83,8 @@ void Placement::unite_caches() {
   std::vector<int> place_of(program_.caches.size(), none);
   for (std::size_t i = 0; i < places_.size(); ++i) {
     const Step& step = program_.steps[i];
-    if (step.op != Op::attend) continue;
-    int& place = place_of[static_cast<std::size_t>(step.attention.cache)];
+    if (cache_of(step) == none) continue;
+    int& place = place_of[static_cast<std::size_t>(cache_of(step))];
     if (place == none) place = places_[i];
     std::string why;
     if (!can(step, place, &why)) fail("{} reads a cache of {}", describe(program_, step), why);

@@ -182,8 +182,8 @@ void find_space_takers(const Gguf& file, Vocabulary& vocabulary) {
 void find_suppressed(const Gguf& file, Vocabulary& vocabulary) {
   constexpr std::string_view key = "tokenizer.ggml.suppress_tokens";
   if (file.has(key))
-    for (const std::int32_t id : file.get<std::vector<std::int32_t>>(key))
-      if (vocabulary.contains(id)) vocabulary.suppressed.push_back(id);
+    for (const std::int64_t id : file.get<std::vector<std::int64_t>>(key))
+      if (id >= 0 && id < vocabulary.size()) vocabulary.suppressed.push_back(static_cast<std::int32_t>(id));
   if (file.get<std::string_view>("tokenizer.ggml.pre", "") != "chameleon") return;
   for (std::int32_t id = 0; id < vocabulary.size(); ++id)
     if (vocabulary.text(id).starts_with("IMGIMG")) vocabulary.suppressed.push_back(id);

@@ -59,11 +59,11 @@ def gguf_name(key, names):
     return None if found is None else found.replace("%d", layer.group(1) if layer else "") + "." + suffix
 
 
-def build(name, model_class, config_class, config, names=None):
+def build(seed, model_class, config_class, config, names=None):
     """The model, its config, and its tensors under the names of the file."""
     config = getattr(transformers, config_class)(vocab_size=golden.VOCABULARY, **config)
     config._attn_implementation = config._experts_implementation = "eager"
-    model = fill(getattr(transformers, model_class)(config), name).double().eval()
+    model = fill(getattr(transformers, model_class)(config), seed).double().eval()
     tensors = {}
     tied = getattr(config, "tie_word_embeddings", False)
     for key, value in list(model.named_parameters()) + [b for b in model.named_buffers() if "e_score" in b[0]]:
@@ -71,7 +71,7 @@ def build(name, model_class, config_class, config, names=None):
         if tied and mapped == "output.weight" or key.startswith("pooler."):
             continue
         if mapped is None:
-            raise ValueError(f"{name}: no name for {key}")
+            raise ValueError(f"{model_class}: no name for {key}")
         tensors[mapped] = value.detach().float().numpy()
     return model, config, tensors
 
@@ -82,6 +82,42 @@ def logits(model):
             result = model(input_ids=torch.tensor([ids]), use_cache=False)
         return result.logits[0].double().numpy()
     return compute
+
+
+class Unclear(Exception):
+    """A choice that rounding could change, or that changes nothing."""
+
+
+def choosing(model, attribute, chosen):
+    """Logits of a model whose indexers choose `chosen` positions or blocks, as their `attribute` says: clear choices,
+    without which other logits would come out."""
+    compute, topk = logits(model), torch.Tensor.topk
+    indexers = [module for module in model.modules() if hasattr(module, attribute)]
+
+    def watched(scores, k, *args, **options):
+        if k == chosen and scores.shape[-1] > k:
+            ranked = scores.sort(-1, descending=True).values
+            gaps = (ranked[..., k - 1] - ranked[..., k])[(ranked[..., k] > -1e30) & (ranked[..., k - 1] < 1e30)]
+            if (gaps < 1e-4 * ranked[ranked.abs() < 1e30].std()).any():
+                raise Unclear("a choice is nearly tied")
+        return topk(scores, k, *args, **options)
+
+    def result(ids):
+        torch.Tensor.topk = watched
+        try:
+            sparse = compute(ids)
+        finally:
+            torch.Tensor.topk = topk
+        if len(ids) == max(golden.SEQUENCES):
+            for module in indexers:
+                setattr(module, attribute, len(ids))
+            dense = compute(ids)
+            for module in indexers:
+                setattr(module, attribute, chosen)
+            if abs(dense - sparse).max() < 0.05 * (sparse.max() - sparse.min()):
+                raise Unclear("the choice changes little")
+        return sparse
+    return result
 
 
 def hidden(model):
@@ -122,15 +158,16 @@ def split_experts(tensors):
 
 
 def make(root, name, architecture, model, config, *, keys=None, names=None, interleave=False, change=None,
-         pooling=None, common=common_keys, config_class=None):
+         pooling=None, common=common_keys, config_class=None, chosen=None, seed=None):
     """A golden folder of transformers' `model`ForCausalLM or Model class with `model`Config.
 
     keys: further ones; interleave: the file has adjacent rotary pairs where the class has halves; change(tensors, config):
-    what else the converter does to the tensors; common(config): the keys that come out of the config.
+    what else the converter does to the tensors; common(config): the keys that come out of the config; chosen: of a model with
+    indexers, their attribute for how many they choose, and how many; seed: of the weights, the name unless it says otherwise.
     """
     kind = model if model.endswith("Model") else model + "ForCausalLM"
     config_class = config_class or kind.replace("ForCausalLM", "").replace("Model", "") + "Config"
-    module, settings, tensors = build(name, kind, config_class, config, names)
+    module, settings, tensors = build(seed or name, kind, config_class, config, names)
     tensors = split_experts(tensors)
     if interleave:
         for tensor in tensors:
@@ -141,7 +178,7 @@ def make(root, name, architecture, model, config, *, keys=None, names=None, inte
         change(tensors, settings)
     all_keys = common(settings) | (keys or {})
     all_keys = {key: value for key, value in all_keys.items() if value is not None}
-    compute = hidden(module) if pooling else logits(module)
+    compute = hidden(module) if pooling else choosing(module, *chosen) if chosen else logits(module)
     if pooling:
         all_keys |= {"pooling_type": {"mean": 1, "cls": 2, "lasttoken": 3}[pooling]}
     golden.make(root, name, architecture, all_keys, tensors, compute, f"transformers {kind}", pooling)

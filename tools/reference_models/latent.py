@@ -13,6 +13,7 @@ NAMES = {f"model.layers.%d.self_attn.{key}": f"blk.%d.{value}" for key, value in
     "indexer.wk": "indexer.attn_k", "indexer.k_norm": "indexer.k_norm", "indexer.weights_proj": "indexer.proj"}.items()} | {
     "model.layers.%d.mlp.gate.e_score_correction_bias": "blk.%d.exp_probs_b"}
 KEYS, TURNED, VALUES, LATENT, LOW = 8, 4, 6, 16, 12  # a head's own part and its rotated part, its value, ranks
+CHOSEN = 8  # positions that an indexer chooses
 SIZES = dict(q_lora_rank=LOW, kv_lora_rank=LATENT, qk_nope_head_dim=KEYS, qk_rope_head_dim=TURNED, v_head_dim=VALUES,
              num_attention_heads=4, num_key_value_heads=4)
 LATENT_KEYS = {"attention.q_lora_rank": LOW, "attention.kv_lora_rank": LATENT, "attention.key_length": LATENT + TURNED,
@@ -48,15 +49,19 @@ def mistral4(root):
 
 
 def sparse_attention(root):
-    """The indexer's choice is larger than any sequence here."""
-    for name, architecture, model, eps in (("deepseek32", "deepseek32", "DeepseekV32", 1e-6),
-                                           ("glm-dsa", "glm-dsa", "GlmMoeDsa", 1e-5)):
+    """An indexer chooses 8 positions; in GLM's third layer those that the second has chosen."""
+    for name, architecture, model, eps, layers, seed in (
+            ("deepseek32", "deepseek32", "DeepseekV32", 1e-6, 2, "deepseek32 1"),
+            ("glm-dsa", "glm-dsa", "GlmMoeDsa", 1e-5, 3, None)):
+        own = ["full", "full", "shared"][:layers]
         make(root, name, architecture, model,
-             SPARSE | SIZES | EXPERTS | dict(n_group=2, topk_group=1, index_topk=64, index_head_dim=8, index_n_heads=2,
-                                             num_hidden_layers=2, rms_norm_eps=eps),
-             names=NAMES | SHARED, change=split,
+             SPARSE | SIZES | EXPERTS | dict(n_group=2, topk_group=1, index_topk=CHOSEN, index_head_dim=8, index_n_heads=8,
+                                             num_hidden_layers=layers, rms_norm_eps=eps)
+             | ({"indexer_types": own} if "shared" in own else {}),
+             names=NAMES | SHARED, change=split, chosen=("index_topk", CHOSEN), seed=seed,
              keys=LATENT_KEYS | EXPERT_KEYS | {
-                 "attention.indexer.head_count": 2, "attention.indexer.key_length": 8, "attention.indexer.top_k": 64,
+                 "attention.indexer.head_count": 8, "attention.indexer.key_length": 8, "attention.indexer.top_k": CHOSEN,
+                 "attention.indexer.types": [each == "full" for each in own] if "shared" in own else None,
                  "expert_group_count": 2, "expert_group_used_count": 1,
                  "expert_gating_func": 2 if architecture == "deepseek32" else None})
 

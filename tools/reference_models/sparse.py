@@ -90,7 +90,7 @@ def mimo2(root):
 
 
 def minimax3(root):
-    """The indexer's choice of blocks is larger than any sequence here. Norms are 1 + weight in the class."""
+    """Each key head has 3 blocks of 4 positions chosen for it, its own among them. Norms are 1 + weight in the class."""
     def change(tensors, config):
         ernie_bias(tensors, config)
         for name in list(tensors):
@@ -103,18 +103,18 @@ def minimax3(root):
     make(root, "minimax-m3", "minimax-m3", "MiniMaxM3VL",
          SPARSE | dict(head_dim=8, num_local_experts=6, num_experts_per_tok=2, shared_intermediate_size=16,
                        dense_intermediate_size=24, routed_scaling_factor=2.0, rotary_dim=4, mlp_layer_types=["dense", "sparse"],
-                       layer_types=["full_attention", "minimax_m3_sparse"], index_n_heads=2, index_head_dim=4, index_block_size=8,
-                       index_topk_blocks=8, rope_parameters={"rope_type": "default", "rope_theta": 10000.0,
+                       layer_types=["full_attention", "minimax_m3_sparse"], index_n_heads=2, index_head_dim=8, index_block_size=4,
+                       index_topk_blocks=3, rope_parameters={"rope_type": "default", "rope_theta": 10000.0,
                                                              "partial_rotary_factor": 0.5}),
          names=SHARED | {mlp + "gate_up_proj": "blk.%d.ffn_gate_up", mlp + "shared_experts.gate_up_proj": "blk.%d.ffn_gate_up_shexp",
                          mlp + "gate.e_score_correction_bias": "blk.%d.exp_probs_b"} | {
                              indexer + part: "blk.%d.indexer." + part for part in ("q_proj", "k_proj", "q_norm", "k_norm")},
          change=change, keys={
-             "attention.indexer.head_count": 2, "attention.indexer.key_length": 4, "attention.indexer.top_k": 8,
-             "attention.indexer.block_size": 8, "attention.indexer.local_blocks": 1, "expert_feed_forward_length": 16,
+             "attention.indexer.head_count": 2, "attention.indexer.key_length": 8, "attention.indexer.top_k": 3,
+             "attention.indexer.block_size": 4, "attention.indexer.local_blocks": 1, "expert_feed_forward_length": 16,
              "expert_shared_count": 1, "expert_weights_scale": 2.0, "expert_weights_norm": True, "expert_gating_func": 2,
              "feed_forward_length": 24, "leading_dense_block_count": 1, "rope.dimension_count": 4, "rope.freq_base": 10000.0},
-         config_class="MiniMaxM3VLTextConfig")
+         config_class="MiniMaxM3VLTextConfig", chosen=("topk_blocks", 3))
 
 
 GATE = {"model.layers.%d.self_attn.g_proj": "blk.%d.attn_gate"}

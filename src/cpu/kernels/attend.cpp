@@ -243,10 +243,13 @@ void soften(const HeadTile& tile, int query, int first_position, int count, floa
   partial.weight = sum(total);
 }
 
+constexpr int score_stride = attention_chunk + 16;  // of scratch, from query to query
+
+// Raw scores of N queries against positions that follow each other, to scratch.
 template <KvType kv, int N>
-void chunk_of(const CacheLayout& layout, const HeadTile& tile, int first, int first_position,
-              int last_position, float* scratch, Partial* partials) {
-  constexpr int stride = attention_chunk + 16, groups = groups_at_once(N);
+void score_positions(const CacheLayout& layout, const HeadTile& tile, int first, int first_position,
+                     int last_position, float* scratch) {
+  constexpr int groups = groups_at_once(N);
   // A page that is no multiple of 16 long leaves gaps in its last group: its scores are moved together.
   for (int p = first_position; p < last_position;) {
     const int in_page = p % layout.page, skip = in_page % 16;
@@ -257,32 +260,49 @@ void chunk_of(const CacheLayout& layout, const HeadTile& tile, int first, int fi
     const std::byte* next = after_keys(layout, tile, first_position, last_position, p);
     float* scores = scratch + (p - first_position);
     if (skip == 0 && in_page + 16 * groups <= layout.page && p + 16 * groups <= last_position) {
-      score_groups<kv, N, groups>(layout, tile, first, keys, next, scores, stride);
+      score_groups<kv, N, groups>(layout, tile, first, keys, next, scores, score_stride);
       count = 16 * groups;
     } else if (skip == 0) {
-      score_groups<kv, N, 1>(layout, tile, first, keys, next, scores, stride);
+      score_groups<kv, N, 1>(layout, tile, first, keys, next, scores, score_stride);
     } else {
       alignas(64) float some[N * 16];
       score_groups<kv, N, 1>(layout, tile, first, keys, next, some, 16);
       for (int i = 0; i < N; ++i)
-        for (int j = 0; j < count; ++j) scores[i * stride + j] = some[16 * i + skip + j];
+        for (int j = 0; j < count; ++j) scores[i * score_stride + j] = some[16 * i + skip + j];
     }
     p += count;
   }
+}
+
+template <KvType kv, int N>
+void chunk_of(const CacheLayout& layout, const HeadTile& tile, int first, int first_position,
+              int last_position, float* scratch, Partial* partials) {
+  score_positions<kv, N>(layout, tile, first, first_position, last_position, scratch);
   for (int i = 0; i < N; ++i)
-    soften(tile, first + i, first_position, last_position - first_position, scratch + i * stride,
+    soften(tile, first + i, first_position, last_position - first_position, scratch + i * score_stride,
            partials[i]);
   if (layout.key_is_value)
-    return weigh_keys<kv, N>(layout, tile, first_position, last_position, scratch, stride, partials);
-  weigh_values<kv, N>(layout, tile, first, first_position, last_position, scratch, stride, partials);
+    return weigh_keys<kv, N>(layout, tile, first_position, last_position, scratch, score_stride, partials);
+  weigh_values<kv, N>(layout, tile, first, first_position, last_position, scratch, score_stride, partials);
+}
+
+// Calls go<N>(i) for pieces of N queries, the first of which is i.
+template <class Go>
+void in_pieces(int queries, Go go) {
+  int i = 0;
+  // A single one takes about as long as three.
+  for (; queries - i >= 8 && queries - i != 9; i += 8) go.template operator()<8>(i);
+  if (queries - i >= 6) go.template operator()<6>(i), i += 6;
+  if (queries - i >= 4) go.template operator()<4>(i), i += 4;
+  if (queries - i >= 3) go.template operator()<3>(i), i += 3;
+  if (queries - i >= 2) go.template operator()<2>(i), i += 2;
+  if (queries - i >= 1) go.template operator()<1>(i);
 }
 
 template <KvType kv>
 void attend(const CacheLayout& layout, const HeadTile& tile, int chunk, float* scratch, Partial* partials) {
   const int first_position = chunk * attention_chunk;
-  const int queries = tile.rows * tile.heads;
-  int i = 0;
-  const auto go = [&]<int N>() {
+  in_pieces(tile.rows * tile.heads, [&]<int N>(int i) {
     // What the first query sees begins first, what the last one sees ends last.
     const int from =
         visible_positions(tile.sees, tile.window, tile.position + i / tile.heads, tile.length).first;
@@ -294,15 +314,27 @@ void attend(const CacheLayout& layout, const HeadTile& tile, int chunk, float* s
     } else {
       for (int n = i; n < i + N; ++n) partials[n].weight = 0;
     }
-    i += N;
-  };
-  // A single one takes about as long as three.
-  while (queries - i >= 8 && queries - i != 9) go.template operator()<8>();
-  if (queries - i >= 6) go.template operator()<6>();
-  if (queries - i >= 4) go.template operator()<4>();
-  if (queries - i >= 3) go.template operator()<3>();
-  if (queries - i >= 2) go.template operator()<2>();
-  if (queries - i >= 1) go.template operator()<1>();
+  });
+}
+
+// Heads are added one after the other, so that a score does not depend on how they are taken together.
+template <KvType kv>
+void choose(const CacheLayout& layout, const HeadTile& tile, const float* weights, int chunk, float* scratch,
+            float* scores) {
+  const int first_position = chunk * attention_chunk;
+  const int left = tile.position + 1 - first_position;
+  const int count = left < attention_chunk ? left : attention_chunk;
+  for (int p = 0; p < count; p += lanes) F::zero().store(scores + p);
+  in_pieces(tile.heads, [&]<int N>(int i) {
+    score_positions<kv, N>(layout, tile, i, first_position, first_position + count, scratch);
+    for (int n = 0; n < N; ++n)
+      for (int p = 0; p < count; p += lanes) {
+        const F score = F::load(scratch + n * score_stride + p), sum = F::load(scores + p);
+        const F next =
+            weights == nullptr ? sum + score : fma(max(score, F::zero()), F::set1(weights[i + n]), sum);
+        next.store(scores + p);
+      }
+  });
 }
 
 }  // namespace
@@ -318,6 +350,20 @@ void attend_chunk(const CacheLayout& layout, const HeadTile& tile, int chunk, fl
       return attend<KvType::q8_0>(layout, tile, chunk, scratch, partials);
     case KvType::q4_0:
       return attend<KvType::q4_0>(layout, tile, chunk, scratch, partials);
+  }
+}
+
+void score_chunk(const CacheLayout& layout, const HeadTile& tile, const float* weights, int chunk,
+                 float* scratch, float* scores) {
+  switch (layout.type) {
+    case KvType::f32:
+      return choose<KvType::f32>(layout, tile, weights, chunk, scratch, scores);
+    case KvType::f16:
+      return choose<KvType::f16>(layout, tile, weights, chunk, scratch, scores);
+    case KvType::q8_0:
+      return choose<KvType::q8_0>(layout, tile, weights, chunk, scratch, scores);
+    case KvType::q4_0:
+      return choose<KvType::q4_0>(layout, tile, weights, chunk, scratch, scores);
   }
 }
 

@@ -18,6 +18,8 @@ void store_kv(const CacheLayout& layout, std::byte* cache, const std::int32_t* p
               int kv_head, const float* key, const float* value);
 void attend_chunk(const CacheLayout& layout, const HeadTile& tile, int chunk, float* scratch,
                   Partial* partials);
+void score_chunk(const CacheLayout& layout, const HeadTile& tile, const float* weights, int chunk,
+                 float* scratch, float* scores);
 void merge(Partial& into, const Partial& next, int count);
 void finish(const Partial& p, int count, float sink, const float* gate, float* out);
 void conv(const ConvTile& tile);

@@ -16,6 +16,7 @@ const Kernels& table() {
                                    .rotate = rotate,
                                    .store_kv = store_kv,
                                    .attend_chunk = attend_chunk,
+                                   .score_chunk = score_chunk,
                                    .merge = merge,
                                    .finish = finish,
                                    .conv = conv,

@@ -9,10 +9,10 @@
 namespace rf {
 namespace {
 
-void latent_layers(Builder& b, SlotId x, const LayerOptions& options) {
+void latent_layers(Builder& b, SlotId x, const LayerOptions& options, const LatentOptions& latent = {}) {
   for (int i = 0; i < b.layers(); ++i) {
     const Layer w = b.layer(i);
-    x = latent_attention(b, x, w, {.residual_scale = options.residual_scale});
+    x = latent_attention(b, x, w, latent);
     x = feed_forward(b, x, w, options, x);
   }
   b.logits(x, {});
@@ -31,13 +31,26 @@ void record_deepseek2(Builder& b) {
   latent_layers(b, b.embed({}), options);
 }
 
-// Scores of experts are sigmoids unless the file says otherwise. The indexer that chooses what a row sees
-// takes no part in it: see Spec::most_context.
-void record_deepseek_sparse(Builder& b) {
-  b.size("attention.indexer.top_k");
+namespace {
+
+// Scores of experts are sigmoids unless the file says otherwise.
+void indexed_layers(Builder& b, Rope::Pairs indexer_pairs) {
   LayerOptions options{.routing = b.routing()};
   if (!b.has_key("expert_gating_func")) options.routing.gating = Routing::Gating::sigmoid;
-  latent_layers(b, b.embed({}), options);
+  Indexer indexer(b);
+  latent_layers(b, b.embed({}), options, {.indexer = &indexer, .indexer_pairs = indexer_pairs});
+}
+
+}  // namespace
+
+// Attention rotates adjacent pairs, its indexer halves.
+void record_deepseek32(Builder& b) {
+  indexed_layers(b, Rope::Pairs::halves);
+}
+
+// Both rotate adjacent pairs.
+void record_glm_dsa(Builder& b) {
+  indexed_layers(b, Rope::Pairs::adjacent);
 }
 
 // MiniCPM's factors; where the file has none, those of the published model.

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "model/archs.h"
 #include "model/blocks.h"
+#include "model/indexer.h"
 
 namespace rf {
 namespace {
@@ -221,13 +222,17 @@ void record_grovemoe(Builder& b) {
   b.logits(x, {});
 }
 
-// Gates are clamped. An indexer chooses blocks of positions: see Spec::most_context.
+// Gates are clamped. An indexer chooses blocks of positions.
 void record_minimax3(Builder& b) {
-  LayerOptions options{.activation = Activation::swiglu_clamped, .routing = b.routing()};
-  b.size("attention.indexer.top_k");
+  const LayerOptions options{.activation = Activation::swiglu_clamped, .routing = b.routing()};
+  const Indexer indexer(b);
   SlotId x = b.embed({});
-  for (int i = 0; i < b.layers(); ++i)
-    x = transformer_layer(b, x, b.layer(i), b.attention(b.layer(i)), options);
+  for (int i = 0; i < b.layers(); ++i) {
+    const Layer w = b.layer(i);
+    const Attention a = b.attention(w);
+    x = attention_block(b, x, w, a, options, none, indexer.blocks(b, x, w, a));
+    x = feed_forward(b, x, w, options, x);
+  }
   b.logits(x, {});
 }
 

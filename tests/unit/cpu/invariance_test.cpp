@@ -10,10 +10,11 @@ namespace {
 
 class Families : public testing::TestWithParam<std::string> {};
 
-// Dense and with experts, windows, latent attention, states of several kinds, and mixtures of these.
+// Dense and with experts, windows, latent attention, chosen positions, states of several kinds, and mixtures
+// of these.
 INSTANTIATE_TEST_SUITE_P(Invariance, Families,
                          testing::Values("qwen3", "gemma3", "deepseek-v2-lite", "gpt-oss-f32", "mamba",
-                                         "granitehybrid", "lfm2", "qwen3.5"),
+                                         "granitehybrid", "lfm2", "qwen3.5", "deepseek32", "minimax-m3"),
                          [](const auto& each) {
                            std::string name = each.param;
                            std::ranges::replace_if(name, [](char c) { return c == '-' || c == '.'; }, '_');
@@ -23,11 +24,14 @@ INSTANTIATE_TEST_SUITE_P(Invariance, Families,
 TEST_P(Families, OnTheCpu) {
   const std::string path = golden("arch/" + GetParam() + "/model.gguf");
   if (path.empty()) GTEST_SKIP() << "no golden data";
-  expect_invariance([&](const EngineOptions& options) {
-    std::vector<std::unique_ptr<Backend>> backends;
-    backends.push_back(make_cpu({.threads = 2, .isa = ""}));
-    return Engine(path, std::move(backends), options);
-  });
+  const auto vocabulary = static_cast<int>(read_spec(Gguf::open(path)).vocab);
+  expect_invariance(
+      [&](const EngineOptions& options) {
+        std::vector<std::unique_ptr<Backend>> backends;
+        backends.push_back(make_cpu({.threads = 2, .isa = ""}));
+        return Engine(path, std::move(backends), options);
+      },
+      17, 24, std::min(vocabulary, 250));
 }
 
 using Format = std::tuple<std::string, Type, KvType, int>;  // instruction set, weights, cache, experts

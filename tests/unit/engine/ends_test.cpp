@@ -5,6 +5,8 @@
 #include <memory>
 
 #include "engine_run.h"
+#include "golden.h"
+#include "unit/model/variant.h"
 
 namespace rf {
 namespace {
@@ -60,6 +62,20 @@ TEST(Engine, EndOfGenerationEndsTheTextUnlessIgnored) {
   EXPECT_EQ(outcome.tokens, Tokens{eos});
   EXPECT_EQ(outcome.text, "");
   EXPECT_EQ(outcome.finish, Finish::end_of_text);
+}
+
+TEST(Engine, GivesNoTokenThatTheFileSuppresses) {
+  const EngineOptions options{.context = 64, .kv = KvType::f32};
+  const Request request = greedy(prompt_of(9), 5);
+  Engine free = load("llama", options);
+  const std::int32_t usual = run(free, request).tokens.front();
+  const test::Variant model(test::golden("arch/llama/model.gguf"), {.add = [&](GgufWriter& writer) {
+                              writer.set("tokenizer.ggml.suppress_tokens", std::vector<std::int32_t>{usual});
+                            }});
+  Engine engine = test::load_reference_of(model.path(), options);
+  const Seen outcome = run(engine, request);
+  EXPECT_EQ(outcome.tokens.size(), 5u);
+  EXPECT_EQ(std::ranges::count(outcome.tokens, usual), 0);
 }
 
 // Allows `ids` one after the other, then what ends a text; nothing where `end` is -1.

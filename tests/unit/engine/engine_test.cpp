@@ -11,7 +11,6 @@
 
 #include "engine_run.h"
 #include "golden.h"
-#include "unit/model/variant.h"
 
 namespace rf {
 namespace {
@@ -109,18 +108,6 @@ TEST(Engine, TextIsThatOfTheTokens) {
   for (const std::int32_t token : outcome.tokens) expected += text.push(token);
   EXPECT_EQ(outcome.text, expected + text.finish());
   EXPECT_EQ(outcome.tokens.size(), 80u);
-}
-
-TEST(Engine, GivesNoTokenThatTheFileSuppresses) {
-  const Continuation usual = golden_greedy("llama").front();
-  const test::Variant model(test::golden("arch/llama/model.gguf"), {.add = [&](GgufWriter& writer) {
-                              writer.set("tokenizer.ggml.suppress_tokens",
-                                         std::vector<std::int32_t>{usual.ids.front()});
-                            }});
-  Engine engine = test::load_reference_file(model.path(), {.context = 64, .kv = KvType::f32});
-  const Seen outcome = run(engine, greedy(usual.prompt, 5));
-  EXPECT_EQ(outcome.tokens.size(), 5u);
-  EXPECT_EQ(std::ranges::count(outcome.tokens, usual.ids.front()), 0);
 }
 
 TEST(Engine, PrefixesComeFromTheCache) {

@@ -55,6 +55,10 @@ inline std::vector<std::unique_ptr<Backend>> test_devices() {
 // Steps of few families that have no kernels.
 inline bool left_to_the_cpu(const Step& step) {
   switch (step.op) {
+    case Op::index:
+      return true;
+    case Op::attend:
+      return step.side != none;
     case Op::row:
       return step.row.kind == Row::Kind::gate;
     case Op::gate_up:

@@ -132,6 +132,23 @@ TEST(Spec, RopeScaling) {
   EXPECT_EQ(spec_of("llama", scaling("yarn", 1.25f)).layers[0].rope.magnitude, 1.25f);
 }
 
+TEST(Spec, KindOfNormsWhereTheFileHasBothEpsilons) {
+  const auto both = [](const char* architecture) {
+    return Changes{.without = {}, .add = [=](GgufWriter& writer) {
+                     writer.set(std::string(architecture) + ".attention.layer_norm_epsilon", 1e-4f);
+                     writer.set(std::string(architecture) + ".attention.layer_norm_rms_epsilon", 1e-3f);
+                   }};
+  };
+  for (const char* name : {"modern-bert", "mpt", "olmo"}) {
+    const Spec spec = spec_of(name, both(name));
+    EXPECT_EQ(spec.norm, Norm::Kind::layer) << name;
+    EXPECT_EQ(spec.norm_eps, 1e-4f) << name;
+  }
+  const Spec llama = spec_of("llama", both("llama"));
+  EXPECT_EQ(llama.norm, Norm::Kind::rms);
+  EXPECT_EQ(llama.norm_eps, 1e-3f);
+}
+
 // What a file leaves out is what its family's published models have.
 TEST(Spec, WindowsThatFilesLeaveOut) {
   const Spec gemma2 = spec_of("gemma2", without("gemma2.attention.sliding_window"));
@@ -201,16 +218,24 @@ TEST(Record, Llama4WithoutChunks) {
   }
 }
 
-// Up to as many positions as an indexer chooses, or as its blocks have, attention sees all.
-TEST(Spec, ChoiceOfPositionsBoundsTheContext) {
-  const Gguf file = Gguf::open(source("deepseek32"));
-  const Spec spec = read_spec(file);
-  EXPECT_EQ(spec.context, 64);
-  EXPECT_NO_THROW(record(file, spec, 64));
-  EXPECT_THROW(record(file, spec, 65), Error);
-  EXPECT_EQ(spec_of("minimax-m3").context, 64);
-  EXPECT_EQ(spec_of("minimax-m3", set("minimax-m3.attention.indexer.top_k", std::uint32_t{100})).context,
-            128);
+// Nothing is chosen where sequences have no more positions than an indexer would choose.
+TEST(Spec, IndexersChooseInLongContextsAlone) {
+  const auto choosing = [](const char* folder, int context, const Changes& changes = {}) {
+    const Variant variant(source(folder), changes);
+    const Gguf file = Gguf::open(variant.path());
+    std::vector<int> layers;
+    for (const Step& step : record(file, read_spec(file), context).steps)
+      if (step.op == Op::index) layers.push_back(step.layer);
+    return layers;
+  };
+  using Layers = std::vector<int>;
+  EXPECT_EQ(choosing("deepseek32", 8), Layers());
+  EXPECT_EQ(choosing("deepseek32", 9), (Layers{0, 1}));
+  EXPECT_EQ(choosing("glm-dsa", 0), (Layers{0, 1}));  // the third shares
+  EXPECT_EQ(choosing("glm-dsa", 0, without("glm-dsa.attention.indexer.types")), (Layers{0, 1}));
+  EXPECT_EQ(choosing("glm-dsa", 0, set_list("glm-dsa.attention.indexer.types", {1, 0, 0})), (Layers{0}));
+  EXPECT_EQ(choosing("minimax-m3", 12), Layers());
+  EXPECT_EQ(choosing("minimax-m3", 13), (Layers{1}));  // the first sees all
 }
 
 struct Fault {
@@ -302,6 +327,40 @@ std::vector<Fault> metadata_faults() {
        set("jamba.ssm.state_size", std::uint32_t{4}),
        {"blk.0.ssm_x.weight", "[64, 20]", "[64, 12]"}},
       {"WkvHead", "rwkv6", set("rwkv6.wkv.head_size", std::uint32_t{5}), {"wkv.head_size", "32"}},
+      {"NoIndexer", "deepseek32", without("deepseek32.attention.indexer.top_k"), {"indexer.top_k"}},
+      {"NothingChosen",
+       "deepseek32",
+       set("deepseek32.attention.indexer.top_k", zero),
+       {"indexer.top_k", "found 0"}},
+      {"NoBlock",
+       "minimax-m3",
+       set("minimax-m3.attention.indexer.block_size", zero),
+       {"block_size", "found 0"}},
+      {"LocalBlocks",
+       "minimax-m3",
+       set("minimax-m3.attention.indexer.local_blocks", std::uint32_t{4}),
+       {"local_blocks", "at most top_k, 3", "found 4"}},
+      {"IndexerHeads",
+       "minimax-m3",
+       set("minimax-m3.attention.indexer.head_count", three),
+       {"indexer.head_count", "found 3"}},
+      {"IndexerQueries",
+       "glm-dsa",
+       set("glm-dsa.attention.indexer.head_count", three),
+       {"blk.0.indexer.attn_q_b.weight", "[12, 64]", "[12, 24]"}},
+      {"IndexerKeys",
+       "glm-dsa",
+       set("glm-dsa.attention.indexer.key_length", std::uint32_t{2}),
+       {"indexer.key_length", "at least 4", "found 2"}},
+      {"SharedFirst",
+       "glm-dsa",
+       set_list("glm-dsa.attention.indexer.types", {0, 1, 1}),
+       {"indexer.types", "first layer"}},
+      {"FewTypes",
+       "glm-dsa",
+       set_list("glm-dsa.attention.indexer.types", {1, 1}),
+       {"indexer.types", "3 layers"}},
+      {"NoIndexerKey", "deepseek32", without("blk.1.indexer.attn_k.weight"), {"blk.1.indexer.attn_k.weight"}},
       {"TokenCount",
        "llama",
        set_list("tokenizer.ggml.tokens", {1, 2, 3}),

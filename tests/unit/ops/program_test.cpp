@@ -122,6 +122,54 @@ const Fault faults[] = {
 INSTANTIATE_TEST_SUITE_P(All, CheckFaults, testing::ValuesIn(faults),
                          [](const auto& fault) { return fault.param.name; });
 
+// A key of two elements for two query heads with weights, of which each row chooses three positions;
+// attention to these.
+Tiny chosen() {
+  Tiny t = whole();
+  const SlotId row = t.slot(8), seen = t.slot(3);
+  t.program.caches.push_back({.layer = 0, .kv_heads = 1, .key_dim = 2, .key_is_value = true});
+  Step project = t.program.steps[3], index;
+  project.out = row;
+  project.x = 0;
+  project.add = none;
+  project.linear[0].weight = t.weight("indexed", 4, std::vector<float>(32, 0.5f));
+  index.op = Op::index;
+  index.x = row;
+  index.out = seen;
+  index.attention = {.heads = 2, .kv_heads = 1, .key_dim = 2, .rope = {}, .key_is_value = true, .cache = 1};
+  index.selection = {.blocks = 3, .weighted = true};
+  t.program.steps[2].side = seen;
+  t.program.steps[2].selection = index.selection;
+  t.program.steps.insert(t.program.steps.begin() + 2, {project, index});
+  return t;
+}
+
+TEST(Check, ChosenPositions) {
+  EXPECT_NO_THROW(check(chosen().program));
+  const std::pair<std::function<void(Program&)>, const char*> wrong[] = {
+      {[](Program& p) { p.steps[3].selection.blocks = 0; }, "0 blocks"},
+      {[](Program& p) { p.steps[3].selection.block = 0; }, "blocks of 0"},
+      {[](Program& p) { p.steps[3].selection.local = 4; }, "the last 4"},
+      {[](Program& p) { p.steps[3].selection.groups = 3; }, "3 groups"},
+      {[](Program& p) { p.steps[3].selection.weighted = false; }, "widths 8 and 3"},
+      {[](Program& p) { p.steps[3].attention.cache = 0; }, "cache 0"},
+      {[](Program& p) { p.steps[4].selection.blocks = 2; }, "width 3"},
+      {[](Program& p) { p.steps[4].selection.groups = 2; }, "2 groups"},
+      {[](Program& p) { p.steps[4].attention.window = 2; }, "window 2"},
+      {[](Program& p) { p.steps[4].side = 77; }, ""},
+  };
+  for (const auto& [make, said] : wrong) {
+    Tiny t = chosen();
+    make(t.program);
+    try {
+      check(t.program);
+      ADD_FAILURE() << "accepted, expected " << said;
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find(said), std::string::npos) << error.what();
+    }
+  }
+}
+
 TEST(Cost, CountsWeightsOnceAndMultipliesEveryRow) {
   const Tiny t = whole();
   const auto cost = [&](std::size_t step, int rows, int wanted, double context) {
@@ -142,6 +190,13 @@ TEST(Cost, WindowBoundsTheContext) {
   Tiny t = whole();
   t.program.steps[2].attention.window = 4;
   EXPECT_EQ(cost_of(t.program, t.program.steps[2], 2, 0, 100, 4).bytes, 2 * 4 * 4 * 4);
+}
+
+TEST(Cost, SelectionBoundsTheContext) {
+  const Tiny t = chosen();
+  EXPECT_EQ(cost_of(t.program, t.program.steps[3], 2, 0, 100, 4).bytes, 100 * 2 * 4);
+  EXPECT_EQ(cost_of(t.program, t.program.steps[3], 2, 0, 100, 4).flops, 2 * 100 * 2 * 2);
+  EXPECT_EQ(cost_of(t.program, t.program.steps[4], 2, 0, 100, 4).bytes, 2 * 3 * 4 * 4);
 }
 
 }  // namespace

@@ -116,6 +116,34 @@ TEST(Reference, AttentionReadsWhatTheCacheHolds) {
   EXPECT_EQ(run(attention(0), rows, 1, KvType::f16)[0], 1);
 }
 
+// Query heads over one key, dims of 1: row = q of each, k, w of each where it is weighted.
+Tiny index(const Selection& selection) {
+  Tiny t;
+  const SlotId x = t.slot(selection.weighted ? 5 : 3), out = t.slot(selection.width());
+  t.program.caches.push_back({.layer = 0, .kv_heads = 1, .key_dim = 1, .key_is_value = true});
+  Step& step = t.step(Op::index, x, out);
+  step.attention = {
+      .heads = 2, .kv_heads = 1, .key_dim = 1, .value_dim = 0, .rope = {}, .key_is_value = true, .cache = 0};
+  step.selection = selection;
+  return t;
+}
+
+TEST(Reference, IndexChoosesTheBestPositions) {
+  const Tiny t = index({.blocks = 2, .weighted = true});
+  // Scores of the last row: max(k, 0) + max(-k, 0) / 2, that is 1, 1, 3, 1/4.
+  EXPECT_EQ(run(t, {5, 5, 1, 1, 1, 5, 5, -2, 1, 1, 0, 0, 3, 1, 1, 1, -1, 0.25f, 1, 0.5f}, 1),
+            (std::vector<float>{0, -1, 0, 1, 0, 1, 0, 2}));
+  // Those of the last row are negative where a weight is: 0, -2, 0, 0.
+  EXPECT_EQ(run(t, {1, 1, 0, 1, 1, 1, 1, 2, 1, 1, 1, 1, 0, 1, 1, 1, 0, 0, -1, 1}, 1),
+            (std::vector<float>{0, -1, 0, 1, 0, 1, 0, 2}));
+}
+
+TEST(Reference, IndexChoosesBlocksForEachGroup) {
+  const Tiny t = index({.blocks = 2, .block = 2, .local = 1, .groups = 2});
+  EXPECT_EQ(run(t, {1, 1, 0, 1, 1, 5, 1, 1, 1, 1, 1, -6, 0, 0, 0, 1, -1, 0}, 1),
+            (std::vector<float>{0, -1, 0, -1, 0, -1, 0, -1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 2, 0, 2, 0, 2, 1, 2}));
+}
+
 // The score of a query at position 1 with a key at position 0, found from the weight that is left for
 // position 1 itself, whose key is zero.
 double score_at_one(Rope::Pairs pairs, const std::vector<float>& query, const std::vector<float>& key) {
