@@ -30,6 +30,23 @@ void name_environment(CLI::App& app) {
   for (CLI::Option* option : app.get_options()) option->envname(environment_name(*option));
 }
 
+// The option's value in the environment, or nullptr.
+const char* environment_of(const CLI::Option& option) {
+  const char* value = std::getenv(environment_name(option).c_str());
+  return value != nullptr && *value != 0 ? value : nullptr;
+}
+
+// Some versions of CLI11 pass over values that they cannot take from there.
+void refuse_untaken(const CLI::App& app) {
+  for (const CLI::Option* option : app.get_options()) {
+    const char* value = environment_of(*option);
+    if (value != nullptr && option->count() == 0)
+      throw CLI::ValidationError(
+          environment_name(*option),
+          fmt::format("{} is no value of --{}", rf::quoted(value), option->get_lnames()[0]));
+  }
+}
+
 // A config file's keys are the long names of options. A key at the top holds for every command that has such
 // an option, one in a section [COMMAND] for that command only, and wins there.
 class ConfigFile : public CLI::ConfigBase {
@@ -45,7 +62,7 @@ class ConfigFile : public CLI::ConfigBase {
       if (!item.parents.empty()) {
         if (applies(item.parents[0], item.name)) special.push_back(std::move(item));
       } else if (const CLI::Option* option = root_.get_option_no_throw("--" + item.name)) {
-        if (!is_in_environment(*option)) general.push_back(std::move(item));
+        if (environment_of(*option) == nullptr) general.push_back(std::move(item));
       } else {
         for (const CLI::App* command : root_.get_subcommands())
           if (applies(command->get_name(), item.name)) {
@@ -74,13 +91,9 @@ class ConfigFile : public CLI::ConfigBase {
     for (const CLI::App* running : root_.get_subcommands())
       if (running->get_name() == command) {
         const CLI::Option* option = running->get_option_no_throw("--" + name);
-        return option != nullptr && !is_in_environment(*option);
+        return option != nullptr && environment_of(*option) == nullptr;
       }
     return false;
-  }
-  static bool is_in_environment(const CLI::Option& option) {
-    const char* value = std::getenv(environment_name(option).c_str());
-    return value != nullptr && *value != 0;
   }
 
   const CLI::App& root_;
@@ -149,6 +162,8 @@ struct CommandLine {
   CommandLine& parse(std::vector<std::string> arguments) {
     std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
     root.parse(std::move(arguments));
+    refuse_untaken(root);
+    for (const CLI::App* command : root.get_subcommands()) refuse_untaken(*command);
     serving.log_level = log_level;
     serving.log_format = log_format;
     serving.words = words_of({&root, root.get_subcommand("serve")});

@@ -206,7 +206,7 @@ TEST_F(DownloadTest, ServerThatPromisesMoreThanItSends) {
     return std::string("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nshort");
   });
   const std::string message = error(server.url("/m"));
-  EXPECT_NE(message.find("bytes remaining to read"), std::string::npos) << message;
+  EXPECT_NE(message.find("995 bytes"), std::string::npos) << message;
   EXPECT_EQ(calls, 4);  // the first brought bytes, then the retries without any new
 }
 
@@ -249,7 +249,7 @@ TEST_F(DownloadTest, RedirectsAreFollowedUpToALimit) {
   EXPECT_EQ(error(server.url("/old")), "");
   EXPECT_EQ(test::contents(target_), file_);
   EXPECT_NE(error(server.url("/loop")).find("redirects"), std::string::npos);
-  EXPECT_NE(error(server.url("/ftp")).find("not supported"), std::string::npos);
+  EXPECT_NE(error(server.url("/ftp")).find("\"file\""), std::string::npos);
 }
 
 TEST_F(DownloadTest, TokenStaysWithItsHost) {
