@@ -29,7 +29,9 @@ class WallClock(ApiTest):
 
     @classmethod
     def set(cls, seconds):
-        cls.clock.write_text(f"{seconds:+d}\n")
+        written = cls.clock.with_suffix(".new")  # half of a file that is being written would end the server
+        written.write_text(f"{seconds:+d}\n")
+        written.replace(cls.clock)
 
     def test_jumps(self):
         created, ids = [], []
