@@ -5,8 +5,9 @@ import os
 import resource
 import shutil
 import subprocess
+import unittest
 
-from harness import BINARY, CliTest, environment, golden, main
+from harness import BINARY, SANITIZED, CliTest, environment, golden, main
 
 
 class Inspect(CliTest):
@@ -152,6 +153,7 @@ class Usage(CliTest):
             self.assertIn(str(path), line)
             self.assertIn(word, line)
 
+    @unittest.skipIf(SANITIZED, "a sanitizer takes all address space")
     def test_threads_that_cannot_be_started(self):
         limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (400 << 20, 400 << 20))
         done = subprocess.run([BINARY, "generate", "-m", golden("arch/llama/model.gguf"), "-p", "a", "--threads", "500"],

@@ -7,6 +7,7 @@ import tempfile
 import unittest
 
 BINARY = os.environ["ROCMFORGE_BINARY"]
+SANITIZED = "RF_SANITIZE" in os.environ
 GOLDEN = [pathlib.Path(p) for p in os.environ["GOLDEN"].split(":")]
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
