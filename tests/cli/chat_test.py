@@ -110,9 +110,9 @@ class Interactive(CliTest):
         messages = json.loads(saved.read_text())
         self.assertEqual([m["role"] for m in messages], ["system", "user", "assistant"])
         self.assertEqual(messages[1]["content"], "Hello")
-        # What comes while the terminal still changes modes is lost.
+        # What comes while the terminal still changes modes is lost, or stands in the line.
         for _ in range(10):
-            chat.send("\x04")
+            chat.send("\x15\x04")
             try:
                 self.assertEqual(chat.process.wait(10), 0)
                 break
