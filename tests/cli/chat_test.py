@@ -117,7 +117,8 @@ class Interactive(CliTest):
                 self.assertEqual(chat.process.wait(10), 0)
                 break
             except subprocess.TimeoutExpired:
-                continue
+                chat.send("\r")
+                chat.expect("> ")
         else:
             self.fail("goes on after the end of its input")
 
