@@ -29,6 +29,12 @@ inline Engine load_reference(const std::string& model, const EngineOptions& opti
   return load_reference_of(path, options);
 }
 
+// With a cache that keeps numbers as they are.
+inline Engine load_exact(const std::string& model, EngineOptions options = {}) {
+  options.kv = KvType::f32;
+  return load_reference(model, options);
+}
+
 // What `call` throws, "" where it does not.
 inline std::string error_of(const std::function<void()>& call) {
   try {

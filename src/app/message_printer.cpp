@@ -18,7 +18,7 @@ std::string for_terminal(std::string_view text) {
     const auto byte = static_cast<unsigned char>(text[i]);
     const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
     const bool longer = byte == 0xc2 && next >= 0x80 && next < 0xa0;  // U+0080 to U+009F
-    if (byte == '\r' && next == '\n') continue;
+    if (byte == '\r') continue;  // its line end may come in the next piece
     if (longer || (byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7f)
       shown += "\xef\xbf\xbd";
     else

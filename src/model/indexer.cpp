@@ -21,6 +21,16 @@ bool has_own(const Builder& b, const Layer& w) {
   return b.spec().context < of_context || w.index < first || (w.index - first + 1) % every == 0;
 }
 
+void expect_room_for(const Builder& b, const Rope& rope, int key_dim) {
+  if (rope.dims > key_dim)
+    b.bad_key("attention.indexer.key_length", fmt::format("at least {}, found {}", rope.dims, key_dim));
+}
+
+// A product that is `count` columns of `row`.
+Builder::MatmulOptions part_of(SlotId row, std::int64_t first, std::int64_t count, std::string_view norm) {
+  return {.out = row, .norm = norm, .first_column = first, .rows = count, .all_rows = count};
+}
+
 }  // namespace
 
 Indexer::Indexer(const Builder& b)
@@ -41,18 +51,13 @@ Seen Indexer::positions(Builder& b, SlotId x, SlotId low, const Layer& w, Rope r
     if (before_.slot == none) b.bad_key("attention.indexer.types", "a first layer that chooses");
     return before_;
   }
-  if (rope.dims > key_dim_)
-    b.bad_key("attention.indexer.key_length", fmt::format("at least {}, found {}", rope.dims, key_dim_));
+  expect_room_for(b, rope, key_dim_);
   rope.offset = 0;
   const std::int64_t queries = std::int64_t{heads_} * key_dim_, keys = queries + key_dim_;
   const SlotId row = b.slot("indexed", keys + heads_);
-  b.matmul(low, w, "indexer.attn_q_b",
-           {.out = row, .norm = "attn_q_a_norm", .first_column = 0, .rows = queries, .all_rows = queries});
-  b.matmul(
-      x, w, "indexer.attn_k",
-      {.out = row, .norm = "attn_norm", .first_column = queries, .rows = key_dim_, .all_rows = key_dim_});
-  b.matmul(x, w, "indexer.proj",
-           {.out = row, .norm = "attn_norm", .first_column = keys, .rows = heads_, .all_rows = heads_});
+  b.matmul(low, w, "indexer.attn_q_b", part_of(row, 0, queries, "attn_q_a_norm"));
+  b.matmul(x, w, "indexer.attn_k", part_of(row, queries, key_dim_, "attn_norm"));
+  b.matmul(x, w, "indexer.proj", part_of(row, keys, heads_, "attn_norm"));
   Norm norm{
       .kind = Norm::Kind::layer, .weight = b.numbers(w["indexer.k_norm.weight"], key_dim_), .eps = 1e-6f};
   if (b.find(w["indexer.k_norm.bias"]) != nullptr) norm.bias = b.numbers(w["indexer.k_norm.bias"], key_dim_);
@@ -66,16 +71,11 @@ Seen Indexer::blocks(Builder& b, SlotId x, const Layer& w, const Attention& atte
   if (heads_ != attention.kv_heads)
     b.bad_key("attention.indexer.head_count",
               fmt::format("attention.head_count_kv, {}, found {}", attention.kv_heads, heads_));
-  if (attention.rope.dims > key_dim_)
-    b.bad_key("attention.indexer.key_length",
-              fmt::format("at least {}, found {}", attention.rope.dims, key_dim_));
+  expect_room_for(b, attention.rope, key_dim_);
   const std::int64_t queries = std::int64_t{heads_} * key_dim_;
   const SlotId row = b.slot("indexed", queries + key_dim_);
-  b.matmul(x, w, "indexer.q_proj",
-           {.out = row, .norm = "attn_norm", .first_column = 0, .rows = queries, .all_rows = queries});
-  b.matmul(
-      x, w, "indexer.k_proj",
-      {.out = row, .norm = "attn_norm", .first_column = queries, .rows = key_dim_, .all_rows = key_dim_});
+  b.matmul(x, w, "indexer.q_proj", part_of(row, 0, queries, "attn_norm"));
+  b.matmul(x, w, "indexer.k_proj", part_of(row, queries, key_dim_, "attn_norm"));
   Selection selection = selection_;
   selection.groups = heads_;
   return b.index(row, w,

@@ -18,13 +18,9 @@ namespace rf {
 namespace {
 
 using test::error_of;
+using test::load_exact;
 using test::Tokens;
 using Values = std::vector<float>;
-
-Engine load(const std::string& model, EngineOptions options = {}) {
-  options.kv = KvType::f32;
-  return test::load_reference(model, options);
-}
 
 nlohmann::json facts_of(const std::string& model) {
   std::ifstream file(test::golden("arch/" + model + "/tokens.json"));
@@ -64,7 +60,7 @@ TEST_P(EmbeddingGolden, PooledAsRecorded) {
   const float allowed = facts["tolerance"]["exact_max_abs"];
   for (const int batch_rows : {0, 7, 64})
     for (const int page_tokens : {5, 64}) {
-      Engine engine = load(
+      Engine engine = load_exact(
           GetParam(), {.context = 64, .parallel = 3, .page_tokens = page_tokens, .batch_rows = batch_rows});
       std::vector<EmbeddingRequest> requests;
       std::vector<Values> expected;
@@ -107,7 +103,7 @@ TEST(Embedding, Rank) {
   for (const char* model : {"bert-rank", "bert-pair"}) {
     SCOPED_TRACE(model);
     const nlohmann::json facts = facts_of(model);
-    Engine engine = load(model, {.context = 64, .parallel = 3});
+    Engine engine = load_exact(model, {.context = 64, .parallel = 3});
     EXPECT_EQ(engine.pooling(), Pooling::rank);
     for (const nlohmann::json& sequence : facts["sequences"])
       expect_near(run(engine, {{.tokens = sequence["ids"]}})[0], sequence["scores"], 1e-4f);
@@ -118,7 +114,7 @@ TEST(Embedding, Rank) {
 TEST(Embedding, EveryPooling) {
   for (const char* model : {"modern-bert", "qwen3-embedding", "llama"}) {
     SCOPED_TRACE(model);
-    Engine engine = load(model, {.context = 64, .embed = true});
+    Engine engine = load_exact(model, {.context = 64, .embed = true});
     const Tokens ids = facts_of(model)["sequences"][1]["ids"];
     const auto with = [&](Pooling pooling) {
       return run(engine, {{.tokens = ids, .pooling = pooling, .normalise = false}})[0];
@@ -137,24 +133,24 @@ TEST(Embedding, EveryPooling) {
 
 TEST(Embedding, LongTextsAreRefusedByEncodersAlone) {
   const Tokens ids = facts_of("jina-bert-v2")["sequences"][0]["ids"];
-  Engine encoder = load("jina-bert-v2", {.batch_rows = 16});
+  Engine encoder = load_exact("jina-bert-v2", {.batch_rows = 16});
   const std::string error = error_of([&] { encoder.submit(EmbeddingRequest{.tokens = ids}); });
   EXPECT_NE(error.find("at most 16"), std::string::npos) << error;
   EXPECT_TRUE(encoder.idle());
-  Engine causal = load("qwen3-embedding", {.context = 64, .batch_rows = 16});
+  Engine causal = load_exact("qwen3-embedding", {.context = 64, .batch_rows = 16});
   EXPECT_EQ(run(causal, {{.tokens = ids}})[0].size(), 32u);
   EXPECT_NE(error_of([&] { causal.submit(EmbeddingRequest{.tokens = Tokens(65, 1)}); }), "");
 }
 
 // What does not fit the kind of the model is refused by name.
 TEST(Embedding, WrongKindOfModel) {
-  Engine embeds = load("qwen3-embedding", {.context = 64});
+  Engine embeds = load_exact("qwen3-embedding", {.context = 64});
   EXPECT_TRUE(embeds.embeds());
   EXPECT_EQ(embeds.pooling(), Pooling::last);
   EXPECT_NE(error_of([&] { embeds.submit(Request{.prompt = {1, 2}}); }).find("embeds text"),
             std::string::npos);
   EXPECT_NE(error_of([&] { embeds.evaluate({1, 2}, [](int, int, const float*) {}); }), "");
-  Engine generates = load("llama", {.context = 64});
+  Engine generates = load_exact("llama", {.context = 64});
   EXPECT_FALSE(generates.embeds());
   EXPECT_NE(error_of([&] { generates.submit(EmbeddingRequest{.tokens = {1, 2}}); }).find("generate"),
             std::string::npos);
@@ -163,7 +159,7 @@ TEST(Embedding, WrongKindOfModel) {
 
 // Cancelling gives no embedding and lets go of everything.
 TEST(Embedding, Cancel) {
-  Engine engine = load("jina-bert-v2", {.context = 64});
+  Engine engine = load_exact("jina-bert-v2", {.context = 64});
   const Tokens ids = facts_of("jina-bert-v2")["sequences"][0]["ids"];
   const std::uint64_t id = engine.submit(EmbeddingRequest{.tokens = ids});
   engine.cancel(id);

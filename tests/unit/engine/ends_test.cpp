@@ -13,18 +13,14 @@ namespace {
 
 using test::error_of;
 using test::greedy;
+using test::load_exact;
 using test::prompt_of;
 using test::run;
 using test::Seen;
 using test::Tokens;
 
-Engine load(const std::string& model, EngineOptions options = {}) {
-  options.kv = KvType::f32;
-  return test::load_reference(model, options);
-}
-
 TEST(Engine, StopStringsCutTheText) {
-  Engine engine = load("llama-spm", {.context = 100});
+  Engine engine = load_exact("llama-spm", {.context = 100});
   const Request plain = greedy(prompt_of(9), 60);
   const std::string text = run(engine, plain).text;
   int tried = 0;
@@ -49,7 +45,7 @@ TEST(Engine, StopStringsCutTheText) {
 }
 
 TEST(Engine, EndOfGenerationEndsTheTextUnlessIgnored) {
-  Engine engine = load("llama", {.context = 32});
+  Engine engine = load_exact("llama", {.context = 32});
   std::int32_t eos = -1;
   for (std::int32_t id = 0; id < engine.tokenizer().vocab_size() && eos < 0; ++id)
     if (engine.tokenizer().is_end_of_generation(id)) eos = id;
@@ -67,7 +63,7 @@ TEST(Engine, EndOfGenerationEndsTheTextUnlessIgnored) {
 TEST(Engine, GivesNoTokenThatTheFileSuppresses) {
   const EngineOptions options{.context = 64, .kv = KvType::f32};
   const Request request = greedy(prompt_of(9), 5);
-  Engine free = load("llama", options);
+  Engine free = load_exact("llama", options);
   const std::int32_t usual = run(free, request).tokens.front();
   const test::Variant model(test::golden("arch/llama/model.gguf"), {.add = [&](GgufWriter& writer) {
                               writer.set("tokenizer.ggml.suppress_tokens", std::vector<std::int32_t>{usual});
@@ -106,7 +102,7 @@ class Dictation : public TokenConstraint {
 };
 
 TEST(Engine, ConstraintsHoldOfTheirOwnRequestOnly) {
-  Engine engine = load("llama", {.context = 64, .parallel = 3});
+  Engine engine = load_exact("llama", {.context = 64, .parallel = 3});
   const Request free = greedy(prompt_of(5), 6);
   const std::int32_t eos = engine.tokenizer().eos();
   Request dictated = greedy(prompt_of(9, 2), 20), endless = greedy(prompt_of(7, 3), 20);
@@ -123,7 +119,7 @@ TEST(Engine, ConstraintsHoldOfTheirOwnRequestOnly) {
 }
 
 TEST(Engine, LimitsEndTheText) {
-  Engine engine = load("llama", {.context = 32, .page_tokens = 5});
+  Engine engine = load_exact("llama", {.context = 32, .page_tokens = 5});
   EXPECT_EQ(engine.context(), 32);
   Seen outcome = run(engine, greedy(prompt_of(20), 1));
   EXPECT_EQ(outcome.tokens.size(), 1u);
@@ -137,11 +133,11 @@ TEST(Engine, LimitsEndTheText) {
 }
 
 TEST(Engine, ContextComesFromTheModel) {
-  EXPECT_EQ(load("llama").context(), 512);
+  EXPECT_EQ(load_exact("llama").context(), 512);
 }
 
 TEST(Engine, CancelEndsARequestAndLeavesTheOthers) {
-  Engine engine = load("llama", {.context = 64, .parallel = 2});
+  Engine engine = load_exact("llama", {.context = 64, .parallel = 2});
   const Tokens expected = run(engine, greedy(prompt_of(8, 2), 20)).tokens;
   const std::uint64_t running = engine.submit(greedy(prompt_of(8, 1), 20));
   const std::uint64_t stays = engine.submit(greedy(prompt_of(8, 2), 20));
@@ -168,7 +164,7 @@ TEST(Engine, CancelEndsARequestAndLeavesTheOthers) {
 }
 
 TEST(Engine, RefusesWhatCannotBeDone) {
-  Engine engine = load("llama", {.context = 32});
+  Engine engine = load_exact("llama", {.context = 32});
   const auto submit = [&](const auto& change) {
     Request request = greedy(prompt_of(4), 5);
     change(request);
@@ -194,7 +190,9 @@ TEST(Engine, RefusesWhatCannotBeDone) {
 }
 
 TEST(Engine, RefusesOptionsOutOfRange) {
-  const auto refusal = [](const EngineOptions& options) { return error_of([&] { load("llama", options); }); };
+  const auto refusal = [](const EngineOptions& options) {
+    return error_of([&] { load_exact("llama", options); });
+  };
   EXPECT_EQ(refusal({.context = -1}), "context: expected at least 0, found -1");
   EXPECT_EQ(refusal({.parallel = 0}), "parallel: expected at least 1, found 0");
   EXPECT_EQ(refusal({.page_tokens = 0}), "page_tokens: expected at least 1, found 0");

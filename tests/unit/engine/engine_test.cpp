@@ -16,15 +16,11 @@ namespace rf {
 namespace {
 
 using test::greedy;
+using test::load_exact;
 using test::prompt_of;
 using test::run;
 using test::Seen;
 using test::Tokens;
-
-Engine load(const std::string& model, EngineOptions options = {}) {
-  options.kv = KvType::f32;
-  return test::load_reference(model, options);
-}
 
 struct Continuation {
   Tokens prompt, ids;
@@ -48,7 +44,7 @@ TEST_P(EngineGolden, GreedyContinuations) {
     for (const int batch_rows : {1, 3, 512}) {
       const std::vector<Continuation> expected = golden_greedy(GetParam());
       ASSERT_FALSE(expected.empty());
-      Engine engine = load(
+      Engine engine = load_exact(
           GetParam(), {.context = 64, .parallel = 2, .page_tokens = page_tokens, .batch_rows = batch_rows});
       std::vector<Request> requests;
       for (const Continuation& c : expected)
@@ -78,7 +74,7 @@ TEST(Engine, SampledTokensDependOnTheSeedAndNotOnCompany) {
                         .sampling = {.temperature = 1.0f, .repetition_penalty = 1.1f, .seed = i < 4 ? 7 : 8},
                         .max_tokens = 20,
                         .ignore_eos = true});
-  Engine alone = load("qwen3", {.context = 64, .page_tokens = 4});
+  Engine alone = load_exact("qwen3", {.context = 64, .page_tokens = 4});
   std::vector<Seen> expected;
   for (const Request& request : requests) expected.push_back(run(alone, request));
   EXPECT_NE(expected[1].tokens, expected[5].tokens);
@@ -91,7 +87,7 @@ TEST(Engine, SampledTokensDependOnTheSeedAndNotOnCompany) {
                                                      .cache_tokens = 72,
                                                      .batch_rows = 9,
                                                      .wanted_rows = 2}}) {
-    Engine engine = load("qwen3", options);
+    Engine engine = load_exact("qwen3", options);
     const std::vector<Seen> together = run(engine, requests);
     for (std::size_t i = 0; i < requests.size(); ++i) {
       EXPECT_EQ(together[i].tokens, expected[i].tokens) << i;
@@ -101,7 +97,7 @@ TEST(Engine, SampledTokensDependOnTheSeedAndNotOnCompany) {
 }
 
 TEST(Engine, TextIsThatOfTheTokens) {
-  Engine engine = load("llama-spm", {.context = 100});
+  Engine engine = load_exact("llama-spm", {.context = 100});
   const Seen outcome = run(engine, greedy(prompt_of(9), 80));
   Detokenizer text(engine.tokenizer(), false, true);
   std::string expected;
@@ -111,7 +107,7 @@ TEST(Engine, TextIsThatOfTheTokens) {
 }
 
 TEST(Engine, PrefixesComeFromTheCache) {
-  Engine engine = load("llama", {.context = 64, .parallel = 2, .page_tokens = 5});
+  Engine engine = load_exact("llama", {.context = 64, .parallel = 2, .page_tokens = 5});
   const Tokens prompt = prompt_of(20);
   const Seen first = run(engine, greedy(prompt, 12));
   EXPECT_EQ(first.cached, 0);
@@ -134,7 +130,7 @@ TEST(Engine, StatesComeFromTheCache) {
   for (const char* model : {"mamba2", "granitehybrid", "lfm2", "qwen3.5"}) {
     if (test::golden(std::string("arch/") + model).empty()) continue;
     SCOPED_TRACE(model);
-    Engine engine = load(model, {.context = 64, .parallel = 2, .page_tokens = 5});
+    Engine engine = load_exact(model, {.context = 64, .parallel = 2, .page_tokens = 5});
     const Tokens prompt = prompt_of(20);
     const Seen first = run(engine, greedy(prompt, 12));
     EXPECT_EQ(first.cached, 0);
@@ -147,14 +143,14 @@ TEST(Engine, StatesComeFromTheCache) {
     longer.insert(longer.end(), more.begin(), more.end());
     const Seen next = run(engine, greedy(longer, 9));
     EXPECT_EQ(next.cached, 30);
-    Engine fresh = load(model, {.context = 64, .page_tokens = 5, .state_snapshots = 0});
+    Engine fresh = load_exact(model, {.context = 64, .page_tokens = 5, .state_snapshots = 0});
     EXPECT_EQ(next.tokens, run(fresh, greedy(longer, 9)).tokens);
     const Seen reread = run(fresh, greedy(longer, 9));
     EXPECT_EQ(reread.cached, 0) << "without snapshots nothing can be gone on from";
     EXPECT_EQ(reread.tokens, next.tokens);
     // Among others, with pages for two of three, and with an evaluation in between.
-    Engine narrow =
-        load(model, {.context = 64, .parallel = 3, .page_tokens = 5, .cache_tokens = 90, .batch_rows = 7});
+    Engine narrow = load_exact(
+        model, {.context = 64, .parallel = 3, .page_tokens = 5, .cache_tokens = 90, .batch_rows = 7});
     const std::uint64_t ids[] = {narrow.submit(greedy(longer, 9)),
                                  narrow.submit(greedy(prompt_of(30, 3), 20)),
                                  narrow.submit(greedy(prompt_of(25, 4), 20))};
@@ -175,7 +171,7 @@ TEST(Engine, StatesComeFromTheCache) {
 }
 
 TEST(Engine, PromptsReportTheirProgress) {
-  Engine engine = load("llama", {.context = 64, .batch_rows = 8});
+  Engine engine = load_exact("llama", {.context = 64, .batch_rows = 8});
   const std::uint64_t id = engine.submit(greedy(prompt_of(20), 1));
   std::vector<Event> events;
   while (engine.step(events)) {
@@ -192,7 +188,7 @@ TEST(Engine, EvaluateGivesTheLogitsOfEveryPosition) {
   const Continuation expected = golden_greedy("llama").front();
   Tokens tokens = expected.prompt;
   tokens.insert(tokens.end(), expected.ids.begin(), expected.ids.end());
-  Engine engine = load("llama", {.context = 64, .page_tokens = 5, .wanted_rows = 7});
+  Engine engine = load_exact("llama", {.context = 64, .page_tokens = 5, .wanted_rows = 7});
   // While another request is half way: it goes on afterwards as if nothing had been.
   const Tokens undisturbed = run(engine, greedy(prompt_of(50), 10)).tokens;
   const std::uint64_t id = engine.submit(greedy(prompt_of(50), 10));
@@ -240,11 +236,11 @@ TEST(Engine, PromptsTellTheirLogprobs) {
   const Tokens prompt = prompt_of(40);
   for (const int batch_rows : {1, 7, 512})
     for (const int wanted_rows : {3, 16, 0}) {
-      Engine engine = load("llama", {.context = 64,
-                                     .parallel = 3,
-                                     .page_tokens = 5,
-                                     .batch_rows = batch_rows,
-                                     .wanted_rows = wanted_rows});
+      Engine engine = load_exact("llama", {.context = 64,
+                                           .parallel = 3,
+                                           .page_tokens = 5,
+                                           .batch_rows = batch_rows,
+                                           .wanted_rows = wanted_rows});
       const std::vector<double> expected = foretold(engine, prompt);
       Request request = greedy(prompt, 4);
       request.logprobs = 2;
@@ -283,7 +279,7 @@ TEST(Engine, PromptsTellTheirLogprobs) {
 }
 
 TEST(Engine, PagesComeBackWhenASinkThrows) {
-  Engine engine = load("llama", {.context = 32});
+  Engine engine = load_exact("llama", {.context = 32});
   for (int i = 0; i < 3; ++i)
     EXPECT_THROW(engine.evaluate(prompt_of(30), [](int, int, const float*) { fail("enough"); }), Error);
   EXPECT_EQ(run(engine, greedy(prompt_of(30), -1)).tokens.size(), 2u);

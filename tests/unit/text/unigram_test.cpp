@@ -13,13 +13,10 @@ namespace rf {
 namespace {
 
 using test::Entry;
-using Ids = std::vector<std::int32_t>;
+using test::Ids;
+using test::plain_ids;
 
 const std::string mark = "\xE2\x96\x81";
-
-Ids plain_ids(const Tokenizer& tokenizer, std::string_view text) {
-  return tokenizer.encode(text, {.add_special = false});
-}
 
 test::Loaded load(
     const char* model, const std::vector<Entry>& entries,

@@ -1,5 +1,6 @@
 // Writes small vocabulary files for tests.
 #pragma once
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -15,11 +16,28 @@
 
 namespace rf::test {
 
+using Ids = std::vector<std::int32_t>;
+
+inline Ids plain_ids(const Tokenizer& tokenizer, std::string_view text) {
+  return tokenizer.encode(text, {.add_special = false});
+}
+
+// Types of tokens.
+inline constexpr std::int32_t control = 3, user_defined = 4, unused = 5, single_byte = 6;
+
 struct Entry {
   std::string text;
   std::int32_t type = 1;
   float score = 0.0f;
 };
+
+// A vocabulary of SentencePiece: what all of them have, then `more`.
+inline std::vector<Entry> spm_entries(const std::vector<Entry>& more) {
+  std::vector<Entry> entries = {{"<unk>", 2}, {"<s>", control}, {"</s>", control}};
+  for (int i = 0; i < 256; ++i) entries.push_back({fmt::format("<0x{:02X}>", i), single_byte});
+  entries.insert(entries.end(), more.begin(), more.end());
+  return entries;
+}
 
 // A file that holds what `fill` sets, read back; gone when the object is.
 class VocabularyFile {

@@ -7,7 +7,8 @@
 namespace rf {
 namespace {
 
-using Ids = std::vector<std::int32_t>;
+using test::Ids;
+using test::plain_ids;
 
 constexpr std::int32_t unknown = 1, first_piece = 5;
 constexpr BertWords uncased{.lower = true, .strip_accents = true},
@@ -19,10 +20,6 @@ std::string start(const std::string& text) {
 
 test::Loaded small(const std::function<void(GgufWriter&)>& extra = [](GgufWriter&) {}) {
   return test::load_wpm({{start("un")}, {"able"}, {"a"}, {start("a")}, {start(",")}, {start("A")}}, extra);
-}
-
-Ids plain_ids(const Tokenizer& tokenizer, std::string_view text) {
-  return tokenizer.encode(text, {.add_special = false});
 }
 
 TEST(Wpm, TakesTheLongestPieceOrCallsTheWordUnknown) {
