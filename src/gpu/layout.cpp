@@ -147,6 +147,7 @@ void Layout::measure(const Step& step) {
     case Op::attend: {
       const Attention& a = step.attention;
       const auto all = static_cast<std::size_t>(a.heads);
+      grow(packed_columns_, round_up(out, 32));
       grow(queries_, rows * all * static_cast<std::size_t>(query_floats(a.key_dim)));
       grow(partials_, static_cast<std::size_t>(limits_.batch.sequences) * all *
                           static_cast<std::size_t>(max_chunks()) * static_cast<std::size_t>(a.value_dim + 2));

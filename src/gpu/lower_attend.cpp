@@ -55,7 +55,7 @@ AttentionView Lowering::attention_view(const Attention& a) const {
 
 void Lowering::attend(const Step& step) {
   const Attention& a = step.attention;
-  const int size = attend_size(a.key_dim, a.value_dim), group = a.heads / a.kv_heads;
+  const int size = attend_size(a.key_dim, a.value_dim);
   const int sequences = std::min(layout_.limits().batch.sequences, bucket_.rows);
   AttendParams p{};
   p.attention = attention_view(a);
@@ -70,9 +70,14 @@ void Lowering::attend(const Step& step) {
   p.arrived = layout_.arrived();
   p.max_chunks = layout_.max_chunks();
   p.one_row_each = bucket_.one_row_each() ? 1 : 0;
+  p.group = a.heads / a.kv_heads;
+  const auto split_heads = [&p](int most) {
+    p.head_splits = static_cast<std::int32_t>(divided(p.group, most));
+    p.heads_a_block = static_cast<std::int32_t>(divided(p.group, p.head_splits));
+  };
   if (bucket_.several) {
-    p.head_splits = static_cast<std::int32_t>(divided(group, attend_heads(size)));
-    p.rows_a_block = attend_queries(size) / static_cast<int>(divided(group, p.head_splits));
+    split_heads(attend_heads(size));
+    p.rows_a_block = attend_queries(size) / p.heads_a_block;
     PrepareParams prepare{};
     prepare.attention = p.attention;
     prepare.kv = static_cast<KvKind>(layout_.limits().kv);
@@ -86,10 +91,14 @@ void Lowering::attend(const Step& step) {
         divided(bucket_.rows, p.rows_a_block), sequences);
   }
   if (!bucket_.single) return;
-  p.head_splits = static_cast<std::int32_t>(divided(group, attend_row_heads));
+  split_heads(attend_row_heads);
   // Enough blocks to fill the device, though never so many that most find nothing.
   const int others = a.kv_heads * p.head_splits * sequences;
   p.splits = std::clamp(4 * device_.processors / std::max(others, 1), 1, p.max_chunks);
+  if (bucket_.rows == 1 && a.value_dim % 32 == 0) {
+    p.packed = layout_.packed(std::int64_t{a.heads} * a.value_dim, true, false);
+    packed_ = step.out;
+  }
   add(kernel_of("attend_row", layout_.limits().kv, attend_row_size(a.key_dim, a.value_dim)), p,
       a.kv_heads * p.head_splits, p.splits, sequences);
 }

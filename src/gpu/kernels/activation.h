@@ -80,8 +80,5 @@ RF_DEVICE float finished(const Epilogue& e, float v, const Ends& ends) {
   if (e.add != nullptr) v += ends.add;
   return v * e.out_scale;
 }
-RF_DEVICE float finished(const Epilogue& e, float v, int row, std::int64_t at) {
-  return finished(e, v, ends_of(e, row, at));
-}
 
 }  // namespace rf::gpu

@@ -48,20 +48,20 @@ RF_DEVICE float merged(float into, float next, const Factors& f) {
 // A block's share: rows [row, row + rows) of a sequence, heads [head, head + heads) of one KV head.
 struct Share {
   int sequence, row, rows, kv_head, head, heads;
-  int length;  // of the sequence
+  int length;    // of the sequence
+  bool one_row;  // known while compiling: rows is 1, always
   RF_DEVICE int queries() const { return rows * heads; }
-  RF_DEVICE int row_of(int query) const { return row + query / heads; }
-  RF_DEVICE int head_of(int query) const { return head + query % heads; }
+  RF_DEVICE int row_of(int query) const { return one_row ? row : row + query / heads; }
+  RF_DEVICE int head_of(int query) const { return head + (one_row ? query : query % heads); }
 };
 
 // The heads of the block's share, of those that have a KV head in common; none are left for some.
-RF_DEVICE bool take_heads(const AttentionView& a, int head_splits, Share& s) {
-  const int group = a.heads / a.kv_heads, most = (group + head_splits - 1) / head_splits;
-  s.kv_head = lane::block_x() / head_splits;
-  const int skip = lane::block_x() % head_splits * most;
-  s.head = s.kv_head * group + skip;
-  s.heads = group - skip < most ? group - skip : most;
-  return skip < group;
+RF_DEVICE bool take_heads(const AttendParams& p, Share& s) {
+  s.kv_head = p.head_splits == 1 ? lane::block_x() : lane::block_x() / p.head_splits;
+  const int skip = (lane::block_x() - s.kv_head * p.head_splits) * p.heads_a_block, left = p.group - skip;
+  s.head = s.kv_head * p.group + skip;
+  s.heads = left < p.heads_a_block ? left : p.heads_a_block;
+  return left > 0;
 }
 
 RF_DEVICE float distance(int a, int b) {

@@ -13,6 +13,7 @@ RF_DEVICE void attend(const AttendParams& p) {
   lane::wait_for_previous();
   lane::let_next_start();
   Share s;
+  s.one_row = false;
   s.sequence = lane::block_z();
   if (s.sequence >= p.batch.counts[2]) return;
   const int first_row = p.batch.first_rows[s.sequence], rows = p.batch.first_rows[s.sequence + 1] - first_row;
@@ -20,7 +21,7 @@ RF_DEVICE void attend(const AttendParams& p) {
   const int blocks = (rows + p.rows_a_block - 1) / p.rows_a_block,
             from = (blocks - 1 - lane::block_y()) * p.rows_a_block;
   if (rows == 1 || from < 0) return;
-  if (!take_heads(a, p.head_splits, s)) return;
+  if (!take_heads(p, s)) return;
   s.length = p.batch.positions[first_row] + rows;
   const int end = from + p.rows_a_block < rows ? from + p.rows_a_block : rows;
   const std::int32_t* pages = p.batch.pages + s.sequence * p.batch.page_stride;

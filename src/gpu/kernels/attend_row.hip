@@ -1,7 +1,7 @@
 // rf_attend_row_KV_SIZE: attention of sequences with one row, all of it in one launch; grids stand in
 // params.h.
 //
-// Block 256, LDS 27 to 43 KB. Each block prepares its queries; the one that has the newest
+// Block 256, LDS 23 to 42 KB. Each block prepares its queries; the one that has the newest
 // position also prepares and stores its key and value. Each block has some chunks; the last of those that
 // share queries to be done adds up what all found.
 #include "gpu/kernels/attend_half.h"
@@ -13,20 +13,11 @@ template <KvKind kv, int size>
 class AttendRow {
  public:
   using Work = AttendWork<kv, size, attend_row_heads, attend_row_heads>;
-  // What adds up the chunks' results has in LDS, in place of heads.
-  struct Merge {
-    Partial partials[256], totals[attend_row_heads];
-    Factors factors[256];
-    float inverse[attend_row_heads];
-  };
-  static_assert(sizeof(Merge) <= 4096 * sizeof(float));
-  static constexpr int chunks_at_once = size <= 256 ? 2 : 1;  // whose values are under way together
-
   RF_DEVICE AttendRow(const AttendParams& p, const Share& share, Four* lds)
       : p_(p), share_(share), work_(p, share, lds) {}
 
-  // Queries into LDS; with `newest`, this position's key and value into the cache.
-  RF_DEVICE void prepare(const std::int32_t* pages, int position, bool newest) const {
+  // Queries into LDS; with `newest`, this position's key and value into the cache. `rope`: the row's table.
+  RF_DEVICE void prepare(const std::int32_t* pages, int position, const float* rope, bool newest) const {
     const AttentionView& a = p_.attention;
     const Share& s = share_;
     const int more = !newest || a.stores == 0 ? 0 : a.key_is_value != 0 ? 1 : 2, own = lane::thread() / 32;
@@ -41,7 +32,7 @@ class AttendRow {
                                                                      : HeadKind::value;
       const int number = kind != HeadKind::query ? s.kv_head : s.head + (item < s.heads ? item : 0);
       const Head h = head_of(a, x, kind, number);
-      prepare_head(a, h, s.row, position, head);
+      prepare_head(a, h, rope, position, head);
       lane::wave_barrier();
       store_query(takes_halves(kv, size), head, a.key_dim, item < s.heads ? work_.query(item) : nullptr);
       if (kind != HeadKind::query)
@@ -51,17 +42,15 @@ class AttendRow {
     lane::barrier();
   }
 
-  // This block's chunks, for whoever adds up; the only one there is, to the output with `direct`.
-  RF_DEVICE void run(const std::int32_t* pages, int first, int last, bool direct) {
+  // This block's chunks, for whoever adds up.
+  RF_DEVICE void run(const std::int32_t* pages, int first, int last) {
     RF_NO_UNROLL
     for (int c = first + lane::block_y(); c <= last; c += p_.splits) {
       work_.chunk(pages, c, [&](int query, const Partial& own) RF_INLINE {
-        float* to = direct ? output_of(p_, share_, query) : partial(query, c - first) + 2;
-        const float factor =
-            direct ? inverse_of(p_.attention, own, share_.head_of(query), Work::weight_unit) : 1.0f;
+        float* to = partial(query, c - first) + 2;
         return [=](int d, float sum) RF_INLINE {
-          if (!direct && d == 0) to[-2] = own.largest, to[-1] = own.weight;
-          to[d] = sum * factor;
+          if (d == 0) to[-2] = own.largest, to[-1] = own.weight;
+          to[d] = sum;
         };
       });
       lane::barrier();
@@ -84,75 +73,65 @@ class AttendRow {
     return last;
   }
 
+  // What all chunks found, in their order, to the output: 32 lanes for each head. Factors follow from the
+  // largest score before a chunk and with it, so that lanes find those of 32 chunks together.
   RF_DEVICE void add_up(int count) const {
-    constexpr int most = attend_row_heads * size / 256;
-    const int heads = share_.heads, at_once = 256 / heads, dim = p_.attention.value_dim, stride = 2 + dim;
-    auto& lds = *reinterpret_cast<Merge*>(work_.scratch());
+    constexpr int most = size / 32, at_once = size <= 128 ? 4 : size <= 256 ? 2 : 1;
+    const int in_32 = lane::thread() & 31, first_lane = lane::thread() & (lane::wave - 32),
+              own = lane::thread() / 32, query = own < share_.heads ? own : 0, head = share_.head_of(query),
+              dim = p_.attention.value_dim, stride = 2 + dim;
+    const float* partials = partial(query, 0);
     float sums[most] = {};
-    float largest = 0;  // before the chunks at hand
-    bool some = false;  // there was one
-    const int head = lane::thread() / at_once, in_head = lane::thread() % at_once;
-    lane::barrier();
-    if (lane::thread() < heads) lds.totals[lane::thread()] = {0, 0};
+    Partial total{minus_infinity, 0};
     RF_NO_UNROLL
-    for (int first = 0; first < count; first += at_once) {
-      const int here = count - first < at_once ? count - first : at_once;
-      Partial own{0, 0};
-      if (head < heads && in_head < here) {
-        const float* from = partial(head, first + in_head);
-        own = {from[0], from[1]};
+    for (int first = 0; first < count; first += 32, partials += 32 * stride) {
+      const int here = count - first < 32 ? count - first : 32;
+      Partial found{0, 0};
+      if (in_32 < here) found = {partials[in_32 * stride], partials[in_32 * stride + 1]};
+      float up_to = found.weight != 0 ? found.largest : minus_infinity;  // the largest, as far as this chunk
+      RF_NO_UNROLL
+      for (int m = 1; m < 32; m *= 2) {
+        const float other = lane::shuffle(up_to, first_lane + (in_32 < m ? in_32 : in_32 - m));
+        up_to = other > up_to ? other : up_to;
       }
-      lane::barrier();
-      lds.partials[lane::thread()] = own;
-      lane::barrier();
-      if (head < heads) {
-        // The factors of a chunk follow from the largest score before it and with it.
-        const Partial* of_head = lds.partials + head * at_once;
-        Partial before{largest, some ? 1.0f : 0.0f};
-        RF_NO_UNROLL
-        for (int c = 0; c < here; ++c) {
-          const Partial next = of_head[c];
-          if (c == in_head) before = {largest, some ? 1.0f : 0.0f};
-          if (next.weight == 0) continue;
-          largest = !some || next.largest > largest ? next.largest : largest;
-          some = true;
+      const float other = lane::shuffle(up_to, first_lane + (in_32 == 0 ? 0 : in_32 - 1)),
+                  before = in_32 == 0 || total.largest > other ? total.largest : other;
+      Partial into{before, before == minus_infinity ? 0.0f : 1.0f};
+      const Factors own_factors = merge(into, found);
+      RF_NO_UNROLL
+      for (int begin = 0; begin < here; begin += at_once) {
+        float values[at_once][most];
+        RF_UNROLL
+        for (int n = 0; n < at_once; ++n) RF_UNROLL
+        for (int i = 0; i < most; ++i)
+          values[n][i] = begin + n < here && in_32 + 32 * i < dim
+                             ? partials[(begin + n) * stride + 2 + in_32 + 32 * i]
+                             : 0.0f;
+        RF_UNROLL
+        for (int n = 0; n < at_once; ++n) {
+          const int from = first_lane + begin + n;
+          const Factors f{lane::shuffle(own_factors.into, from), lane::shuffle(own_factors.next, from)};
+          const float weight = lane::shuffle(found.weight, from);
+          if (begin + n >= here) continue;
+          total.weight = total.weight * f.into + weight * f.next;
+          RF_UNROLL
+          for (int i = 0; i < most; ++i) sums[i] = merged(sums[i], values[n][i], f);
         }
-        lds.factors[lane::thread()] = merge(before, own);
       }
-      lane::barrier();
-      if (lane::thread() < heads) {
-        Partial total = lds.totals[lane::thread()];
-        RF_NO_UNROLL
-        for (int c = lane::thread() * at_once; c < lane::thread() * at_once + here; ++c) {
-          const Partial next = lds.partials[c];
-          const Factors f = lds.factors[c];
-          if (next.weight == 0) continue;
-          total.largest = total.weight == 0 || next.largest > total.largest ? next.largest : total.largest;
-          total.weight = f.into == 0 ? next.weight : total.weight * f.into + next.weight * f.next;
-        }
-        lds.totals[lane::thread()] = total;
-      }
-      const float* from[most];
-      const Factors* factors[most];
-      RF_UNROLL
-      for (int i = 0; i < most; ++i) {
-        const int value = lane::thread() + 256 * i, h = value / dim < heads ? value / dim : 0;
-        from[i] = partial(h, first) + 2 + value % dim;
-        factors[i] = lds.factors + h * at_once;
-      }
-      RF_UNROLL_BY(chunks_at_once)
-      for (int c = 0; c < here; ++c) RF_UNROLL
-      for (int i = 0; i < most; ++i) sums[i] = merged(sums[i], from[i][c * stride], factors[i][c]);
+      const float largest = lane::shuffle(up_to, first_lane + 31);
+      total.largest = largest > total.largest ? largest : total.largest;
     }
-    lane::barrier();
-    if (lane::thread() < heads)
-      lds.inverse[lane::thread()] = inverse_of(p_.attention, lds.totals[lane::thread()],
-                                               share_.head + lane::thread(), Work::weight_unit);
-    lane::barrier();
+    const float inverse = inverse_of(p_.attention, total, head, Work::weight_unit);
+    // By way of LDS, so that there is one copy of the code that follows: it runs once, and has to be fetched.
+    float *out = output_of(p_, share_, query), *kept = work_.scratch() + own * size + in_32;
     RF_UNROLL
-    for (int i = 0; i < most; ++i) {
-      const int value = lane::thread() + 256 * i, h = value / dim, d = value % dim;
-      if (h < heads) output_of(p_, share_, h)[d] = sums[i] * lds.inverse[h] * gate_of(p_, share_, h, d);
+    for (int i = 0; i < most; ++i) kept[32 * i] = sums[i] * inverse;
+    RF_NO_UNROLL
+    for (int d = in_32; d < dim + in_32; d += 32) {
+      const float v = d < dim ? kept[d - in_32] * gate_of(p_, share_, query, d) : 0.0f;
+      if (own < share_.heads && d < dim) out[d] = v;
+      if (p_.packed.codes != nullptr)
+        pack_outputs(p_.packed, share_.row, (head * dim + d) / 32, v, own < share_.heads);
     }
   }
 
@@ -193,6 +172,7 @@ RF_DEVICE bool find_part(const AttendParams& p, Part& part) {
   Share& s = part.share;
   s.sequence = lane::block_z();
   s.rows = 1;
+  s.one_row = true;
   if (p.one_row_each != 0) {
     s.row = s.sequence;
   } else {
@@ -202,7 +182,7 @@ RF_DEVICE bool find_part(const AttendParams& p, Part& part) {
   }
   part.position = p.batch.positions[s.row];
   s.length = part.position + 1;
-  if (!take_heads(p.attention, p.head_splits, s)) return false;
+  if (!take_heads(p, s)) return false;
   const Visible visible = visible_positions(p.attention, part.position, s.length);
   part.first = visible.first / attend_chunk;
   part.last = (visible.end - 1) / attend_chunk;
@@ -213,12 +193,18 @@ RF_DEVICE bool find_part(const AttendParams& p, Part& part) {
 template <KvKind kv, int size>
 RF_DEVICE void attend_row(const AttendParams& p) {
   RF_SHARED(Four, lds, (AttendRow<kv, size>::Work::lds_floats + 3) / 4);
+  RF_SHARED(float, rope, widest_head);
   RF_SHARED(std::int32_t, flag, 1);
   Part part;
-  // The batch and what the cache had before do not wait for the launch before.
-  if (find_part(p, part))
+  // The batch, its rotations and what the cache had before do not wait for the launch before.
+  if (find_part(p, part)) {
     ask_for_chunk(p.cache, p.batch.pages + part.share.sequence * p.batch.page_stride, part.own,
                   part.share.kv_head);
+    const int all = p.attention.rope != nullptr ? 2 * p.attention.rope_pairs : 0;
+    const float* table = p.attention.rope + std::int64_t{part.share.row} * all;
+    for (int i = lane::thread(); i < all; i += 256) rope[i] = table[i];
+  }
+  lane::barrier();
   lane::wait_for_previous();
   lane::let_next_start();
   if (!find_part(p, part)) return;  // once more, rather than kept
@@ -227,10 +213,10 @@ RF_DEVICE void attend_row(const AttendParams& p) {
             blocks = count < p.splits ? count : p.splits;
   const std::int32_t* pages = p.batch.pages + s.sequence * p.batch.page_stride;
   AttendRow<kv, size> row(p, s, lds);
-  row.prepare(pages, part.position, (last - part.own) % p.splits == 0);
-  const bool direct = count == 1 && p.attention.gated == 0;
-  row.run(pages, first, last, direct);
-  if (!direct && row.is_last(blocks, flag)) row.add_up(count);
+  const int behind = last - part.own;  // the newest position's chunk
+  row.prepare(pages, part.position, rope, count <= p.splits ? behind == 0 : behind % p.splits == 0);
+  row.run(pages, first, last);
+  if (blocks == 1 || row.is_last(blocks, flag)) row.add_up(count);
 }
 
 #define RF_ATTEND_ROW(kv, size)                                  \

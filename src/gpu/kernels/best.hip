@@ -1,8 +1,8 @@
 // The highest logits of rows, best first (rf::Candidate); grids stand in params.h.
 //
-// Block 256, LDS 32 KB: up to 4,096 keys, of which the best 64 stay. Runs of 64 are sorted, alternately
-// falling and rising, by Batcher's bitonic network; then the better halves of two neighbours make one, until
-// one is left.
+// Block 256, LDS 10 KB: up to 4,096 keys, of which the best 64 stay. A thread has 16 at most. The 64th
+// highest of the threads' own highest bounds what can be among the best from below, and keys from there on,
+// of 64 threads at most, are sorted by Batcher's bitonic network. Keys differ, but for those of nothing.
 #include "gpu/kernels/norm.h"
 
 namespace rf::gpu {
@@ -15,76 +15,81 @@ RF_DEVICE std::uint64_t key_of(float logit, int token) {
   return static_cast<std::uint64_t>(ordered) << 32 | (0xffffffffu - static_cast<std::uint32_t>(token));
 }
 
-// One stage of the network on keys[0 .. n): pairs `apart` from each other, falling where bit `by` is not set.
-RF_DEVICE void exchange(std::uint64_t* keys, int n, int apart, int by) {
-  lane::barrier();
+// Highest first; n: a power of two.
+RF_DEVICE void sort(std::uint64_t* keys, int n) {
   RF_NO_UNROLL
-  for (int i = lane::thread(); i < n / 2; i += 256) {
-    const int low = 2 * i - (i & (apart - 1)), high = low + apart;
-    const std::uint64_t a = keys[low], b = keys[high];
-    if ((a < b) == ((low & by) == 0)) keys[low] = b, keys[high] = a;
-  }
-}
-
-// keys[0 .. 64) = the best of keys[0 .. n), best first; n: a power of two, 64 to 4,096.
-RF_DEVICE void keep_best(std::uint64_t* keys, int n) {
-  RF_NO_UNROLL
-  for (int run = 2; run <= best_count; run *= 2) RF_NO_UNROLL
-  for (int apart = run / 2; apart > 0; apart /= 2) exchange(keys, n, apart, run);
-  RF_NO_UNROLL
-  for (n /= 2; n >= best_count; n /= 2) {
-    std::uint64_t kept[best_block / 2 / 256];
+  for (int run = 2; run <= n; run *= 2) RF_NO_UNROLL
+  for (int apart = run / 2; apart > 0; apart /= 2) {
     lane::barrier();
-    RF_UNROLL
-    for (int i = 0; i < best_block / 2 / 256; ++i) {
-      const int to = lane::thread() + 256 * i, from = to / best_count * 2 * best_count + to % best_count;
-      if (to >= n) continue;
-      const std::uint64_t a = keys[from], b = keys[from + best_count];
-      kept[i] = a > b ? a : b;
-    }
-    lane::barrier();
-    RF_UNROLL
-    for (int i = 0; i < best_block / 2 / 256; ++i)
-      if (lane::thread() + 256 * i < n) keys[lane::thread() + 256 * i] = kept[i];
     RF_NO_UNROLL
-    for (int apart = best_count / 2; apart > 0; apart /= 2) exchange(keys, n, apart, best_count);
+    for (int i = lane::thread(); i < n / 2; i += 256) {
+      const int low = 2 * i - (i & (apart - 1)), high = low + apart;
+      const std::uint64_t a = keys[low], b = keys[high];
+      if ((a < b) == ((low & run) == 0)) keys[low] = b, keys[high] = a;
+    }
   }
   lane::barrier();
 }
 
-RF_DEVICE int power_of_two(int n) {
-  int power = best_count;
-  while (power < n) power *= 2;
-  return power;
-}
+class BestOfBlock {
+  static constexpr int own = best_block / 256, most = own * best_count;
+
+ public:
+  // key(i) of [0, n), n at most best_block; lists: LDS, 256 + most keys. The best_count best, best first.
+  template <class Key>
+  static RF_DEVICE const std::uint64_t* find(int n, Key key, std::uint64_t* lists, std::int32_t* count) {
+    std::uint64_t keys[own], top = 0, *kept = lists + 256;
+    RF_UNROLL
+    for (int i = 0; i < own; ++i) {
+      const int at = lane::thread() + 256 * i;
+      keys[i] = at < n ? key(at) : 0;
+      top = keys[i] > top ? keys[i] : top;
+    }
+    lists[lane::thread()] = top;
+    if (lane::thread() == 0) *count = 0;
+    sort(lists, 256);
+    const std::uint64_t bound = lists[best_count - 1];
+    RF_UNROLL
+    for (int i = 0; i < own; ++i)
+      if (keys[i] != 0 && keys[i] >= bound) kept[lane::atomic_add(count, 1)] = keys[i];
+    lane::barrier();
+    int power = best_count;
+    while (power < *count) power *= 2;
+    for (int i = *count + lane::thread(); i < power; i += 256) kept[i] = 0;
+    sort(kept, power);
+    return kept;
+  }
+  static constexpr int list_keys = 256 + most;
+};
 
 RF_KERNEL(rf_best_of_part, BestParams, 256, 2) {
-  RF_SHARED(std::uint64_t, keys, best_block);
+  RF_SHARED(std::uint64_t, lists, BestOfBlock::list_keys);
+  RF_SHARED(std::int32_t, count, 1);
   const int part = lane::block_x(), row = lane::block_y(), first = best_block * part;
   lane::wait_for_previous();
   lane::let_next_start();
   if (row >= rows_of(p.count)) return;
-  const int here = p.columns - first < best_block ? p.columns - first : best_block, n = power_of_two(here);
+  const int here = p.columns - first < best_block ? p.columns - first : best_block;
   const float* logits = p.logits + row * p.stride + first;
-  for (int i = lane::thread(); i < n; i += 256) keys[i] = i < here ? key_of(logits[i], first + i) : 0;
-  keep_best(keys, n);
+  const std::uint64_t* best =
+      BestOfBlock::find(here, [=](int i) RF_INLINE { return key_of(logits[i], first + i); }, lists, count);
   if (lane::thread() < best_count)
     p.found[(static_cast<std::int64_t>(row) * p.parts + part) * best_count + lane::thread()] =
-        keys[lane::thread()];
+        best[lane::thread()];
 }
 
 RF_KERNEL(rf_best, BestParams, 256, 2) {
-  RF_SHARED(std::uint64_t, keys, best_block);
+  RF_SHARED(std::uint64_t, lists, BestOfBlock::list_keys);
+  RF_SHARED(std::int32_t, count, 1);
   const int row = lane::block_x();
   lane::wait_for_previous();
   lane::let_next_start();
   if (row >= rows_of(p.count)) return;
-  const int all = p.parts * best_count, n = power_of_two(all);
+  const int all = p.parts * best_count;
   const std::uint64_t* found = p.found + static_cast<std::int64_t>(row) * all;
-  for (int i = lane::thread(); i < n; i += 256) keys[i] = i < all ? found[i] : 0;
-  keep_best(keys, n);
+  const std::uint64_t* best = BestOfBlock::find(all, [=](int i) RF_INLINE { return found[i]; }, lists, count);
   if (lane::thread() >= best_count) return;
-  const std::uint64_t key = keys[lane::thread()];
+  const std::uint64_t key = best[lane::thread()];
   const auto ordered = static_cast<std::uint32_t>(key >> 32);
   const std::uint32_t bits = ordered ^ ((ordered >> 31) != 0 ? 0x80000000u : 0xffffffffu);
   Best& to = p.best[row * best_count + lane::thread()];

@@ -35,9 +35,10 @@ struct Place {
   int in_page;
 };
 RF_DEVICE Place place_of(const CacheView& c, const std::int32_t* pages, int position, int kv_head) {
-  const auto page = static_cast<std::uint64_t>(pages[position / c.page]);
+  const int number = c.page_bits >= 0 ? position >> c.page_bits : position / c.page;
+  const auto page = static_cast<std::uint64_t>(pages[number]);
   return {c.data + page * c.page_bytes + static_cast<std::uint64_t>(kv_head) * c.head_bytes,
-          position % c.page};
+          position - number * c.page};
 }
 
 RF_DEVICE const std::uint8_t* key_group(const CacheView& c, const Place& p) {

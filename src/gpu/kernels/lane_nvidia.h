@@ -54,7 +54,7 @@ RF_DEVICE void group_barrier(int group) {
     asm volatile("bar.sync %0, %1;" ::"r"(1 + group), "n"(threads) : "memory");
 }
 RF_DEVICE void device_fence() {
-  __nvvm_membar_gl();
+  asm volatile("fence.acq_rel.gpu;" ::: "memory");
 }
 
 RF_DEVICE int uniform(int v) {

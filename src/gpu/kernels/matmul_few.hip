@@ -87,7 +87,7 @@ class Few {
         }
         lane::barrier();  // LDS is the next tile's
       }
-      if (mine) store(p_, all, target.which, n, column, v);
+      if (mine) store(p_, all, target.which, n, column, v, ends_at(p_, all, target.which, n, column));
     }
   }
 

@@ -121,20 +121,6 @@ RF_DEVICE void given_by_block(const typename Weights::template Block<4>& w, int 
   }
 }
 
-// 32 outputs of one row, a lane each, quantised as block `block` of the packed row by those who are to store.
-RF_DEVICE void pack_outputs(const Packed& out, std::int64_t row, int block, float v, bool stores) {
-  const float top = lane::largest_of_lanes(v < 0 ? -v : v, 32);
-  const int code = code_of(v, inverse_scale(top)), in_block = lane::thread() & 31;
-  int sum = code;
-  for (int m = 1; m < 16; m *= 2) sum += lane::shuffle_xor(sum, m);
-  const int other = lane::shuffle_xor(sum, 16);
-  if (!stores) return;
-  out.codes[row * out.padded + 32 * block + in_block] = static_cast<std::int8_t>(code);
-  if (in_block != 0) return;
-  out.scales[row * (out.padded / 32) + block] = scale_of(top);
-  out.sums[row * (out.padded / 32) + block] = sums_of(sum, other);
-}
-
 // Asks for the block's first tile, of gate and up both, to come as near as the second-level cache.
 RF_DEVICE void ask_for_first_tile(const MatvecParams& p, const Walk& walk, int number_of_matrix) {
   const Target target = walk.target(0);
@@ -182,6 +168,8 @@ class Matvec {
       const int column = 16 * target.tile + row;
       const bool mine = reader >= 0 && reader < 16 && column < p_.matrix[target.which].rows &&
                         walk_.number(turn) < walk_.tiles();
+      // Early, so that they are there when the products are.
+      const Ends ends = mine ? ends_at(p_, share, target.which, share.row, column) : Ends{};
       float v = 0;
       RF_NO_UNROLL
       for (int pass = 0; pass < walk_.passes(); ++pass) {
@@ -205,7 +193,7 @@ class Matvec {
             with_bias(p_.matrix[target.which + pass], share, column, sum_of_strands<1>(own, 0, row));
         v = pass == 0 ? product : gated(p_.epilogue.activation, v, product);
       }
-      if (mine) v = store(p_, share, target.which, share.row, column, v);
+      if (mine) v = store(p_, share, target.which, share.row, column, v, ends);
       if (together == 1) continue;
       if (turn % 2 == 0 || mine) kept = v;
       if (turn % 2 == 1)
@@ -282,7 +270,7 @@ RF_DEVICE void matvec(const MatvecParams& p) {
     const float* x = p.x + (p.from != nullptr ? p.from[share.row] : share.row) * p.x_stride;
     NormedRow<256> row(p.norm, p.matrix[0].columns, x, 1.0f);
     if (!row.is_factor()) row.find_moments(scratch);
-    constexpr int together = Matvec<Weights>::by_rounds ? 4 : 1;
+    constexpr int together = Matvec<Weights>::by_rounds ? 4 : 2;
     const auto squares = quantise<together>(row, padded, 32, 1.0f, codes, scales, block_sums);
     if (row.is_factor() && p.norm.kind != NormKind::off) {
       row.take(squares, scratch);
@@ -360,7 +348,9 @@ RF_DEVICE void matvec_of_rows(const MatvecParams& p) {
       const float product = with_bias(m, share, column, sum_of_strands<N>(sums, n, row));
       v = pass == 0 ? product : gated(p.epilogue.activation, v, product);
     }
-    if (mine) store(p, share, target.which, share.row + n, column, v);
+    if (mine)
+      store(p, share, target.which, share.row + n, column, v,
+            ends_at(p, share, target.which, share.row + n, column));
   }
 }
 

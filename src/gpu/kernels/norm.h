@@ -221,6 +221,20 @@ RF_DEVICE int high_sum(std::int32_t sums) {
   return sums >> 16;
 }
 
+// 32 outputs of one row, a lane each, quantised as block `block` of the packed row by those who are to store.
+RF_DEVICE void pack_outputs(const Packed& out, std::int64_t row, int block, float v, bool stores) {
+  const float top = lane::largest_of_lanes(v < 0 ? -v : v, 32);
+  const int code = code_of(v, inverse_scale(top)), in_block = lane::thread() & 31;
+  int sum = code;
+  for (int m = 1; m < 16; m *= 2) sum += lane::shuffle_xor(sum, m);
+  const int other = lane::shuffle_xor(sum, 16);
+  if (!stores) return;
+  out.codes[row * out.padded + 32 * block + in_block] = static_cast<std::int8_t>(code);
+  if (in_block != 0) return;
+  out.scales[row * (out.padded / 32) + block] = scale_of(top);
+  out.sums[row * (out.padded / 32) + block] = sums_of(sum, other);
+}
+
 // Quantises a row to codes, scales and sums (Packed), up to `padded` columns, and returns the sums of
 // squares. Scales are those of the values that each_four() gives, times `factor`. Eight lanes share a block
 // of 32. `together`: as each_four.

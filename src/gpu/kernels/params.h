@@ -219,6 +219,7 @@ struct CacheView {
   std::uint32_t group_bytes, group_scales;  // group_scales, value_scales: offsets of the scales
   std::uint32_t value_bytes, value_scales;
   std::int32_t kv_heads, key_dim, value_dim, page;
+  std::int32_t page_bits;  // page = 1 << page_bits, or -1
   std::int32_t key_is_value;
 };
 constexpr std::uint32_t kv_units(KvKind kind, int dim) {
@@ -234,6 +235,8 @@ constexpr CacheView cache_view(KvKind kind, int kv_heads, int key_dim, int value
     return quantised ? static_cast<std::uint32_t>(dim + 31) / 32 : 0;
   };
   v.kv_heads = kv_heads, v.key_dim = key_dim, v.value_dim = value_dim, v.page = page;
+  const auto size = static_cast<std::uint32_t>(page);
+  v.page_bits = (size & (size - 1)) == 0 ? 31 - __builtin_clz(size) : -1;
   v.key_is_value = key_is_value ? 1 : 0;
   v.group_scales = 256 * kv_units(kind, key_dim);
   v.group_bytes = v.group_scales + 32 * scales(key_dim);
@@ -290,7 +293,7 @@ struct PrepareParams {
 // times query heads, of which there are attend_heads(SIZE) at most; attend_row_heads of one row. Positions
 // are taken in chunks of attend_chunk, each by itself, and the chunks' results are added up in their order:
 // whoever does it, a query's result is the same. Grid (kv_heads * head_splits, y, sequences); a block has
-// ceil(heads / kv_heads / head_splits) heads. rf_attend_KV_SIZE, after rf_attend_prepare: sequences of
+// heads_a_block = ceil(group / head_splits) heads. rf_attend_KV_SIZE, after rf_attend_prepare: sequences of
 // several rows; y = row blocks of rows_a_block rows, each with all its chunks; rows_a_block times a block's
 // heads fits. rf_attend_row_KV_SIZE, with rf_attend_prepare's part: sequences of one row; block y < splits
 // has chunks y, y + splits,
@@ -308,7 +311,9 @@ struct AttendParams {
   std::int32_t* arrived;  // [sequences][kv_heads * head_splits]: blocks that are done; zeros between launches
   std::int32_t max_chunks;
   std::int32_t head_splits, rows_a_block, splits;
-  std::int32_t one_row_each;  // row s is the only one of sequence s, and no sequence is missing
+  std::int32_t group, heads_a_block;  // heads / kv_heads, and the most that a block has
+  std::int32_t one_row_each;          // row s is the only one of sequence s, and no sequence is missing
+  Packed packed;  // rf_attend_row_KV_SIZE: with packed.codes rows of `out` are also quantised there
 };
 // The SIZE that serves heads of these dims.
 constexpr int attend_size(int key_dim, int value_dim) {

@@ -61,8 +61,10 @@ RF_DEVICE Moments moments_of_lanes(const NormView& norm, bool centred, int n, Va
   return m;
 }
 
-// head[0 .. dim) = the head, ready; LDS of 32 lanes. Norms over a whole row come before the rotation.
-RF_DEVICE void prepare_head(const AttentionView& a, const Head& h, int row, int position, float* head) {
+// head[0 .. dim) = the head, ready; LDS of 32 lanes. Norms over a whole row come before the rotation. `rope`:
+// cos and sin of the row's pairs.
+RF_DEVICE void prepare_head(const AttentionView& a, const Head& h, const float* rope, int position,
+                            float* head) {
   const int in_32 = lane::thread() & 31;
   const NormView norm = norm_of(a, h.kind);
   const auto on = [](const NormView& n) { return n.kind != NormKind::off; };
@@ -71,8 +73,15 @@ RF_DEVICE void prepare_head(const AttentionView& a, const Head& h, int row, int 
   const bool any_centred = centred(a.q_norm) || centred(a.k_norm) || centred(a.v_norm);
   const bool whole_row = a.norm_over_row != 0 && h.kind != HeadKind::value;
   const float* own = h.own();
-  RF_UNROLL_BY(2)
-  for (int k = in_32; k < h.dim; k += 32) head[k] = own[k];
+  RF_NO_UNROLL
+  for (int first = in_32; first < h.dim + in_32; first += 128) {
+    float v[4];
+    RF_UNROLL
+    for (int i = 0; i < 4; ++i) v[i] = first + 32 * i < h.dim ? own[first + 32 * i] : 0.0f;
+    RF_UNROLL
+    for (int i = 0; i < 4; ++i)
+      if (first + 32 * i < h.dim) head[first + 32 * i] = v[i];
+  }
   lane::wave_barrier();
   // Norm and rotation, or rotation and norm: values are only normed, whole rows always before.
   const bool early = whole_row || h.kind == HeadKind::value || a.norm_after_rope == 0;
@@ -99,12 +108,11 @@ RF_DEVICE void prepare_head(const AttentionView& a, const Head& h, int row, int 
       lane::wave_barrier();
     }
     if (phase == 0 && a.rope != nullptr && h.kind != HeadKind::value) {
-      const float* table = a.rope + 2 * static_cast<std::int64_t>(row) * a.rope_pairs;
       const int apart = a.rope_halves != 0 ? a.rope_pairs : 1, step = a.rope_halves != 0 ? 1 : 2;
       RF_NO_UNROLL
       for (int i = in_32; i < a.rope_pairs; i += 32) {
         float *x = head + a.rope_offset + step * i, *y = x + apart;
-        const float c = table[2 * i], s = table[2 * i + 1], u = *x, v = *y;
+        const float c = rope[2 * i], s = rope[2 * i + 1], u = *x, v = *y;
         *x = u * c - v * s;
         *y = u * s + v * c;
       }

@@ -58,7 +58,7 @@ RF_KERNEL(rf_attend_prepare, PrepareParams, 128, 4) {
   const Head h = head_of(a, p.x + row * p.x_stride, kind, number);
   const int position = p.batch.positions[row];
   float* head = heads + in_block * widest_head;
-  prepare_head(a, h, row, position, head);
+  prepare_head(a, h, a.rope + 2 * std::int64_t{row} * a.rope_pairs, position, head);
   lane::wave_barrier();
   const std::int64_t query = static_cast<std::int64_t>(row) * a.heads + number;
   store_query(takes_halves(p.kv, attend_size(a.key_dim, a.value_dim)), head, a.key_dim,

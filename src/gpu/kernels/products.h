@@ -61,11 +61,18 @@ RF_DEVICE Target target_of(const MatvecParams& p, int tile) {
   return {which, tile};
 }
 
-// Column `column` of row `row` of the output.
-RF_DEVICE float store(const MatvecParams& p, const Share& share, int which, int row, int column, float v) {
-  const std::int64_t to = share.part * p.part_stride + p.matrix[which].out_column + column;
-  if (p.gated == 0) v = finished(p.epilogue, v * share.weight, row, to);
-  p.out[row * p.out_stride + to] = v;
+// Column `column` of row `row` of the output, and what its product meets there.
+RF_DEVICE std::int64_t place_in_row(const MatvecParams& p, const Share& share, int which, int column) {
+  return share.part * p.part_stride + p.matrix[which].out_column + column;
+}
+RF_DEVICE Ends ends_at(const MatvecParams& p, const Share& share, int which, int row, int column) {
+  if (p.gated != 0) return {};
+  return ends_of(p.epilogue, row, place_in_row(p, share, which, column));
+}
+RF_DEVICE float store(const MatvecParams& p, const Share& share, int which, int row, int column, float v,
+                      const Ends& ends) {
+  if (p.gated == 0) v = finished(p.epilogue, v * share.weight, ends);
+  p.out[row * p.out_stride + place_in_row(p, share, which, column)] = v;
   return v;
 }
 
