@@ -13,6 +13,7 @@ template <KvKind kv, int size>
 class AttendRow {
  public:
   using Work = AttendWork<kv, size, attend_row_heads, attend_row_heads>;
+
   RF_DEVICE AttendRow(const AttendParams& p, const Share& share, Four* lds)
       : p_(p), share_(share), work_(p, share, lds) {}
 

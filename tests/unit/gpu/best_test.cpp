@@ -27,6 +27,8 @@ class Chosen {
       output_[i * columns] = value(random);                                // all different
       output_[i * columns + 1] = static_cast<float>(random() % 9) - 4.0f;  // many alike
       output_[i * columns + 2] = -std::abs(value(random)) - 1;
+      // As many as can come into question: all that 64 of a block's 256 threads have.
+      output_[i * columns + 3] = (i % 256 < 64 ? 50.0f : 0.0f) + value(random);
     }
     program_.vocab = vocab;
     program_.slots = {{columns, false}, {vocab, true}};
@@ -76,15 +78,15 @@ TEST(GpuBest, AreThoseOfAll) {
       Batch batch(limits.batch);
       const std::array<std::int32_t, 1> pages{0};
       batch.add_sequence(pages);
-      for (int i = 0; i < 3; ++i) batch.add_row(i, i, true);
+      for (int i = 0; i < columns; ++i) batch.add_row(i, i, true);
       batch.ask_for_best();
       for (int again = 0; again < 2; ++again) plan.run(batch);
-      const std::span<const Candidate> found = plan.best(3);
-      ASSERT_EQ(found.size(), 3u * best_candidates);
+      const std::span<const Candidate> found = plan.best(columns);
+      ASSERT_EQ(found.size(), std::size_t{columns} * best_candidates);
       std::vector<Candidate> best(found.begin(), found.end());
       plan.run(batch);
-      const std::span<const float> logits = plan.logits(3);
-      for (int row = 0; row < 3; ++row) {
+      const std::span<const float> logits = plan.logits(columns);
+      for (int row = 0; row < columns; ++row) {
         std::vector<Candidate> all;
         for (int t = 0; t < vocab; ++t) all.push_back({logits[static_cast<std::size_t>(row * vocab + t)], t});
         std::ranges::sort(all, better);
