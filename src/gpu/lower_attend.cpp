@@ -94,7 +94,7 @@ void Lowering::attend(const Step& step) {
   split_heads(attend_row_heads);
   // Enough blocks to fill the device, though never so many that most find nothing.
   const int others = a.kv_heads * p.head_splits * sequences;
-  p.splits = std::clamp(4 * device_.processors / std::max(others, 1), 1, p.max_chunks);
+  p.splits = std::clamp(2 * device_.processors / std::max(others, 1), 1, p.max_chunks);
   if (bucket_.rows == 1 && a.value_dim % 32 == 0) {
     p.packed = layout_.packed(std::int64_t{a.heads} * a.value_dim, true, false);
     packed_ = step.out;

@@ -9,6 +9,18 @@
 
 namespace rf::gpu {
 
+// Asks for a chunk's keys and values, as far as they lie in one page, to come nearer.
+RF_DEVICE void ask_for_chunk(const CacheView& c, const std::int32_t* pages, int number, int kv_head) {
+  const Place place = place_of(c, pages, number * attend_chunk, kv_head);
+  const int left = c.page - place.in_page, n = left < attend_chunk ? left : attend_chunk;
+  const std::uint32_t keys = static_cast<std::uint32_t>(n + 15) / 16 * c.group_bytes,
+                      values = c.key_is_value != 0 ? 0 : static_cast<std::uint32_t>(n) * c.value_bytes;
+  for (std::uint32_t at = 128 * lane::thread(); at < keys; at += 128 * 256)
+    lane::prefetch(key_group(c, place) + at);
+  for (std::uint32_t at = 128 * lane::thread(); at < values; at += 128 * 256)
+    lane::prefetch(value_row(c, place) + at);
+}
+
 template <KvKind kv, int size>
 class AttendRow {
  public:
@@ -47,6 +59,7 @@ class AttendRow {
   RF_DEVICE void run(const std::int32_t* pages, int first, int last) {
     RF_NO_UNROLL
     for (int c = first + lane::block_y(); c <= last; c += p_.splits) {
+      if (c + p_.splits <= last) ask_for_chunk(p_.cache, pages, c + p_.splits, share_.kv_head);
       work_.chunk(pages, c, [&](int query, const Partial& own) RF_INLINE {
         float* to = partial(query, c - first) + 2;
         return [=](int d, float sum) RF_INLINE {
@@ -74,65 +87,80 @@ class AttendRow {
     return last;
   }
 
-  // What all chunks found, in their order, to the output: 32 lanes for each head. Factors follow from the
-  // largest score before a chunk and with it, so that lanes find those of 32 chunks together.
+  // What all chunks found, in their order, to the output: 32 lanes for 32 dims of a head. Factors follow from
+  // the largest score before a chunk and with it, so that lanes find those of 32 chunks together; the values
+  // of the next 32 are under way meanwhile.
   RF_DEVICE void add_up(int count) const {
-    constexpr int most = size / 32, at_once = size <= 128 ? 4 : size <= 256 ? 2 : 1;
+    constexpr int few = 8;  // chunks of short contexts
     const int in_32 = lane::thread() & 31, first_lane = lane::thread() & (lane::wave - 32),
-              own = lane::thread() / 32, query = own < share_.heads ? own : 0, head = share_.head_of(query),
-              dim = p_.attention.value_dim, stride = 2 + dim;
-    const float* partials = partial(query, 0);
-    float sums[most] = {};
-    Partial total{minus_infinity, 0};
+              own = lane::thread() / 32, dim = p_.attention.value_dim, stride = 2 + dim,
+              units = (dim + 31) / 32, items = share_.heads * units;
+    auto* factors = reinterpret_cast<Four*>(work_.scratch()) + 32 * own;
     RF_NO_UNROLL
-    for (int first = 0; first < count; first += 32, partials += 32 * stride) {
-      const int here = count - first < 32 ? count - first : 32;
-      Partial found{0, 0};
-      if (in_32 < here) found = {partials[in_32 * stride], partials[in_32 * stride + 1]};
-      float up_to = found.weight != 0 ? found.largest : minus_infinity;  // the largest, as far as this chunk
-      RF_NO_UNROLL
-      for (int m = 1; m < 32; m *= 2) {
-        const float other = lane::shuffle(up_to, first_lane + (in_32 < m ? in_32 : in_32 - m));
-        up_to = other > up_to ? other : up_to;
-      }
-      const float other = lane::shuffle(up_to, first_lane + (in_32 == 0 ? 0 : in_32 - 1)),
-                  before = in_32 == 0 || total.largest > other ? total.largest : other;
-      Partial into{before, before == minus_infinity ? 0.0f : 1.0f};
-      const Factors own_factors = merge(into, found);
-      RF_NO_UNROLL
-      for (int begin = 0; begin < here; begin += at_once) {
-        float values[at_once][most];
+    for (int first_item = 0; first_item < items; first_item += 8) {
+      // Lanes beyond the last item go along with another.
+      const bool stores = first_item + own < items;
+      const int item = stores ? first_item + own : 0, query = item / units,
+                d = 32 * (item - query * units) + in_32, head = share_.head_of(query);
+      const float* partials = partial(query, 0);
+      // Of chunks [first, first + 32).
+      const auto load = [&](int first, float(&values)[32]) RF_INLINE {
+        const float* from = partials + first * stride + 2 + d;
+        const int left = d < dim ? count - first : 0;
         RF_UNROLL
-        for (int n = 0; n < at_once; ++n) RF_UNROLL
-        for (int i = 0; i < most; ++i)
-          values[n][i] = begin + n < here && in_32 + 32 * i < dim
-                             ? partials[(begin + n) * stride + 2 + in_32 + 32 * i]
-                             : 0.0f;
-        RF_UNROLL
-        for (int n = 0; n < at_once; ++n) {
-          const int from = first_lane + begin + n;
-          const Factors f{lane::shuffle(own_factors.into, from), lane::shuffle(own_factors.next, from)};
-          const float weight = lane::shuffle(found.weight, from);
-          if (begin + n >= here) continue;
-          total.weight = total.weight * f.into + weight * f.next;
-          RF_UNROLL
-          for (int i = 0; i < most; ++i) sums[i] = merged(sums[i], values[n][i], f);
+        for (int c = 0; c < few; ++c) values[c] = c < left ? from[c * stride] : 0.0f;
+        if (count - first > few) RF_UNROLL
+        for (int c = few; c < 32; ++c) values[c] = c < left ? from[c * stride] : 0.0f;
+      };
+      float sum = 0, values[32] = {};
+      load(0, values);
+      Partial total{minus_infinity, 0};
+      RF_NO_UNROLL
+      for (int first = 0; first < count; first += 32) {
+        const int here = count - first < 32 ? count - first : 32;
+        Partial found{0, 0};
+        if (in_32 < here) {
+          const float* from = partials + (first + in_32) * stride;
+          found = {from[0], from[1]};
         }
+        // The largest, as far as this chunk.
+        float up_to = found.weight != 0 ? found.largest : minus_infinity;
+        RF_NO_UNROLL
+        for (int m = 1; m < 32; m *= 2) {
+          const float other = lane::shuffle(up_to, first_lane + (in_32 < m ? in_32 : in_32 - m));
+          up_to = other > up_to ? other : up_to;
+        }
+        const float other = lane::shuffle(up_to, first_lane + (in_32 == 0 ? 0 : in_32 - 1)),
+                    before = in_32 == 0 || total.largest > other ? total.largest : other;
+        Partial into{before, before == minus_infinity ? 0.0f : 1.0f};
+        const Factors f = merge(into, found);
+        lane::wave_barrier();  // those before have been read
+        factors[in_32] = {
+            {bits_of_float(f.into), bits_of_float(f.next), bits_of_float(found.weight * f.next)}};
+        lane::wave_barrier();
+        float next[32] = {};
+        if (first + 32 < count) load(first + 32, next);
+        const auto add = [&](int c) RF_INLINE {
+          const Four four = factors[c];
+          const Factors at{__builtin_bit_cast(float, four.w[0]), __builtin_bit_cast(float, four.w[1])};
+          total.weight = total.weight * at.into + __builtin_bit_cast(float, four.w[2]);
+          sum = merged(sum, values[c], at);
+        };
+        RF_UNROLL
+        for (int c = 0; c < few; ++c)
+          if (c < here) add(c);
+        if (here > few) RF_UNROLL
+        for (int c = few; c < 32; ++c)
+          if (c < here) add(c);
+        const float largest = lane::shuffle(up_to, first_lane + 31);
+        total.largest = largest > total.largest ? largest : total.largest;
+        RF_UNROLL
+        for (int c = 0; c < 32; ++c) values[c] = next[c];
       }
-      const float largest = lane::shuffle(up_to, first_lane + 31);
-      total.largest = largest > total.largest ? largest : total.largest;
-    }
-    const float inverse = inverse_of(p_.attention, total, head, Work::weight_unit);
-    // By way of LDS, so that there is one copy of the code that follows: it runs once, and has to be fetched.
-    float *out = output_of(p_, share_, query), *kept = work_.scratch() + own * size + in_32;
-    RF_UNROLL
-    for (int i = 0; i < most; ++i) kept[32 * i] = sums[i] * inverse;
-    RF_NO_UNROLL
-    for (int d = in_32; d < dim + in_32; d += 32) {
-      const float v = d < dim ? kept[d - in_32] * gate_of(p_, share_, query, d) : 0.0f;
-      if (own < share_.heads && d < dim) out[d] = v;
-      if (p_.packed.codes != nullptr)
-        pack_outputs(p_.packed, share_.row, (head * dim + d) / 32, v, own < share_.heads);
+      const float inverse = inverse_of(p_.attention, total, head, Work::weight_unit);
+      const float v = d < dim ? sum * inverse * gate_of(p_, share_, query, d) : 0.0f;
+      if (stores && d < dim) output_of(p_, share_, query)[d] = v;
+      if (p_.packed.codes != nullptr) pack_outputs(p_.packed, share_.row, (head * dim + d) / 32, v, stores);
     }
   }
 
@@ -149,18 +177,6 @@ class AttendRow {
   Share share_;
   Work work_;
 };
-
-// Asks for a chunk's keys and values, as far as they lie in one page, to come nearer.
-RF_DEVICE void ask_for_chunk(const CacheView& c, const std::int32_t* pages, int number, int kv_head) {
-  const Place place = place_of(c, pages, number * attend_chunk, kv_head);
-  const int left = c.page - place.in_page, n = left < attend_chunk ? left : attend_chunk;
-  const std::uint32_t keys = static_cast<std::uint32_t>(n + 15) / 16 * c.group_bytes,
-                      values = c.key_is_value != 0 ? 0 : static_cast<std::uint32_t>(n) * c.value_bytes;
-  for (std::uint32_t at = 128 * lane::thread(); at < keys; at += 128 * 256)
-    lane::prefetch(key_group(c, place) + at);
-  for (std::uint32_t at = 128 * lane::thread(); at < values; at += 128 * 256)
-    lane::prefetch(value_row(c, place) + at);
-}
 
 // What a block has: heads of a sequence's one row, and chunks [first, last] that they see, of which its own
 // begin with `own`.
