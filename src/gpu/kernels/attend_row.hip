@@ -105,11 +105,11 @@ class AttendRow {
       const float* partials = partial(query, 0);
       // Of chunks [first, first + 32).
       const auto load = [&](int first, float(&values)[32]) RF_INLINE {
-        const float* from = partials + first * stride + 2 + d;
-        const int left = d < dim ? count - first : 0;
+        const float* from = partials + first * stride + 2 + (d < dim ? d : 0);
+        const int left = lane::uniform(count - first);
         RF_UNROLL
         for (int c = 0; c < few; ++c) values[c] = c < left ? from[c * stride] : 0.0f;
-        if (count - first > few) RF_UNROLL
+        if (left > few) RF_UNROLL
         for (int c = few; c < 32; ++c) values[c] = c < left ? from[c * stride] : 0.0f;
       };
       float sum = 0, values[32] = {};
@@ -117,7 +117,7 @@ class AttendRow {
       Partial total{minus_infinity, 0};
       RF_NO_UNROLL
       for (int first = 0; first < count; first += 32) {
-        const int here = count - first < 32 ? count - first : 32;
+        const int here = lane::uniform(count - first < 32 ? count - first : 32);
         Partial found{0, 0};
         if (in_32 < here) {
           const float* from = partials + (first + in_32) * stride;
