@@ -1,7 +1,7 @@
 // rf_attend_row_KV_SIZE: attention of sequences with one row, all of it in one launch; grids stand in
 // params.h.
 //
-// Block 256, LDS 23 to 42 KB. Each block prepares its queries; the one that has the newest
+// Block 256, LDS 25 to 42 KB. Each block prepares its queries; the one that has the newest
 // position also prepares and stores its key and value. Each block has some chunks; the last of those that
 // share queries to be done adds up what all found.
 #include "gpu/kernels/attend_half.h"

@@ -31,39 +31,35 @@ RF_DEVICE void sort(std::uint64_t* keys, int n) {
   lane::barrier();
 }
 
-class BestOfBlock {
-  static constexpr int own = best_block / 256, most = own * best_count;
+constexpr int own_keys = best_block / 256, most_kept = own_keys * best_count;
 
- public:
-  // key(i) of [0, n), n at most best_block; lists: LDS, 256 + most keys. The best_count best, best first.
-  template <class Key>
-  static RF_DEVICE const std::uint64_t* find(int n, Key key, std::uint64_t* lists, std::int32_t* count) {
-    std::uint64_t keys[own], top = 0, *kept = lists + 256;
-    RF_UNROLL
-    for (int i = 0; i < own; ++i) {
-      const int at = lane::thread() + 256 * i;
-      keys[i] = at < n ? key(at) : 0;
-      top = keys[i] > top ? keys[i] : top;
-    }
-    lists[lane::thread()] = top;
-    if (lane::thread() == 0) *count = 0;
-    sort(lists, 256);
-    const std::uint64_t bound = lists[best_count - 1];
-    RF_UNROLL
-    for (int i = 0; i < own; ++i)
-      if (keys[i] != 0 && keys[i] >= bound) kept[lane::atomic_add(count, 1)] = keys[i];
-    lane::barrier();
-    int power = best_count;
-    while (power < *count) power *= 2;
-    for (int i = *count + lane::thread(); i < power; i += 256) kept[i] = 0;
-    sort(kept, power);
-    return kept;
+// key(i) of [0, n), n at most best_block; lists: LDS, 256 + most_kept keys. The best_count best, best first.
+template <class Key>
+RF_DEVICE const std::uint64_t* find_best(int n, Key key, std::uint64_t* lists, std::int32_t* count) {
+  std::uint64_t keys[own_keys], top = 0, *kept = lists + 256;
+  RF_UNROLL
+  for (int i = 0; i < own_keys; ++i) {
+    const int at = lane::thread() + 256 * i;
+    keys[i] = at < n ? key(at) : 0;
+    top = keys[i] > top ? keys[i] : top;
   }
-  static constexpr int list_keys = 256 + most;
-};
+  lists[lane::thread()] = top;
+  if (lane::thread() == 0) *count = 0;
+  sort(lists, 256);
+  const std::uint64_t bound = lists[best_count - 1];
+  RF_UNROLL
+  for (int i = 0; i < own_keys; ++i)
+    if (keys[i] != 0 && keys[i] >= bound) kept[lane::atomic_add(count, 1)] = keys[i];
+  lane::barrier();
+  int power = best_count;
+  while (power < *count) power *= 2;
+  for (int i = *count + lane::thread(); i < power; i += 256) kept[i] = 0;
+  sort(kept, power);
+  return kept;
+}
 
 RF_KERNEL(rf_best_of_part, BestParams, 256, 2) {
-  RF_SHARED(std::uint64_t, lists, BestOfBlock::list_keys);
+  RF_SHARED(std::uint64_t, lists, 256 + most_kept);
   RF_SHARED(std::int32_t, count, 1);
   const int part = lane::block_x(), row = lane::block_y(), first = best_block * part;
   lane::wait_for_previous();
@@ -72,14 +68,14 @@ RF_KERNEL(rf_best_of_part, BestParams, 256, 2) {
   const int here = p.columns - first < best_block ? p.columns - first : best_block;
   const float* logits = p.logits + row * p.stride + first;
   const std::uint64_t* best =
-      BestOfBlock::find(here, [=](int i) RF_INLINE { return key_of(logits[i], first + i); }, lists, count);
+      find_best(here, [=](int i) RF_INLINE { return key_of(logits[i], first + i); }, lists, count);
   if (lane::thread() < best_count)
     p.found[(static_cast<std::int64_t>(row) * p.parts + part) * best_count + lane::thread()] =
         best[lane::thread()];
 }
 
 RF_KERNEL(rf_best, BestParams, 256, 2) {
-  RF_SHARED(std::uint64_t, lists, BestOfBlock::list_keys);
+  RF_SHARED(std::uint64_t, lists, 256 + most_kept);
   RF_SHARED(std::int32_t, count, 1);
   const int row = lane::block_x();
   lane::wait_for_previous();
@@ -87,7 +83,7 @@ RF_KERNEL(rf_best, BestParams, 256, 2) {
   if (row >= rows_of(p.count)) return;
   const int all = p.parts * best_count;
   const std::uint64_t* found = p.found + static_cast<std::int64_t>(row) * all;
-  const std::uint64_t* best = BestOfBlock::find(all, [=](int i) RF_INLINE { return found[i]; }, lists, count);
+  const std::uint64_t* best = find_best(all, [=](int i) RF_INLINE { return found[i]; }, lists, count);
   if (lane::thread() >= best_count) return;
   const std::uint64_t key = best[lane::thread()];
   const auto ordered = static_cast<std::uint32_t>(key >> 32);

@@ -219,7 +219,7 @@ struct CacheView {
   std::uint32_t group_bytes, group_scales;  // group_scales, value_scales: offsets of the scales
   std::uint32_t value_bytes, value_scales;
   std::int32_t kv_heads, key_dim, value_dim, page;
-  std::int32_t page_bits;  // page = 1 << page_bits, or -1
+  std::int32_t page_bits;  // page = 1 << page_bits, which spares divisions, or -1
   std::int32_t key_is_value;
 };
 constexpr std::uint32_t kv_units(KvKind kind, int dim) {
